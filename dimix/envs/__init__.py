@@ -1,0 +1,1 @@
+"""Environments as whole batches of games."""

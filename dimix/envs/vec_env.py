@@ -1,0 +1,93 @@
+"""The contract between dimix and an environment: many games stepped as one batch of arrays."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class EnvInfo:
+    """Sizes of an environment, known before anything is built.
+
+    Attributes:
+        name: what is played, for messages and file names (``"MMM"``).
+        agent_num: agents (A).
+        obs_shape: size of one agent's own observation, without last action and agent id (O_base).
+        global_obs_shape: size of the global state (S).
+        action_shape: number of actions (N).
+        episode_limit: steps after which an episode is cut (``truncated``).
+        has_win: whether ``battle_won`` means anything here.
+    """
+
+    name: str
+    agent_num: int
+    obs_shape: int
+    global_obs_shape: int
+    action_shape: int
+    episode_limit: int
+    has_win: bool = True
+
+
+class VecEnv(ABC):
+    """E games of the same kind, advanced together.
+
+    The arrays below belong to the environment and are overwritten in place by ``step`` and ``reset``: copy what you keep.
+    A game that is over (``terminated`` or ``truncated``) is frozen: its actions are ignored, its reward reads 0 and its
+    other arrays keep what they held at the end, until ``reset`` starts it again.
+
+    Attributes:
+        info: sizes.
+        num_envs: E.
+        agent_state: (E, A, O_base) float32, each agent's own observation.
+        global_state: (E, S) float32.
+        action_mask: (E, A, N) bool, True where the action may be taken; at least one per agent.
+        alive: (E, A) bool, agents that still act.
+        reward: (E,) float32, team reward of the last step.
+        terminated: (E,) bool, the game itself is over.
+        truncated: (E,) bool, cut by the time limit (never together with ``terminated``).
+        battle_won: (E,) bool, the team won.
+        episode_length: (E,) int, steps since reset.
+    """
+
+    info: EnvInfo
+    num_envs: int
+    agent_state: np.ndarray
+    global_state: np.ndarray
+    action_mask: np.ndarray
+    alive: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    battle_won: np.ndarray
+    episode_length: np.ndarray
+
+    @abstractmethod
+    def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
+        """Start new episodes in the given games (all when None)."""
+
+    @abstractmethod
+    def step(self, action: np.ndarray) -> None:
+        """Advance every running game by one step.
+
+        Args:
+            action: (E, A) integer, one available action per agent.
+
+        Raises:
+            EnvError: an action outside the mask, or an array of another shape or type.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides the future of all games, random streams included, as arrays and numbers."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave, exactly."""
+
+    def close(self) -> None:
+        """Give back processes and files, where there are any."""

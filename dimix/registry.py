@@ -1,0 +1,64 @@
+"""Names for policies, models and environments: what a config file may say under ``type``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from dimix.errors import RegistryError, nearest
+
+T = TypeVar("T", bound=type)
+
+
+class Registry:
+    """A table from names to classes.
+
+    Args:
+        kind: what the table holds, for error messages (``"policy"``).
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._classes: dict[str, type] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Class decorator that files a class under a name.
+
+        Raises:
+            RegistryError: another class has the name already (importing the same file twice is fine).
+        """
+
+        def file(cls: T) -> T:
+            old = self._classes.get(name)
+            if old is not None and (old.__module__, old.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise RegistryError(
+                    f"{self.kind} name '{name}': already taken by {old.__module__}.{old.__qualname__}. "
+                    f"Give {cls.__module__}.{cls.__qualname__} another name."
+                )
+            self._classes[name] = cls
+            return cls
+
+        return file
+
+    def get(self, name: str) -> type:
+        """The class filed under a name.
+
+        Raises:
+            RegistryError: no such name; the message gives the nearest ones and how to make a file of your own known.
+        """
+        if name not in self._classes:
+            known = ", ".join(self.names()) or "none"
+            raise RegistryError(
+                f"no {self.kind} '{name}'.{nearest(name, self._classes)} Known: {known}. A class in a file of your own "
+                f"must be named by module in create_config.{self.kind}.import_names."
+            )
+        return self._classes[name]
+
+    def names(self) -> list[str]:
+        """All registered names, sorted."""
+        return sorted(self._classes)
+
+
+POLICY_REGISTRY = Registry("policy")
+MODEL_REGISTRY = Registry("model")
+ENV_REGISTRY = Registry("env")
