@@ -1,0 +1,122 @@
+"""The two rule profiles: what differs between SMAClite's battles and StarCraft II's SMAC, as data and switches.
+
+Unit stats are data too (``data/units.json`` has one table per profile). Both profiles run the same phases; 8 ticks a step,
+16 ticks a second, sight 9 and target range 6 hold in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dizoo.smac.battle.errors import BattleError
+
+TICKS_PER_STEP = 8
+TICKS_PER_SECOND = 16
+SIGHT_RANGE = 9.0
+TARGET_RANGE = 6.0
+MOVE_DISTANCE = 2.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Switches and numbers of one rule set.
+
+    Attributes:
+        name: ``"smaclite"`` or ``"smac"``; also the unit table and the terrain grid that are used.
+        sort_agents: allied indices by (type, x, y) of the start as in SMAC, else in placement order.
+        own_enemy_slots: enemies use the map's separate type slots where it has them (SMAC's 2s3z, 3s5z, 3s5z_vs_3s6z).
+        healer_flags_show_healers: a healer's target flags in the observation count healers among the allies (SMAClite);
+            else the flags equal the action mask (SMAC).
+        swap_move_bounds: width and height are exchanged in the bounds test of the move mask (SMAClite, quirk 24).
+        last_action_survives_reset: the state's last actions are kept over a reset (SMAClite, quirk 28).
+        cooldown_from_table: the state divides the cooldown, in ticks, by ``UnitType.max_cooldown_in_state`` (SMAC); else by
+            the unit's own cooldown.
+        end_on_healers_only: the battle also ends when all that is left of a side are healers (SMAC).
+        win_needs_living_ally: no win when both sides are wiped out in the same step (SMAC).
+        hits_dead_targets: an ally goes on attacking a target that died until its next command (SMAClite, quirk 13).
+        heals_dead_targets: a heal on a unit that died in this step raises its hp: revival and ghosts (SMAClite, quirks 14, 15).
+        wall_offset_on_both_axes: obstacle lines get one number added to both coordinates (SMAClite, quirk 1); else the
+            formula of RVO2.
+        reward_net: reward from the change of the enemies' hp and shields over the step, so that regeneration counts
+            against it (SMAC); else from the damage dealt (SMAClite).
+        reward_own_death: an enemy that dies by its own explosion pays ``reward_death_value`` too (SMAC).
+        reward_only_positive: own losses do not count. False subtracts ``reward_negative_scale`` times the allies' losses.
+        reward_death_value: reward for an enemy's death, before scaling.
+        reward_negative_scale: weight of own losses when ``reward_only_positive`` is False.
+        reward_win: reward at a win, before scaling.
+        reward_defeat: reward at a defeat, before scaling.
+        reward_scale: divide by (max_reward / reward_scale_rate).
+        reward_scale_rate: what a win without regeneration sums up to.
+    """
+
+    name: str
+    sort_agents: bool
+    own_enemy_slots: bool
+    healer_flags_show_healers: bool
+    swap_move_bounds: bool
+    last_action_survives_reset: bool
+    cooldown_from_table: bool
+    end_on_healers_only: bool
+    win_needs_living_ally: bool
+    hits_dead_targets: bool
+    heals_dead_targets: bool
+    wall_offset_on_both_axes: bool
+    reward_net: bool
+    reward_own_death: bool
+    reward_only_positive: bool = True
+    reward_death_value: float = 10.0
+    reward_negative_scale: float = 0.5
+    reward_win: float = 200.0
+    reward_defeat: float = 0.0
+    reward_scale: bool = True
+    reward_scale_rate: float = 20.0
+
+
+SMACLITE = Profile(
+    name="smaclite",
+    sort_agents=False,
+    own_enemy_slots=False,
+    healer_flags_show_healers=True,
+    swap_move_bounds=True,
+    last_action_survives_reset=True,
+    cooldown_from_table=False,
+    end_on_healers_only=False,
+    win_needs_living_ally=False,
+    hits_dead_targets=True,
+    heals_dead_targets=True,
+    wall_offset_on_both_axes=True,
+    reward_net=False,
+    reward_own_death=False,
+)
+
+SMAC = Profile(
+    name="smac",
+    sort_agents=True,
+    own_enemy_slots=True,
+    healer_flags_show_healers=False,
+    swap_move_bounds=False,
+    last_action_survives_reset=False,
+    cooldown_from_table=True,
+    end_on_healers_only=True,
+    win_needs_living_ally=True,
+    hits_dead_targets=False,
+    heals_dead_targets=False,
+    wall_offset_on_both_axes=False,
+    reward_net=True,
+    reward_own_death=True,
+)
+
+PROFILES = {p.name: p for p in (SMACLITE, SMAC)}
+
+
+def get_profile(rules: str | Profile) -> Profile:
+    """The profile of a name; a ``Profile`` (for instance one changed by ``dataclasses.replace``) passes through.
+
+    Raises:
+        BattleError: no such profile.
+    """
+    if isinstance(rules, Profile):
+        return rules
+    if rules not in PROFILES:
+        raise BattleError(f"rules: found {rules!r}. Known profiles: {', '.join(map(repr, PROFILES))}.")
+    return PROFILES[rules]

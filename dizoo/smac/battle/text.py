@@ -1,0 +1,19 @@
+"""Small helpers for error messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
+    """The known names closest to a wrong one, as the end of a message, or an empty string.
+
+    Args:
+        name: what was asked for.
+        known: the names that exist.
+        count: how many to show at most.
+    """
+    by_lower = {k.lower(): k for k in known}
+    hits = [by_lower[h] for h in difflib.get_close_matches(str(name).lower(), by_lower, n=count, cutoff=0.5)]
+    return " Nearest: " + ", ".join(f"'{h}'" for h in hits) + "." if hits else ""
