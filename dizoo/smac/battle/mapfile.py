@@ -5,7 +5,7 @@ Schema of a map (cells, origin bottom left; optional fields with their default):
     {"name": "bridge",                    name of the file without ending
      "size": [32, 32],                    width, height
      "episode_limit": 150,                steps; DEFAULT_EPISODE_LIMIT
-     "terrain": "SIMPLE",                 a preset's name, or a list of rows, TOP row first, '.' walkable and '#' blocked
+     "terrain": "SIMPLE",                 a preset's name, or rows, TOP row first, '.' walkable and '#' blocked
      "attack_point": [9, 16],             where the enemies are sent
      "groups": [{"side": "ally", "at": [9, 16], "units": {"MARINE": 3}}, ...],
                                           placed in this order, units of a group in the order of its keys
@@ -16,8 +16,8 @@ Schema of a map (cells, origin bottom left; optional fields with their default):
      "units": {"TYPE": {...}},            types of your own, schema in units.py; they win over the standard ones
      "smac": {"agent_order": ["TYPE", ...], "enemy_type_slots": {"TYPE": 0}}}     what only the smac profile uses
 
-A SMAClite map file (it has ``faction`` in its groups) is recognised and read by its own rules: terrain rows bottom first,
-``terrain_preset``, ``custom_unit_path`` (looked up beside the map file, then in the working directory).
+A SMAClite map file (it has ``faction`` in its groups) is recognised and read by its own rules: terrain rows bottom
+first, ``terrain_preset``, ``custom_unit_path`` (looked up beside the map file, then in the working directory).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from dizoo.smac.battle.text import nearest
 from dizoo.smac.battle.units import UnitType, parse_unit
 
 DEFAULT_EPISODE_LIMIT = 200
-"""Steps of a map that states none: SMAClite's own files have no limit. 200 is about the middle of the SMAC maps' 60 to 400."""
+"""Steps of a map that states none: SMAClite's own files have no limit. The SMAC maps have 60 to 400."""
 
 _SIDES = ("ally", "enemy")
 _MAP_FIELDS = (
@@ -47,8 +47,9 @@ _MAP_FIELDS = (
     "ally_shields", "enemy_shields", "units", "smac",
 )  # fmt: skip
 _SMACLITE_FIELDS = (
-    "name", "num_allied_units", "num_enemy_units", "groups", "attack_point", "terrain_preset", "terrain", "num_unit_types",
-    "unit_type_ids", "ally_has_shields", "enemy_has_shields", "width", "height", "custom_unit_path", "episode_limit",
+    "name", "num_allied_units", "num_enemy_units", "groups", "attack_point", "terrain_preset", "terrain",
+    "num_unit_types", "unit_type_ids", "ally_has_shields", "enemy_has_shields", "width", "height",
+    "custom_unit_path", "episode_limit",
 )  # fmt: skip
 
 
@@ -85,7 +86,7 @@ class MapSpec:
 
 @functools.cache
 def _package_data(name: str) -> dict[str, Any]:
-    data = json.loads(resources.files("dizoo.smac.battle").joinpath("data", name).read_text(encoding="utf-8"))
+    data = json.loads((resources.files("dizoo.smac.battle") / "data" / name).read_text(encoding="utf-8"))
     data.pop("schema")
     return data
 
@@ -107,7 +108,7 @@ def terrain_presets() -> list[str]:
 
 
 def terrain_grid(where: str, preset: Any, profile: str) -> np.ndarray:
-    """A shipped terrain: (H, W) bool, row y = 0 first. The ``smac`` profile uses the StarCraft II grid where there is one.
+    """A shipped terrain: (H, W) bool, row y = 0 first; the ``smac`` profile has StarCraft II's grid where it is known.
 
     Raises:
         MapError: no such preset.
@@ -217,7 +218,9 @@ def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str
     num_slots = 0 if num_slots == 1 else num_slots
     slots = _slots(where, "unit_type_ids", data.get("unit_type_ids") or {}) if num_slots else {}
     if max(slots.values(), default=-1) >= num_slots > 0:
-        raise MapError(f"{where}: unit_type_ids has {max(slots.values())}. num_unit_types is {num_slots}: ids go to {num_slots - 1}.")
+        raise MapError(
+            f"{where}: unit_type_ids has {max(slots.values())}. Ids go to num_unit_types - 1 = {num_slots - 1}."
+        )
     spec = MapSpec(
         name=str(data.get("name", name)),
         source=where,

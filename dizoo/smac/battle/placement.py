@@ -14,8 +14,8 @@ GAP = 0.05
 def place_group(x: float, y: float, is_ally: bool, radii: Sequence[float]) -> np.ndarray:
     """Start positions of one group.
 
-    The units fill a k x k grid row by row, k = ceil(sqrt(n)). A row is as high as its largest unit. The width that centres
-    the group leaves the gaps out, so a group stands slightly off its point (rules, section 4).
+    The units fill a k x k grid row by row, k = ceil(sqrt(n)). A row is as high as its largest unit. The width that
+    centres the group leaves the gaps out, so a group stands slightly off its point (as in SMAClite).
 
     Args:
         x: centre of the group.

@@ -1,7 +1,7 @@
 """The two rule profiles: what differs between SMAClite's battles and StarCraft II's SMAC, as data and switches.
 
-Unit stats are data too (``data/units.json`` has one table per profile). Both profiles run the same phases; 8 ticks a step,
-16 ticks a second, sight 9 and target range 6 hold in both.
+Unit stats are data too (``data/units.json`` has one table per profile). Both profiles run the same phases; 8 ticks a
+step, 16 ticks a second, sight 9 and target range 6 hold in both.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class Profile:
         own_enemy_slots: enemies use the map's separate type slots where it has them (SMAC's 2s3z, 3s5z, 3s5z_vs_3s6z).
         healer_flags_show_healers: a healer's target flags in the observation count healers among the allies (SMAClite);
             else the flags equal the action mask (SMAC).
-        swap_move_bounds: width and height are exchanged in the bounds test of the move mask (SMAClite, quirk 24).
-        last_action_survives_reset: the state's last actions are kept over a reset (SMAClite, quirk 28).
-        cooldown_from_table: the state divides the cooldown, in ticks, by ``UnitType.max_cooldown_in_state`` (SMAC); else by
-            the unit's own cooldown.
+        swap_move_bounds: width and height are exchanged in the bounds test of the move mask (SMAClite).
+        last_action_survives_reset: the state's last actions are kept over a reset (SMAClite).
+        cooldown_from_table: the state divides the cooldown, in ticks, by ``UnitType.max_cooldown_in_state`` (SMAC);
+            else by the unit's own cooldown.
         end_on_healers_only: the battle also ends when all that is left of a side are healers (SMAC).
         win_needs_living_ally: no win when both sides are wiped out in the same step (SMAC).
-        hits_dead_targets: an ally goes on attacking a target that died until its next command (SMAClite, quirk 13).
-        heals_dead_targets: a heal on a unit that died in this step raises its hp: revival and ghosts (SMAClite, quirks 14, 15).
-        wall_offset_on_both_axes: obstacle lines get one number added to both coordinates (SMAClite, quirk 1); else the
+        hits_dead_targets: an ally goes on attacking a target that died until its next command (SMAClite).
+        heals_dead_targets: a heal on a unit that died in this step raises its hp: revival and ghosts (SMAClite).
+        wall_offset_on_both_axes: obstacle lines get one number added to both coordinates (SMAClite); else the
             formula of RVO2.
         reward_net: reward from the change of the enemies' hp and shields over the step, so that regeneration counts
             against it (SMAC); else from the damage dealt (SMAClite).
         reward_own_death: an enemy that dies by its own explosion pays ``reward_death_value`` too (SMAC).
-        reward_only_positive: own losses do not count. False subtracts ``reward_negative_scale`` times the allies' losses.
+        reward_only_positive: own losses do not count; else they do, times ``reward_negative_scale``.
         reward_death_value: reward for an enemy's death, before scaling.
         reward_negative_scale: weight of own losses when ``reward_only_positive`` is False.
         reward_win: reward at a win, before scaling.

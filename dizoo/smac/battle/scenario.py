@@ -94,12 +94,12 @@ def load_scenario(map: str | Path | Mapping[str, Any], rules: str | Profile = "s
     """A map under a rule profile.
 
     Args:
-        map: the name of a shipped map (case does not matter), the path of a JSON file, or such a file's content as a dict.
+        map: the name of a shipped map (in any case), the path of a JSON file, or such a file's content as a dict.
             The two schemas of map files are described in ``mapfile.py``.
         rules: ``"smaclite"``, ``"smac"`` or a changed ``Profile``.
 
     Raises:
-        MapError: no such map, or its data cannot be used; one line that names the field, what was found and what is right.
+        MapError: no such map, or its data cannot be used; names the field, what was found and what is right.
         BattleError: no such profile.
     """
     profile = get_profile(rules)
@@ -170,9 +170,15 @@ def build_scenario(spec: MapSpec, profile: Profile) -> Scenario:
         n_agents=n_agents,
         n_enemies=n_enemies,
         n_actions=n_actions,
-        obs_size=4 + n_enemies * (5 + enemy_shields + slots) + (n_agents - 1) * (5 + ally_shields + slots)
-        + 1 + ally_shields + slots,
-        state_size=n_agents * (4 + ally_shields + slots) + n_enemies * (3 + enemy_shields + slots) + n_agents * n_actions,
+        obs_size=4
+        + n_enemies * (5 + enemy_shields + slots)
+        + (n_agents - 1) * (5 + ally_shields + slots)
+        + 1
+        + ally_shields
+        + slots,
+        state_size=n_agents * (4 + ally_shields + slots)
+        + n_enemies * (3 + enemy_shields + slots)
+        + n_agents * n_actions,
         max_reward=float(n_enemies * profile.reward_death_value + profile.reward_win + enemy_points),
         source=spec.source,
     )
@@ -199,10 +205,14 @@ def _check_inside(spec: MapSpec, names: list[str], start_pos: np.ndarray) -> Non
             )
     x, y = spec.attack_point
     if not (0 <= x < spec.width and 0 <= y < spec.height):
-        raise MapError(f"{spec.source}: attack_point is ({x:g}, {y:g}), outside the map of {spec.width} x {spec.height} cells.")
+        raise MapError(
+            f"{spec.source}: attack_point is ({x:g}, {y:g}), outside the map of {spec.width} x {spec.height} cells."
+        )
 
 
-def _indices(spec: MapSpec, profile: Profile, names: list[str], is_ally: np.ndarray, start_pos: np.ndarray) -> np.ndarray:
+def _indices(
+    spec: MapSpec, profile: Profile, names: list[str], is_ally: np.ndarray, start_pos: np.ndarray
+) -> np.ndarray:
     """Each unit's index in its side: placement order, or SMAC's order of agents (type, then x, then y)."""
     index = np.empty(len(names), dtype=np.int64)
     index[~is_ally] = np.arange((~is_ally).sum())
@@ -226,6 +236,8 @@ def _type_slots(spec: MapSpec, profile: Profile, names: list[str], is_ally: np.n
         if name not in slots:
             raise MapError(f"{spec.source}: type '{name}' has no slot. The map has type slots for: {', '.join(slots)}.")
         if slots[name] >= spec.num_type_slots:
-            raise MapError(f"{spec.source}: slot of '{name}' is {slots[name]}. Slots go from 0 to {spec.num_type_slots - 1}.")
+            raise MapError(
+                f"{spec.source}: slot of '{name}' is {slots[name]}. Slots go from 0 to {spec.num_type_slots - 1}."
+            )
         out[unit] = slots[name]
     return out

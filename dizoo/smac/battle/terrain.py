@@ -13,7 +13,9 @@ WALKABLE, BLOCKED = ".", "#"
 SMACLITE_WALKABLE, SMACLITE_BLOCKED = "_", "CX"
 
 
-def parse_rows(where: str, rows: Any, width: int, height: int, *, top_first: bool, walkable: str, blocked: str) -> np.ndarray:
+def parse_rows(
+    where: str, rows: Any, width: int, height: int, *, top_first: bool, walkable: str, blocked: str
+) -> np.ndarray:
     """A grid of characters as an array.
 
     Args:
@@ -50,7 +52,7 @@ def parse_rows(where: str, rows: Any, width: int, height: int, *, top_first: boo
 def merge_blocked(open_cells: np.ndarray) -> np.ndarray:
     """Cover the blocked cells with rectangles by one greedy scan from the bottom left.
 
-    Each rectangle grows right first, then up, over blocked cells whether or not an earlier rectangle covers them already, so
+    Each rectangle grows right first, then up, over blocked cells whether or not an earlier rectangle covers them, so
     rectangles may overlap; the order is part of the rules, because obstacles act in it.
 
     Args:

@@ -1,6 +1,6 @@
 """Unit types: the standard tables of both profiles, and types from a user's JSON in this schema or SMAClite's.
 
-Schema of a unit (all lengths in cells, times in seconds, speeds in cells per second; optional fields with their default)::
+Schema of a unit (lengths in cells, times in seconds, speeds in cells per second; optional fields with their default)::
 
     hp, damage, cooldown, speed, range, radius, targets [planes], attributes [names]
     shield 0, armor 0, attacks 1, energy 0 (maximum), starting_energy 0, scan_range 5, hp_regen 0 (per second),
