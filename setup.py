@@ -1,0 +1,51 @@
+"""Package metadata; versions that are known to work together stand in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "dimix" / "__init__.py").read_text("utf-8"))
+assert VERSION is not None, "dimix/__init__.py does not set __version__"
+
+ENVS = {
+    "gym": ["gymnasium>=0.29"],
+    "petting_zoo": ["pettingzoo>=1.24", "gymnasium>=0.29"],
+}
+CURVES = ["tensorboard>=2.14"]
+DEV = ["pytest>=7.4", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", *ENVS["petting_zoo"]]
+
+setup(
+    name="dimix",
+    version=VERSION.group(1),
+    description="QMIX-family agents for cooperative multi-agent micromanagement, with a compiled SMAC-style simulator",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["dimix", "dimix.*", "dizoo", "dizoo.*"]),
+    package_data={"dimix": ["py.typed"], "dizoo.smac.battle": ["data/*.json"]},
+    include_package_data=False,
+    install_requires=[
+        "torch>=2.1",
+        "numpy>=1.26",
+        "numba>=0.59",
+        "DI-treetensor>=0.4.1",
+        "easydict>=1.10",
+        "click>=8.1",
+        "tensorboardX>=2.6",
+    ],
+    extras_require={**ENVS, "curves": CURVES, "dev": DEV, "all": sorted({*CURVES, *DEV})},
+    entry_points={"console_scripts": ["dimix = dimix.cli:main"]},
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
