@@ -79,9 +79,15 @@ class MapSpec:
     num_type_slots: int
     ally_shields: bool | None
     enemy_shields: bool | None
+    stated_agents: int | None = None
+    stated_enemies: int | None = None
     own_units: Mapping[str, UnitType] = field(default_factory=dict)
     agent_order: tuple[str, ...] | None = None
     enemy_type_slots: Mapping[str, int] | None = None
+
+    def roster(self) -> list[tuple[str, bool, int]]:
+        """Every unit in placement order: (type name, is an ally, index of its group)."""
+        return [(n, g.is_ally, i) for i, g in enumerate(self.groups) for n, count in g.units for _ in range(count)]
 
 
 @functools.cache
@@ -108,7 +114,7 @@ def terrain_presets() -> list[str]:
 
 
 def terrain_grid(where: str, preset: Any, profile: str) -> np.ndarray:
-    """A shipped terrain: (H, W) bool, row y = 0 first; the ``smac`` profile has StarCraft II's grid where it is known.
+    """A shipped terrain: (H, W) bool, row y = 0 first; the ``smac`` profile has StarCraft II's where it is confirmed.
 
     Raises:
         MapError: no such preset.
@@ -174,7 +180,8 @@ def _parse_own(data: Mapping[str, Any], name: str, where: str, profile: str) -> 
     units = data.get("units", {})
     if not isinstance(units, Mapping):
         raise MapError(f"{where}: units is {units!r}. It is an object {{TYPE: {{...}}}}.")
-    spec = MapSpec(
+    stated = [_whole(where, k, data[k], 0) if k in data else None for k in ("n_agents", "n_enemies")]
+    return MapSpec(
         name=str(data.get("name", name)),
         source=where,
         width=width,
@@ -187,12 +194,12 @@ def _parse_own(data: Mapping[str, Any], name: str, where: str, profile: str) -> 
         num_type_slots=max(slots.values(), default=-1) + 1,
         ally_shields=_flag(where, "ally_shields", data.get("ally_shields")),
         enemy_shields=_flag(where, "enemy_shields", data.get("enemy_shields")),
+        stated_agents=stated[0],
+        stated_enemies=stated[1],
         own_units={n.upper(): parse_unit(n, u) for n, u in units.items()},
         agent_order=tuple(t.upper() for t in smac["agent_order"]) if "agent_order" in smac else None,
         enemy_type_slots=_slots(where, "smac.enemy_type_slots", smac.get("enemy_type_slots", {})) or None,
     )
-    _check_counts(spec, {True: ("n_agents", data.get("n_agents")), False: ("n_enemies", data.get("n_enemies"))})
-    return spec
 
 
 def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str, folder: Path) -> MapSpec:
@@ -221,7 +228,7 @@ def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str
         raise MapError(
             f"{where}: unit_type_ids has {max(slots.values())}. Ids go to num_unit_types - 1 = {num_slots - 1}."
         )
-    spec = MapSpec(
+    return MapSpec(
         name=str(data.get("name", name)),
         source=where,
         width=width,
@@ -234,11 +241,10 @@ def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str
         num_type_slots=num_slots,
         ally_shields=_flag(where, "ally_has_shields", data.get("ally_has_shields", False)),
         enemy_shields=_flag(where, "enemy_has_shields", data.get("enemy_has_shields", False)),
+        stated_agents=_whole(where, "num_allied_units", data["num_allied_units"], 0),
+        stated_enemies=_whole(where, "num_enemy_units", data["num_enemy_units"], 0),
         own_units=_units_of_folder(groups, folder, str(data.get("custom_unit_path", "."))),
     )
-    keys = {True: "num_allied_units", False: "num_enemy_units"}
-    _check_counts(spec, {side: (key, data[key]) for side, key in keys.items()})
-    return spec
 
 
 def _units_of_folder(groups: list[Group], folder: Path, custom_path: str) -> dict[str, UnitType]:
@@ -270,16 +276,6 @@ def _group(where: str, is_ally: bool, at: tuple[float, float], units: Any) -> Gr
         raise MapError(f"{where}: units is {units!r}. It is an object {{TYPE: count}} with at least one type.")
     counts = tuple((name.upper(), _whole(where, f"units.{name}", count, 1)) for name, count in units.items())
     return Group(is_ally, at[0], at[1], counts)
-
-
-def _check_counts(spec: MapSpec, stated: Mapping[bool, tuple[str, Any]]) -> None:
-    for is_ally, (key, count) in stated.items():
-        placed = sum(n for g in spec.groups if g.is_ally == is_ally for _, n in g.units)
-        side = "allied" if is_ally else "enemy"
-        if placed == 0:
-            raise MapError(f"{spec.source}: no {side} units. Give at least one {side} group.")
-        if count is not None and _whole(spec.source, key, count, 1) != placed:
-            raise MapError(f"{spec.source}: {key} is {count}. The groups place {placed} {side} units.")
 
 
 def _known_fields(where: str, data: Any, known: tuple[str, ...], needed: tuple[str, ...] = ()) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from dizoo.smac.battle.errors import MapError
-from dizoo.smac.battle.mapfile import MapSpec, parse_map, read_json, standard_maps, standard_units
-from dizoo.smac.battle.placement import place_group
+from dizoo.smac.battle.mapcheck import find_errors, start_positions, unit_table
+from dizoo.smac.battle.mapfile import MapSpec, parse_map, read_json, standard_maps
 from dizoo.smac.battle.rules import Profile, get_profile
 from dizoo.smac.battle.terrain import merge_blocked
 from dizoo.smac.battle.text import nearest
@@ -129,16 +129,19 @@ def build_scenario(spec: MapSpec, profile: Profile) -> Scenario:
     """Place a map's units and work out all sizes.
 
     Raises:
-        MapError: a unit type that is neither standard nor the map's own, a type without a slot, a unit outside the map.
+        MapError: what ``mapcheck.find_errors`` finds.
     """
-    table = {**standard_units(profile.name), **spec.own_units}
-    names, is_ally, group = _roster(spec, table)
+    table = unit_table(spec, profile.name)
+    problems = find_errors(spec, table)
+    if problems:
+        more = f" ({len(problems) - 1} more; all of them: python -m dizoo.smac.battle.maps check FILE)"
+        raise MapError(f"{spec.source}: {problems[0]}{more if len(problems) > 1 else ''}")
+    roster = spec.roster()
+    names = [name for name, _, _ in roster]
+    is_ally = np.array([ally for _, ally, _ in roster])
     types = tuple(table[n] for n in dict.fromkeys(names))
     unit_type = np.array([[t.name for t in types].index(n) for n in names], dtype=np.int64)
-    start_pos = np.concatenate(
-        [place_group(g.x, g.y, g.is_ally, [table[n].radius for n, k in g.units for _ in range(k)]) for g in spec.groups]
-    )
-    _check_inside(spec, names, start_pos)
+    start_pos = start_positions(spec, table)
     n_agents = int(is_ally.sum())
     n_enemies = len(names) - n_agents
     shields = np.array([table[n].shield > 0 for n in names])
@@ -158,7 +161,7 @@ def build_scenario(spec: MapSpec, profile: Profile) -> Scenario:
         unit_type=unit_type,
         is_ally=is_ally,
         index=_indices(spec, profile, names, is_ally, start_pos),
-        group=group,
+        group=np.array([group for _, _, group in roster], dtype=np.int64),
         start_pos=start_pos,
         open_cells=spec.open_cells,
         rects=merge_blocked(spec.open_cells),
@@ -184,32 +187,6 @@ def build_scenario(spec: MapSpec, profile: Profile) -> Scenario:
     )
 
 
-def _roster(spec: MapSpec, table: Mapping[str, UnitType]) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Every unit in placement order: type name, side, group."""
-    rows = []
-    for i, g in enumerate(spec.groups):
-        for name, count in g.units:
-            if name not in table:
-                raise MapError(f"{spec.source}: groups[{i}] has unknown unit '{name}'.{nearest(name, table)}")
-            rows += [(name, g.is_ally, i)] * count
-    names, is_ally, group = zip(*rows, strict=True)
-    return list(names), np.array(is_ally), np.array(group, dtype=np.int64)
-
-
-def _check_inside(spec: MapSpec, names: list[str], start_pos: np.ndarray) -> None:
-    for unit, (name, (x, y)) in enumerate(zip(names, start_pos.tolist(), strict=True)):
-        if not (0 <= x < spec.width and 0 <= y < spec.height):
-            raise MapError(
-                f"{spec.source}: unit {unit} ({name}) starts at ({x:.2f}, {y:.2f}), outside the map of {spec.width} x "
-                f"{spec.height} cells. Move its group."
-            )
-    x, y = spec.attack_point
-    if not (0 <= x < spec.width and 0 <= y < spec.height):
-        raise MapError(
-            f"{spec.source}: attack_point is ({x:g}, {y:g}), outside the map of {spec.width} x {spec.height} cells."
-        )
-
-
 def _indices(
     spec: MapSpec, profile: Profile, names: list[str], is_ally: np.ndarray, start_pos: np.ndarray
 ) -> np.ndarray:
@@ -232,12 +209,5 @@ def _type_slots(spec: MapSpec, profile: Profile, names: list[str], is_ally: np.n
     enemy_slots = spec.enemy_type_slots if profile.own_enemy_slots and spec.enemy_type_slots else spec.type_slots
     out = np.empty(len(names), dtype=np.int64)
     for unit, name in enumerate(names):
-        slots = spec.type_slots if is_ally[unit] else enemy_slots
-        if name not in slots:
-            raise MapError(f"{spec.source}: type '{name}' has no slot. The map has type slots for: {', '.join(slots)}.")
-        if slots[name] >= spec.num_type_slots:
-            raise MapError(
-                f"{spec.source}: slot of '{name}' is {slots[name]}. Slots go from 0 to {spec.num_type_slots - 1}."
-            )
-        out[unit] = slots[name]
+        out[unit] = (spec.type_slots if is_ally[unit] else enemy_slots)[name]
     return out
