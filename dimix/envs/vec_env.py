@@ -36,9 +36,9 @@ class EnvInfo:
 class VecEnv(ABC):
     """E games of the same kind, advanced together.
 
-    The arrays below belong to the environment and are overwritten in place by ``step`` and ``reset``: copy what you keep.
-    A game that is over (``terminated`` or ``truncated``) is frozen: its actions are ignored, its reward reads 0 and its
-    other arrays keep what they held at the end, until ``reset`` starts it again.
+    The arrays below belong to the environment and are overwritten in place by ``step`` and ``reset``: copy what you
+    keep. A game that is over (``terminated`` or ``truncated``) is frozen: its actions are ignored, its reward reads 0 and
+    its other arrays keep what they held at the end, until ``reset`` starts it again.
 
     Attributes:
         info: sizes.
@@ -89,5 +89,5 @@ class VecEnv(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back what ``state_dict`` gave, exactly."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most environments have nothing to give back)
         """Give back processes and files, where there are any."""

@@ -1,0 +1,1 @@
+"""The matrix games as a batch environment."""

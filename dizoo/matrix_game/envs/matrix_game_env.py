@@ -1,0 +1,173 @@
+"""Cooperative matrix games for two agents, one-shot or in two steps: the shortest complete example of a `VecEnv`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from easydict import EasyDict
+
+from dimix.envs.vec_env import EnvInfo, VecEnv
+from dimix.errors import EnvError, nearest
+from dimix.registry import ENV_REGISTRY
+
+#: Team payoff of the last (or only) step, one table per state that it can be played in; rows: agent 0's action.
+GAMES: dict[str, np.ndarray] = {
+    # Rashid et al. 2018 (QMIX), section 5: agent 0's first action picks the table. The safe one pays 7 whatever is
+    # played, the other 8 only when both take action 1: a mixer that is a mere sum (VDN) settles for 7.
+    "two_step": np.array([[[7.0, 7.0], [7.0, 7.0]], [[0.0, 1.0], [1.0, 8.0]]], np.float32),
+    # Claus and Boutilier 1998: the best joint action is surrounded by penalties.
+    "climbing": np.array([[[11.0, -30.0, 0.0], [-30.0, 7.0, 6.0], [0.0, 0.0, 5.0]]], np.float32),
+    "penalty": np.array([[[10.0, 0.0, -10.0], [0.0, 2.0, 0.0], [-10.0, 0.0, 10.0]]], np.float32),
+    # Additive in the agents' actions: every method of the family solves it.
+    "additive": np.array([[[0.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]], np.float32),
+}
+
+
+@ENV_REGISTRY.register("matrix_game")
+class MatrixGameEnv(VecEnv):
+    """E copies of one matrix game.
+
+    Observation of each agent and global state: one-hot stage, which is 0 at the first step, 1 + table after the first
+    step of ``two_step``. Reward: the table's entry at the last step, 0 before. The game is over (``terminated``)
+    when the table has been played; with ``repeat`` > 1 a one-shot game is played that many times and then cut by the
+    limit (``truncated``). ``battle_won``: the episode earned the largest return that the game offers.
+
+    Args:
+        game: a name of `GAMES`.
+        num_envs: copies (E).
+        repeat: steps of a one-shot game.
+
+    Raises:
+        EnvError: no such game, or a number out of range.
+    """
+
+    config = dict(
+        # (str) Which game, by name.
+        map_name="two_step",
+        # (int) Steps that a one-shot game is repeated before the time limit cuts it, >= 1.
+        repeat=1,
+        # (int) Games played side by side for training, >= 1.
+        collector_env_num=8,
+        # (int) Games played side by side for evaluation, >= 1.
+        evaluator_env_num=4,
+        # (int) Games of one evaluation, >= 1.
+        n_evaluator_episode=4,
+        # (float) Share of games won, over the last evaluations, at which training stops.
+        stop_value=2.0,
+        # (bool) Append each agent's last action to its observation, one-hot.
+        obs_last_action=True,
+        # (bool) Append the agent's number to its observation, one-hot.
+        obs_agent_id=True,
+    )
+
+    def __init__(self, game: str, num_envs: int, repeat: int = 1) -> None:
+        self.info = _describe(game, repeat)
+        if num_envs < 1:
+            raise EnvError(f"num_envs: {num_envs}. Right is 1 or more.")
+        self.payoff = GAMES[game]
+        self.num_envs = num_envs
+        agents, stages, actions = self.info.agent_num, self.info.global_obs_shape, self.info.action_shape
+        self.agent_state = np.zeros((num_envs, agents, stages), np.float32)
+        self.global_state = np.zeros((num_envs, stages), np.float32)
+        self.action_mask = np.ones((num_envs, agents, actions), bool)
+        self.alive = np.ones((num_envs, agents), bool)
+        self.reward = np.zeros(num_envs, np.float32)
+        self.terminated = np.zeros(num_envs, bool)
+        self.truncated = np.zeros(num_envs, bool)
+        self.battle_won = np.zeros(num_envs, bool)
+        self.episode_length = np.zeros(num_envs, np.int32)
+        self._stage = np.zeros(num_envs, np.int64)
+        self._ep_return = np.zeros(num_envs, np.float32)
+        self.reset()
+
+    @classmethod
+    def describe(cls, cfg: EasyDict) -> EnvInfo:
+        """Sizes of the game that a config's ``env`` branch asks for.
+
+        Raises:
+            EnvError: no such game, or ``repeat`` out of range.
+        """
+        return _describe(cfg.map_name, cfg.repeat)
+
+    @classmethod
+    def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> MatrixGameEnv:
+        """The environment of a config's ``env`` branch; the games know no chance, so ``seed`` changes nothing."""
+        return cls(cfg.map_name, num_envs, cfg.repeat)
+
+    def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
+        """Start new episodes in the given games (all when None)."""
+        ids = np.arange(self.num_envs) if env_ids is None else np.asarray(env_ids, np.int64)
+        self._stage[ids] = 0
+        self._ep_return[ids] = 0
+        for array in (self.reward, self.terminated, self.truncated, self.battle_won, self.episode_length):
+            array[ids] = 0
+        self._observe()
+
+    def step(self, action: np.ndarray) -> None:
+        """Play one joint action in every running game.
+
+        Args:
+            action: (E, A) integer.
+
+        Raises:
+            EnvError: another shape or type, or an action that the game does not have.
+        """
+        expected = (self.num_envs, self.info.agent_num)
+        if action.shape != expected or not np.issubdtype(action.dtype, np.integer):
+            raise EnvError(f"action: {action.dtype} of shape {action.shape}. Right is integer of shape {expected}.")
+        if action.min() < 0 or action.max() >= self.info.action_shape:
+            raise EnvError(
+                f"action: values {action.min()} to {action.max()}. Right is 0 to {self.info.action_shape - 1}."
+            )
+        running = ~(self.terminated | self.truncated)
+        choosing = running & (len(self.payoff) > 1) & (self._stage == 0)
+        playing = running & ~choosing
+        table = np.where(playing, np.maximum(self._stage - 1, 0), 0)
+        self.reward[:] = np.where(playing, self.payoff[table, action[:, 0], action[:, 1]], 0.0)
+        self.episode_length += running
+        self._ep_return += self.reward
+        self._stage[choosing] = 1 + action[choosing, 0]
+        over = playing & (self.episode_length == self.info.episode_limit)
+        if self.info.episode_limit > 1 and len(self.payoff) == 1:
+            self.truncated |= over
+            best = self.payoff.max() * self.info.episode_limit
+        else:
+            self.terminated |= over
+            best = self.payoff.max()
+        self.battle_won |= over & (self._ep_return >= best)
+        self._observe()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Stage, return, length and end flags of every game."""
+        return {name: getattr(self, name).copy() for name in self._state_names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave.
+
+        Raises:
+            EnvError: an array has another shape.
+        """
+        for name in self._state_names:
+            if np.shape(state[name]) != getattr(self, name).shape:
+                raise EnvError(f"{name}: shape {np.shape(state[name])}. Right is {getattr(self, name).shape}.")
+            getattr(self, name)[:] = state[name]
+        self._observe()
+
+    _state_names = ("_stage", "_ep_return", "reward", "terminated", "truncated", "battle_won", "episode_length")
+
+    def _observe(self) -> None:
+        self.global_state[:] = np.eye(self.info.global_obs_shape, dtype=np.float32)[self._stage]
+        self.agent_state[:] = self.global_state[:, None]
+
+
+def _describe(game: str, repeat: int) -> EnvInfo:
+    if game not in GAMES:
+        raise EnvError(f"no matrix game '{game}'.{nearest(game, GAMES)} Known: {', '.join(GAMES)}.")
+    if repeat < 1:
+        raise EnvError(f"repeat: {repeat}. Right is 1 or more.")
+    tables, actions, _ = GAMES[game].shape
+    stages = 1 + tables if tables > 1 else 1
+    limit = 2 if tables > 1 else repeat
+    return EnvInfo(game, 2, stages, stages, actions, limit)
