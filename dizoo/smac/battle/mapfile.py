@@ -254,7 +254,7 @@ def _units_of_folder(groups: list[Group], folder: Path, custom_path: str) -> dic
         for base in (folder / custom_path, Path(custom_path)):
             hits = [p for p in sorted(base.glob("*.json")) if p.stem.upper() == name]
             if hits:
-                found[name] = parse_unit(f"{name} (in {hits[0]})", read_json(hits[0]))
+                found[name] = parse_unit(name, read_json(hits[0]), str(hits[0]))
                 break
     return found
 

@@ -140,13 +140,18 @@ _SMACLITE_NAMES = {  # SMAClite's unit files: field there -> field here (None: r
 _SMACLITE_WEAPONS = {"STANDARD": "direct", "KAMIKAZE": "blast", "LASER_BEAM": "beam", "HEAL": "heal"}
 
 
-def parse_unit(name: str, data: Any) -> UnitType:
+def parse_unit(name: str, data: Any, source: str = "") -> UnitType:
     """A unit type from its JSON object, in the schema above or in SMAClite's (recognised by its field names).
+
+    Args:
+        name: the type's name; stored in upper case.
+        data: the JSON object.
+        source: the file it comes from, for messages.
 
     Raises:
         MapError: one line that names the unit, the field, what was found and what would be right.
     """
-    where = f"unit {name}"
+    where = f"unit {name} (in {source})" if source else f"unit {name}"
     if not isinstance(data, Mapping):
         raise MapError(f"{where}: found {type(data).__name__}. A unit is a JSON object of fields.")
     if "attack_range" in data or "size" in data or "valid_targets" in data:

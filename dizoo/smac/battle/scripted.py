@@ -1,0 +1,245 @@
+"""Scripted teams that act on a whole batch of battles: what any learned team has to beat.
+
+They see what a centralised player sees, the global state and the action mask, so they run on anything that has a scenario's
+state layout. E battles, A agents, K enemies, N actions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+from dizoo.smac.battle.errors import BattleError
+from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario
+from dizoo.smac.battle.text import nearest
+
+NO_OP, STOP, NORTH, SOUTH, EAST, WEST = range(FIRST_TARGET_ACTION)
+NOBODY = -1
+
+
+class Units(NamedTuple):
+    """What the scripts read of the units of one side, in index order (n = A or K)."""
+
+    pos: np.ndarray  # (E, n, 2) cells
+    points: np.ndarray  # (E, n) hit points and shield left; 0 for the dead
+    hurt: np.ndarray  # (E, n) bool: alive and short of hit points
+
+
+class ScriptedTeam(ABC):
+    """A rule that gives every agent of every battle its action.
+
+    Args:
+        scenario: the map.
+        num_envs: number of battles (E).
+        seed: for scripts that draw.
+    """
+
+    def __init__(self, scenario: Scenario, num_envs: int, seed: int = 0) -> None:
+        self.scenario = scenario
+        self.num_envs = num_envs
+        self.rng = np.random.default_rng(seed)
+        ally, enemy = scenario.is_ally, ~scenario.is_ally
+        by_index = np.argsort(scenario.index[ally]), np.argsort(scenario.index[enemy])
+        self._ally_types = [scenario.types[t] for t in scenario.unit_type[ally][by_index[0]]]
+        self._enemy_types = [scenario.types[t] for t in scenario.unit_type[enemy][by_index[1]]]
+        self._is_healer = np.array([t.is_healer for t in self._ally_types])
+        self._can_hurt = np.array(
+            [[bool(a.can_hit >> e.plane & 1) for e in self._enemy_types] for a in self._ally_types]
+        )
+        self._can_heal = np.array(
+            [[h.is_healer and not a.is_healer and bool(h.can_hit >> a.plane & 1) for a in self._ally_types]
+             for h in self._ally_types]
+        )  # fmt: skip
+
+    def start(self, env_ids: np.ndarray) -> None:  # noqa: B027 - most scripts remember nothing
+        """Forget what was remembered about the given battles; called when they start anew.
+
+        Args:
+            env_ids: (n,) integer.
+        """
+
+    @abstractmethod
+    def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        """Choose actions.
+
+        Args:
+            global_state: (E, S) float32.
+            action_mask: (E, A, N) bool, at least one available action per agent.
+
+        Returns:
+            (E, A) int64, each available.
+        """
+
+    def read(self, global_state: np.ndarray) -> tuple[Units, Units]:
+        """Allies and enemies out of the global state."""
+        s = self.scenario
+        ally_size = 4 + s.ally_has_shields + s.num_type_slots
+        enemy_size = 3 + s.enemy_has_shields + s.num_type_slots
+        split = s.n_agents * ally_size
+        allies = global_state[:, :split].reshape(-1, s.n_agents, ally_size)
+        enemies = global_state[:, split : split + s.n_enemies * enemy_size].reshape(-1, s.n_enemies, enemy_size)
+        return (
+            self._units(allies, 2, s.ally_has_shields, self._ally_types),
+            self._units(enemies, 1, s.enemy_has_shields, self._enemy_types),
+        )
+
+    def _units(self, block: np.ndarray, xy: int, shields: bool, types: list) -> Units:
+        size = np.array([self.scenario.width, self.scenario.height])
+        hp = block[..., 0]
+        points = hp * np.array([t.hp for t in types])
+        if shields:
+            points = points + block[..., xy + 2] * np.array([t.shield for t in types])
+        # In the state positions are offsets from the centre over the map's size.
+        return Units(block[..., xy : xy + 2] * size + size / 2, points, (hp > 0) & (hp < 1))
+
+
+class RandomTeam(ScriptedTeam):
+    """Uniform over the available actions."""
+
+    def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        """See `ScriptedTeam.act`."""
+        return random_actions(action_mask, self.rng)
+
+
+class AttackNearest(ScriptedTeam):
+    """SMAC's heuristic: attack the nearest enemy until it is dead, then the next; walk there when it is out of range.
+
+    Healers heal the nearest hurt ally until it is whole. Enemies that a type cannot hit are not chosen.
+    """
+
+    def __init__(self, scenario: Scenario, num_envs: int, seed: int = 0) -> None:
+        super().__init__(scenario, num_envs, seed)
+        self._target = np.full((num_envs, scenario.n_agents), NOBODY)
+
+    def start(self, env_ids: np.ndarray) -> None:
+        """See `ScriptedTeam.start`."""
+        self._target[env_ids] = NOBODY
+
+    def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        """See `ScriptedTeam.act`."""
+        allies, enemies = self.read(global_state)
+        attack = (enemies.points > 0)[:, None, :] & self._can_hurt
+        heal = allies.hurt[:, None, :] & self._can_heal
+        self._target = np.where(
+            self._is_healer,
+            _keep_or(self._target, heal, _nearest(allies.pos, allies.pos, heal)),
+            _keep_or(self._target, attack, _nearest(allies.pos, enemies.pos, attack)),
+        )
+        return self._act_on(self._target, allies, enemies, action_mask)
+
+    def _act_on(self, target: np.ndarray, allies: Units, enemies: Units, action_mask: np.ndarray) -> np.ndarray:
+        """Act on each agent's target where that is available, else walk towards it, else stop."""
+        goal = np.where(self._is_healer[:, None], _pick(allies.pos, target), _pick(enemies.pos, target))
+        walk = walk_towards(goal - allies.pos, action_mask)
+        act = FIRST_TARGET_ACTION + target
+        last = action_mask.shape[2] - 1  # on odd custom maps a healer has more allies than there are target actions
+        known = (target != NOBODY) & (act <= last)
+        in_reach = known & np.take_along_axis(action_mask, np.minimum(act, last)[..., None], axis=2)[..., 0]
+        chosen = np.where(in_reach, act, np.where(target == NOBODY, STOP, walk))
+        return np.where(action_mask[..., NO_OP], NO_OP, chosen)
+
+
+class FocusFire(AttackNearest):
+    """Everybody in reach of it attacks the weakest enemy in reach; who reaches none walks to the nearest.
+
+    Healers heal the ally in reach that has lost most, and else keep close to the nearest fighter.
+    """
+
+    def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        """See `ScriptedTeam.act`."""
+        allies, enemies = self.read(global_state)
+        living_enemy = (enemies.points > 0)[:, None, :] & self._can_hurt
+        reach = action_mask[:, :, FIRST_TARGET_ACTION:]
+        attack = living_enemy & reach[:, :, : self.scenario.n_enemies]
+        weakest = _lowest(np.broadcast_to(enemies.points[:, None, :], attack.shape), attack)
+        weakest = np.where(weakest == NOBODY, _nearest(allies.pos, enemies.pos, living_enemy), weakest)
+        fighter = (allies.points > 0)[:, None, :] & self._can_heal
+        n = min(self.scenario.n_agents, reach.shape[2])
+        heal = np.zeros_like(fighter)
+        heal[:, :, :n] = (fighter & allies.hurt[:, None, :])[:, :, :n] & reach[:, :, :n]
+        lost = allies.points - np.array([t.hp + t.shield for t in self._ally_types])
+        patient = _lowest(np.broadcast_to(lost[:, None, :], heal.shape), heal)
+        actions = self._act_on(np.where(self._is_healer, patient, weakest), allies, enemies, action_mask)
+        follow = walk_towards(_pick(allies.pos, _nearest(allies.pos, allies.pos, fighter)) - allies.pos, action_mask)
+        idle = self._is_healer & (patient == NOBODY) & ~action_mask[..., NO_OP] & fighter.any(axis=2)
+        return np.where(idle, follow, actions)
+
+
+TEAMS: dict[str, type[ScriptedTeam]] = {
+    "random": RandomTeam,
+    "attack_nearest": AttackNearest,
+    "focus_fire": FocusFire,
+}
+
+
+def make_team(name: str, scenario: Scenario, num_envs: int, seed: int = 0) -> ScriptedTeam:
+    """A scripted team by name.
+
+    Raises:
+        BattleError: no such script.
+    """
+    if name not in TEAMS:
+        raise BattleError(f"no scripted team '{name}'.{nearest(name, TEAMS)} Known: {', '.join(TEAMS)}.")
+    return TEAMS[name](scenario, num_envs, seed)
+
+
+def random_actions(action_mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One available action per agent, all equally likely.
+
+    Args:
+        action_mask: (..., N) bool, at least one True per row.
+        rng: what draws.
+
+    Returns:
+        (...) int64.
+    """
+    # The k-th available action: far fewer draws than a random key for each action.
+    rank = np.cumsum(action_mask, axis=-1, dtype=np.int64)
+    k = np.floor(rng.random(action_mask.shape[:-1]) * rank[..., -1]).astype(np.int64)
+    return (rank <= k[..., None]).sum(axis=-1)
+
+
+def walk_towards(delta: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+    """The move along the longer axis of the way, or along the other one where that is blocked, else stop.
+
+    Args:
+        delta: (E, A, 2) way to go, x east and y north.
+        action_mask: (E, A, N) bool.
+
+    Returns:
+        (E, A) int64: NORTH, SOUTH, EAST, WEST or STOP.
+    """
+    along_x = np.where(delta[..., 0] > 0, EAST, WEST)
+    along_y = np.where(delta[..., 1] > 0, NORTH, SOUTH)
+    x_is_longer = np.abs(delta[..., 0]) > np.abs(delta[..., 1])
+    first, second = np.where(x_is_longer, along_x, along_y), np.where(x_is_longer, along_y, along_x)
+
+    def free(action: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(action_mask, action[..., None], axis=2)[..., 0]
+
+    return np.where(free(first), first, np.where(free(second), second, STOP))
+
+
+def _nearest(start: np.ndarray, goal: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """(E, A) index of the nearest allowed goal, NOBODY where there is none. ``allowed``: (E, A, n) bool."""
+    return _lowest(np.square(start[:, :, None, :] - goal[:, None, :, :]).sum(axis=-1), allowed)
+
+
+def _lowest(value: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """(E, A) index of the lowest allowed value, the first on a tie, NOBODY where none is allowed."""
+    return np.where(allowed.any(axis=2), np.where(allowed, value, np.inf).argmin(axis=2), NOBODY)
+
+
+def _keep_or(target: np.ndarray, allowed: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The old target where it is still allowed, else the other one."""
+    index = np.clip(target, 0, allowed.shape[2] - 1)
+    still = (target == index) & np.take_along_axis(allowed, index[..., None], axis=2)[..., 0]
+    return np.where(still, target, other)
+
+
+def _pick(pos: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(E, A, 2) position of each agent's target; of anybody where there is no target."""
+    index = np.clip(target, 0, pos.shape[1] - 1)
+    return np.take_along_axis(pos, index[..., None], axis=1)
