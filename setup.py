@@ -37,7 +37,14 @@ setup(
         "tensorboardX>=2.6",
     ],
     extras_require={**ENVS, "curves": CURVES, "dev": DEV, "all": sorted({*CURVES, *DEV})},
-    entry_points={"console_scripts": ["dimix = dimix.cli:main"]},
+    entry_points={
+        "console_scripts": ["dimix = dimix.cli:main"],
+        "dimix.envs": [
+            "smac = dizoo.smac.envs.smac_env",
+            "matrix_game = dizoo.matrix_game.envs.matrix_game_env",
+        ],
+        "gymnasium.envs": ["__root__ = dizoo.smac.envs.registration:register_envs"],
+    },
     classifiers=[
         "Intended Audience :: Science/Research",
         "Operating System :: POSIX",

@@ -1,0 +1,43 @@
+# `make train` and `make test` do everything on a machine with Python 3.10 or newer and nothing else.
+#   make train CONFIG=dizoo/smac/config/smac_3m_qmix_config.py SEED=1 ARGS="--env-step 200000"
+CONFIG ?= dizoo/smac/config/smac_MMM_qmix_config.py
+SEED ?= 0
+ARGS ?=
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INPUTS := setup.py pyproject.toml constraints.txt
+
+.PHONY: train test lint docs clean
+
+train: $(VENV)/.installed
+	$(BIN)/dimix -m serial -c $(CONFIG) $(addprefix -s ,$(SEED)) $(ARGS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m dimix.config_doc > docs/config.md
+
+clean:
+	rm -rf $(VENV) build dist ./*.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed; found " + sys.version.split()[0]) if sys.version_info < (3, 10) else 0'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(INPUTS) | $(BIN)/python
+	@echo "installing dimix and its needs into $(VENV) (once; torch is large)"
+	$(PIP) -c constraints.txt -e '.[curves]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(INPUTS) | $(BIN)/python
+	@echo "installing dimix with the tools of its tests into $(VENV) (once; torch is large)"
+	$(PIP) -c constraints.txt -e '.[all]'
+	@touch $@ $(VENV)/.installed

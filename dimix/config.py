@@ -1,0 +1,256 @@
+"""One strict merge: what the user wrote, over the commented defaults of the classes that the config names.
+
+`compile_all` checks everything before a process, file or tensor is made and reports all problems at once. Rooms get copies of
+their branches; nobody writes to a compiled config.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from easydict import EasyDict
+
+from dimix.config_checks import check_combination, fill_sizes, lookup
+from dimix.config_file import ConfigSource, import_modules, read_config
+from dimix.config_merge import Findings, OptionText, check_unknown, merge, set_option
+from dimix.config_schema import Schema, class_schema, dict_schema, merge_schema, source_comments
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import DimixError, RegistryError
+from dimix.registry import ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
+
+RUN_CONFIG = dict(
+    # (str | None) Run folder; None makes <config file>_result/seed<seed>.
+    exp_name=None,
+    # (int) Seed of every random stream of the run, >= 0.
+    seed=0,
+    run=dict(
+        # (int | None) Env steps after which training stops; None: no limit, >= 1.
+        env_step=10_000_000,
+        # (int | None) Updates after which training stops; None: no limit, >= 1.
+        train_iter=None,
+        # (int) Last evaluations whose mean win rate has to reach env.stop_value for the run to stop early, >= 1.
+        stop_window=5,
+        # (float) Seconds between two checkpoints; saving changes nothing in the course of a run, > 0.
+        checkpoint_interval_s=120.0,
+        # (float) Seconds between two progress lines, > 0.
+        progress_interval_s=5.0,
+        # (bool) Write TensorBoard files beside the CSV.
+        tensorboard=True,
+        # (int) Threads of torch; more than one gains little on networks of this size, >= 1.
+        torch_threads=1,
+    ),
+)
+
+CREATE_CONFIG = dict(
+    env=dict(
+        # (str) Registered name of the environment; list them with: dimix -q env.
+        type="smac",
+        # (list of str) Modules to import so that the environment is registered.
+        import_names=[],
+    ),
+    policy=dict(
+        # (str) Registered name of the policy; list them with: dimix -q policy.
+        type="qmix",
+        # (list of str) Modules to import so that policies and models of your own are registered.
+        import_names=[],
+    ),
+)
+
+#: DI-engine's keys that mean nothing here, with the reason. A branch stands for all keys below it. Environment and policy
+#: classes add their own in a class attribute ``config_ignored``, in the same form, relative to their branch.
+IGNORED = {
+    "create_config.env_manager": "all games are stepped as one batch",
+    "create_config.collector": "the collector gathers whole episodes; policy.collect.unroll_len cuts them",
+    "create_config.learner": "there is one learner",
+    "create_config.replay_buffer": "there is one replay buffer",
+    "env.manager": "all games are stepped as one batch, without worker processes",
+    "policy.other.replay_buffer.max_reuse": "data leave the buffer by age alone",
+    "policy.other.replay_buffer.max_staleness": "data leave the buffer by age alone",
+}
+
+#: Modules that register what dimix ships, and the group of entry points by which installed packages add to it.
+BUILT_IN = ("dimix.policy", "dimix.model")
+ENTRY_POINTS = "dimix.envs"
+
+
+@dataclass(frozen=True)
+class CompiledConfig:
+    """A config that passed all checks, with what was looked up on the way.
+
+    Attributes:
+        cfg: resolved: ``exp_name, seed, run, env, policy, create_config``. Do not write to it; rooms get copies.
+        info: sizes of the environment.
+        env_class: the class that ``create_config.env.type`` names.
+        policy_class: the class that ``create_config.policy.type`` names.
+        model_class: the class that the policy builds its networks from.
+        notes: one line for each key that was accepted although it means nothing here.
+        source: what the user wrote.
+    """
+
+    cfg: EasyDict
+    info: EnvInfo
+    env_class: Any
+    policy_class: Any
+    model_class: Any
+    notes: list[str]
+    source: ConfigSource
+
+    def branch(self, name: str) -> EasyDict:
+        """A copy of one branch for the room that reads it."""
+        return copy.deepcopy(self.cfg[name])
+
+
+def compile_config(input_cfg: Any, **options: Any) -> EasyDict:
+    """The resolved config alone; see `compile_all` for the arguments."""
+    return compile_all(input_cfg, **options).cfg
+
+
+def compile_all(
+    input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, Any]],
+    *,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    exp_name: str | None = None,
+    env_step: int | None = None,
+    train_iter: int | None = None,
+    device: str | None = None,
+) -> CompiledConfig:
+    """Check a config completely and fill in all defaults and sizes.
+
+    Args:
+        input_cfg: path of a config file, or ``(main_config, create_config)``.
+        overrides: ``dotted.key=value`` texts that win over the file; typed by the key's type. Keys of the create config
+            start with ``create_config.``.
+        seed: seed of the run; None keeps the config's.
+        exp_name: run folder; None keeps the config's.
+        env_step: env steps after which training stops; None keeps the config's.
+        train_iter: updates after which training stops; None keeps the config's.
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``; None keeps the config's.
+
+    Returns:
+        The resolved config and the classes that it names.
+
+    Raises:
+        ConfigError: everything that is wrong, one line each.
+    """
+    source = read_config(input_cfg)
+    found = Findings(source.name)
+    given = {**copy.deepcopy(source.main), "create_config": copy.deepcopy(source.create)}
+    named = {"seed": seed, "exp_name": exp_name, "run.env_step": env_step, "run.train_iter": train_iter}
+    _apply_options(given, {**named, "policy.device": device}, overrides, found)
+
+    create_schema: Schema = {"create_config": dict_schema(CREATE_CONFIG, _comments("CREATE_CONFIG"))}
+    create = merge(create_schema, {"create_config": given.pop("create_config")}, "", IGNORED, found)["create_config"]
+    env_class, policy_class, model_class = _classes(create, lookup(given, "policy.model.type"), found)
+    schema = full_schema(env_class, policy_class, model_class)
+    ignored = {**IGNORED, **_class_ignored("env", env_class), **_class_ignored("policy", policy_class)}
+    unread = {name for name, cls in (("env", env_class), ("policy", policy_class)) if cls is None}
+    cfg = EasyDict(merge(schema, {k: v for k, v in given.items() if k not in unread}, "", ignored, found))
+    cfg.create_config = create
+    check_unknown(schema, found)
+
+    info = _describe(env_class, cfg, found)
+    if info is not None and model_class is not None:
+        fill_sizes(cfg, info, lambda key: lookup(given, key), found.report)
+    if not found.problems:
+        check_combination(cfg, found.report)
+    found.raise_all()
+    assert info is not None
+    cfg.exp_name = _run_folder(source, cfg, exp_name is not None)
+    return CompiledConfig(cfg, info, env_class, policy_class, model_class, found.notes, source)
+
+
+def full_schema(env_class: Any, policy_class: Any, model_class: Any) -> Schema:
+    """The schema of a whole main config; a class that is None leaves its branch out."""
+    schema = dict_schema(RUN_CONFIG, _comments("RUN_CONFIG"))
+    if env_class is not None:
+        schema["env"] = class_schema(env_class)
+    if policy_class is not None:
+        policy = schema["policy"] = class_schema(policy_class)
+        if model_class is not None:
+            changed = policy.get("model")
+            policy["model"] = class_schema(model_class)
+            if isinstance(changed, dict):  # defaults of the model that the policy sets otherwise
+                merge_schema(policy["model"], changed)
+    return schema
+
+
+def import_known() -> None:
+    """Import what dimix ships and what installed packages announce, so that the registries are filled."""
+    for name in BUILT_IN:
+        importlib.import_module(name)
+    for point in entry_points(group=ENTRY_POINTS):
+        point.load()
+
+
+def _apply_options(given: dict[str, Any], named: Mapping[str, Any], overrides: Sequence[str], found: Findings) -> None:
+    for key, value in named.items():
+        if value is not None:
+            set_option(given, key, value, f"--{key.rpartition('.')[2].replace('_', '-')}", found)
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            found.problems.append(f"-o {text}: no key=value. Use -o dotted.key=value, for example -o policy.learn.batch_size=32.")
+        else:
+            set_option(given, key.strip(), OptionText(value.strip()), "-o", found)
+
+
+def _comments(name: str) -> dict[str, str]:
+    return source_comments(sys.modules[__name__], name)
+
+
+def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tuple[Any, Any, Any]:
+    """Environment, policy and model class; None for each that could not be had."""
+    for branch in ("env", "policy"):
+        found.problems += import_modules(create[branch]["import_names"], f"create_config.{branch}.import_names", found.file)
+    import_known()
+    env_class = _registered(ENV_REGISTRY, create["env"]["type"], "create_config.env.type", found)
+    policy_class = _registered(POLICY_REGISTRY, create["policy"]["type"], "create_config.policy.type", found)
+    model_class = None
+    if policy_class is not None:
+        model_class = _registered(MODEL_REGISTRY, policy_class.default_model, "create_config.policy.type", found)
+    return env_class, policy_class, model_class
+
+
+def _registered(registry: Registry, name: str, key: str, found: Findings) -> Any:
+    try:
+        return registry.get(name)
+    except RegistryError as e:
+        found.report(key, str(e))
+        return None
+
+
+def _class_ignored(branch: str, cls: Any) -> dict[str, str]:
+    return {f"{branch}.{key}": reason for key, reason in getattr(cls, "config_ignored", {}).items()}
+
+
+def _describe(env_class: Any, cfg: EasyDict, found: Findings) -> EnvInfo | None:
+    if env_class is None or any(p.startswith("env.") for p in found.problems):
+        return None
+    try:
+        return env_class.describe(copy.deepcopy(cfg.env))
+    except DimixError as e:
+        key, colon, text = str(e).partition(": ")
+        if colon and re.fullmatch(r"env(\.\w+)+", key):
+            found.report(key, text)
+        else:
+            found.report("env", str(e))
+        return None
+
+
+def _run_folder(source: ConfigSource, cfg: EasyDict, asked_for: bool) -> str:
+    """Where the run writes: as asked for, or by the file's name and the seed.
+
+    A folder named in the config that ends in ``seed<number>`` (DI-engine's habit) follows the seed that is really used.
+    """
+    if cfg.exp_name is None:
+        return f"{source.stem}_result/seed{cfg.seed}"
+    return cfg.exp_name if asked_for else re.sub(r"seed\d+$", f"seed{cfg.seed}", cfg.exp_name)
