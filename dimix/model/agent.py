@@ -1,0 +1,86 @@
+"""The Q-network that all agents share: encoder, memory, head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dimix.model.packing import Packing
+from dimix.model.recurrent import make_recurrent_layer
+
+
+class AgentNetwork(nn.Module):
+    """From an agent's input to its Q-values: linear layers with ReLU, a recurrent layer, a linear head.
+
+    With ``hidden_size_list=[64]`` and a GRU this is PyMARL's agent: Linear - ReLU - GRU - Linear.
+
+    Args:
+        obs_shape: floats of input (O).
+        action_shape: number of actions (N).
+        hidden_size_list: units of the encoder's layers; the last one is also the size of the recurrent layer.
+        lstm_type: ``"gru"``, ``"lstm"`` (or DI-engine's ``"normal"``, ``"pytorch"``) or ``"mlp"`` for no memory.
+        dueling: split the head into a state value and advantages (Wang et al. 2016).
+        fused: let a GRU use the compiled recurrence on the CPU.
+    """
+
+    def __init__(
+        self,
+        obs_shape: int,
+        action_shape: int,
+        hidden_size_list: Sequence[int],
+        lstm_type: str = "gru",
+        dueling: bool = False,
+        fused: bool = True,
+    ) -> None:
+        super().__init__()
+        size = hidden_size_list[-1]
+        self.encoder = nn.ModuleList([nn.Linear(i, o) for i, o in pairwise([obs_shape, *hidden_size_list])])
+        self.memory = make_recurrent_layer(lstm_type, size, fused)
+        self.head = nn.Linear(size, action_shape)
+        self.value_head = nn.Linear(size, 1) if dueling else None
+
+    @property
+    def state_size(self) -> int:
+        """Floats of hidden state per agent (H)."""
+        return self.memory.state_size
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of a block of agents.
+
+        Args:
+            x: (R, O) float.
+            state: (R, H) float.
+
+        Returns:
+            Q-values (R, N) and the new state (R, H).
+        """
+        out, state = self.memory.step(self._encode(x), state)
+        return self._q(out), state
+
+    def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Whole sequences.
+
+        Args:
+            x: (R, O) float, packed rows.
+            packing: how they lie.
+            state: (B*A, H) float, state before step 0.
+
+        Returns:
+            Q-values (R, N) of each row and the state (B*A, H) after each sequence.
+        """
+        out, state = self.memory.unroll(self._encode(x), packing, state)
+        return self._q(out), state
+
+    def _encode(self, x: Tensor) -> Tensor:
+        for layer in self.encoder:
+            x = F.relu_(layer(x))
+        return x
+
+    def _q(self, x: Tensor) -> Tensor:
+        advantage = self.head(x)
+        if self.value_head is None:
+            return advantage
+        return self.value_head(x) + advantage - advantage.mean(-1, keepdim=True)

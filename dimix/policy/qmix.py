@@ -1,0 +1,418 @@
+"""QMIX: Monotonic Value Function Factorisation for Deep Multi-Agent Reinforcement Learning (Rashid et al. 2018)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dimix import value_learning
+from dimix.errors import CheckpointError, ConfigError, TrainingError
+from dimix.model import Packing, QMix
+from dimix.policy.base_policy import Policy
+from dimix.policy.exploration import epsilon_greedy, greedy
+from dimix.registry import POLICY_REGISTRY
+from dimix.schedule import Schedule
+from dimix.torch_utils import make_optimizer, soft_update
+from dimix.types import EpisodeBatch
+
+
+@POLICY_REGISTRY.register("qmix")
+class QMIXPolicy(Policy):
+    """QMIX with the options of PyMARL2's fine-tuned recipe: Adam, TD(lambda), double Q, masks, exploration per agent.
+
+    One update is `_forward_learn`. A variant overrides one of the small methods that it calls:
+
+    =====================  ======================================================================================
+    `_reward`              rewards as the targets see them
+    `_agent_value`         an agent's value as the mixer sees it (what a dead agent counts)
+    `_next_q`              value of each agent's next row (double Q, masks)
+    `_mix`                 from agents' values to what is learned (team value; agents' own values for IQL)
+    `_target`              targets (one-step, n-step, TD(lambda), Q(lambda))
+    `_loss_weight`         weight of each step's error (importance weights; WQMIX)
+    =====================  ======================================================================================
+    """
+
+    config: ClassVar[dict[str, Any]] = dict(
+        # (str) Registered name of the policy.
+        type="qmix",
+        # (bool) Compute on CUDA when device is "auto"; for networks of this size the CPU is usually faster.
+        cuda=False,
+        # (str) Device: "auto" follows the key cuda; "cpu", "cuda", "cuda:1", "mps".
+        device="auto",
+        # (bool) Only False: QMIX learns from a replay buffer.
+        on_policy=False,
+        # (bool) Prioritised replay: the update reports a priority per sample to the buffer.
+        priority=False,
+        # (bool) Correct the bias of prioritised replay with importance weights; needs priority=True.
+        priority_IS_weight=False,
+        # (dict) Network; the keys are those of the model's own config.
+        model=dict(),
+        learn=dict(
+            # (int) Updates after each collection, >= 1.
+            update_per_collect=8,
+            # (int) Sampled units (episodes, or windows of collect.unroll_len) per update, >= 1.
+            batch_size=32,
+            # (float) Learning rate at the start, > 0.
+            learning_rate=0.001,
+            # (str) How the learning rate changes, one of "constant", "linear", "cosine", "exp".
+            lr_schedule="constant",
+            # (float) Learning rate at the end of the schedule, >= 0.
+            lr_end=0.0,
+            # (int) Length of the learning rate's schedule in updates, >= 1.
+            lr_decay=100_000,
+            # (str) Optimizer: any of torch.optim by name.
+            optimizer="adam",
+            # (dict) Further arguments of the optimizer, for example dict(weight_decay=1e-5).
+            optimizer_kwargs=dict(),
+            # (float) Gradient clipping: the largest norm of all gradients, or the largest value of one, > 0.
+            clip_value=10.0,
+            # (str) What clip_value limits, one of "norm", "value", "none".
+            clip_type="norm",
+            # (float) Soft target: share of the way to the online network per update; 1 copies, in [0, 1].
+            target_update_theta=0.01,
+            # (int) Hard target: copy the online network every so many updates instead; 0 leaves it to theta, >= 0.
+            target_update_freq=0,
+            # (float) Discount of future reward per step, in [0, 1].
+            discount_factor=0.99,
+            # (bool) Double Q: the online network picks the next action, the target network values it.
+            double_q=True,
+            # (str) Targets, one of "td_lambda", "q_lambda", "n_step"; td_lambda=0 or n_step=1 is one-step Q-learning.
+            target="td_lambda",
+            # (float) Lambda of the targets "td_lambda" and "q_lambda", in [0, 1].
+            td_lambda=0.6,
+            # (int) Rewards summed by the target "n_step", >= 1.
+            n_step=1,
+            # (bool) A dead agent counts 0 in the mix and is not computed; False counts its no-op's value (PyMARL).
+            mask_dead_agents=True,
+            # (float) Factor on all rewards, > 0.
+            reward_scale=1.0,
+            # (str) What a sample's priority is made of: the absolute TD errors' mean or maximum, one of "mean", "max".
+            priority_type="mean",
+        ),
+        collect=dict(
+            # (int) Episodes gathered between two rounds of updates, >= 1.
+            n_episode=32,
+            # (int | None) Steps of a sampled window; None samples whole episodes, >= 1.
+            unroll_len=None,
+            # (int | None) Environments; checked against env.collector_env_num if given, >= 1.
+            env_num=None,
+        ),
+        eval=dict(
+            # (int | None) Environments; checked against env.evaluator_env_num if given, >= 1.
+            env_num=None,
+            evaluator=dict(
+                # (int) Updates between two evaluations, >= 1.
+                eval_freq=100,
+            ),
+        ),
+        other=dict(
+            eps=dict(
+                # (str) How the chance of a random action falls, one of "linear", "exp", "cosine", "constant".
+                type="linear",
+                # (float) Chance of a random action at the start, per agent and step, in [0, 1].
+                start=1.0,
+                # (float) Chance of a random action at the end, in [0, 1].
+                end=0.05,
+                # (int) Length of the decay in env steps (for "exp" the time constant), >= 1.
+                decay=50_000,
+            ),
+            replay_buffer=dict(
+                # (int) Capacity in sampled units (episodes, or windows of collect.unroll_len), >= 1.
+                replay_buffer_size=5000,
+            ),
+        ),
+    )
+
+    _model: QMix
+
+    def default_model(self) -> tuple[str, list[str]]:
+        """See `Policy.default_model`."""
+        return "qmix", ["dimix.model"]
+
+    @property
+    def model(self) -> QMix:
+        """The network that acts and learns."""
+        return self._model
+
+    def init_hidden(self, num_envs: int) -> Tensor:
+        """Hidden state of `num_envs` episodes at their start: (E, A, H) zeros."""
+        return self._model.init_hidden(num_envs)
+
+    # ---- learning ------------------------------------------------------------------------------------------------
+
+    def _init_learn(self) -> None:
+        learn = self._cfg.learn
+        if self._cfg.on_policy:
+            raise ConfigError("policy.on_policy: True. QMIX learns from a replay buffer; use False.")
+        if self._cfg.priority_IS_weight and not self._cfg.priority:
+            raise ConfigError("policy.priority_IS_weight: True without priority. Set policy.priority=True as well.")
+        if learn.target_update_freq == 0 and learn.target_update_theta == 0:
+            raise ConfigError(
+                "policy.learn: target_update_freq and target_update_theta are both 0, so the target network would "
+                "never change. Set one of them, for example target_update_theta=0.01."
+            )
+        self._gamma = float(learn.discount_factor)
+        self._learning_rate = Schedule(learn.lr_schedule, learn.learning_rate, learn.lr_end, learn.lr_decay)
+        self._target_model = copy.deepcopy(self._model).requires_grad_(False)
+        self._params = self._learn_params()
+        self._optimizer = make_optimizer(learn.optimizer, self._params, learn.learning_rate, learn.optimizer_kwargs)
+        self._train_iter = 0
+
+    def _learn_params(self) -> list[nn.Parameter]:
+        return list(self._model.parameters())
+
+    def _forward_learn(self, batch: EpisodeBatch) -> dict[str, Any]:
+        """One update.
+
+        Args:
+            batch: see `EpisodeBatch`.
+
+        Returns:
+            Metrics by name (see `_monitor_vars_learn`); with prioritised replay also ``priority``, (B,) float array.
+
+        Raises:
+            TrainingError: loss or gradient is not finite; the weights are as they were.
+        """
+        batch = batch.to(self.device)
+        state, action = batch.obs.global_state, batch.action
+        with_next = batch.filled & ~batch.terminated  # steps whose next row counts
+        step_mask = self._step_mask(batch)
+
+        q, target_q = self._unroll(batch, self._computed_rows(batch, with_next))
+        q_taken = self._agent_value(value_learning.chosen_q(q[:, :-1], action), batch.alive[:, :-1])
+        q_tot = self._mix(self._model, q_taken, state[:, :-1], batch.filled)
+        with torch.no_grad():
+            next_q = self._next_q(q.detach()[:, 1:], target_q[:, 1:], batch.obs.action_mask[:, 1:])
+            next_q = self._agent_value(next_q, batch.alive[:, 1:])
+            next_q_tot = self._mix(self._target_model, next_q, state[:, 1:], with_next)
+            target_q_tot = self._target(batch, next_q_tot, target_q)
+        td_error = q_tot - target_q_tot
+        loss = value_learning.masked_loss(td_error, step_mask, self._loss_weight(batch, td_error.detach()))
+
+        grads = self._step_optimizer(loss)
+        self._update_target()
+        with torch.no_grad():
+            metrics = {
+                "loss": loss.item(),
+                "grads": grads,
+                "learning_rate": self._optimizer.param_groups[0]["lr"],
+                "q_tot": value_learning.masked_mean(q_tot, step_mask).item(),
+                "target_q_tot": value_learning.masked_mean(target_q_tot, step_mask).item(),
+                "td_error_abs": value_learning.masked_mean(td_error.abs(), step_mask).item(),
+            }
+            if self._cfg.priority:
+                return {**metrics, "priority": self._priority(td_error, step_mask)}
+        return metrics
+
+    def _computed_rows(self, batch: EpisodeBatch, with_next: Tensor) -> Tensor:
+        """(B, T+1, A) bool: rows whose Q-values something reads, of agents that count."""
+        read = torch.zeros_like(batch.alive[..., 0])
+        read[:, :-1] = batch.filled
+        read[:, 1:] |= with_next
+        rows = read.unsqueeze(-1)
+        return rows & batch.alive if self._cfg.learn.mask_dead_agents else rows.expand_as(batch.alive)
+
+    def _unroll(self, batch: EpisodeBatch, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Q-values of all rows, (B, T+1, A, N), by the online network (with gradient) and the target network.
+
+        The first ``burnin`` rows of a sample only warm the hidden state, each network its own, without gradient; their
+        Q-values read 0.
+        """
+        hidden = target_hidden = batch.hidden_state
+        agent_state, first_step = batch.obs.agent_state, None
+        if batch.burnin.any():
+            first_step = batch.burnin
+            packing = Packing.of(valid & ~self._behind(batch.burnin, valid.shape[1]).unsqueeze(2))
+            rows = packing.pack(agent_state)
+            with torch.no_grad():
+                hidden = self._model.unroll_packed(rows, packing, hidden)[1]
+                target_hidden = self._target_model.unroll_packed(rows, packing, target_hidden)[1]
+        packing = Packing.of(valid, first_step)
+        rows = packing.pack(agent_state)
+        q, _ = self._model.unroll_packed(rows, packing, hidden)
+        with torch.no_grad():
+            target_q, _ = self._target_model.unroll_packed(rows, packing, target_hidden)
+        return q, target_q
+
+    def _step_mask(self, batch: EpisodeBatch) -> Tensor:
+        """(B, T) bool: steps that carry loss."""
+        return batch.filled & self._behind(batch.burnin, batch.filled.shape[1])
+
+    @staticmethod
+    def _behind(first_step: Tensor, steps: int) -> Tensor:
+        """(B, T) bool: steps from each sample's first one on."""
+        return torch.arange(steps, device=first_step.device) >= first_step.unsqueeze(1)
+
+    def _reward(self, batch: EpisodeBatch) -> Tensor:
+        """(B, T) float: rewards as the targets see them."""
+        return batch.reward * self._cfg.learn.reward_scale
+
+    def _agent_value(self, q: Tensor, alive: Tensor) -> Tensor:
+        """(B, T, A) values as the mixer sees them: a dead agent's is 0 unless the config counts its no-op."""
+        return torch.where(alive, q, 0.0) if self._cfg.learn.mask_dead_agents else q
+
+    def _next_q(self, q: Tensor, target_q: Tensor, action_mask: Tensor) -> Tensor:
+        """Value of each agent's best available action.
+
+        Args:
+            q: (B, T, A, N) online network.
+            target_q: (B, T, A, N) target network.
+            action_mask: (B, T, A, N) bool, of the same rows.
+
+        Returns:
+            (B, T, A) float: ``target_q`` at the argmax of ``q`` (double Q, van Hasselt et al. 2016), or its maximum.
+        """
+        if self._cfg.learn.double_q:
+            return value_learning.chosen_q(target_q, value_learning.masked_argmax(q, action_mask))
+        return value_learning.masked_max(target_q, action_mask)
+
+    def _mix(self, model: QMix, q: Tensor, global_state: Tensor, used: Tensor) -> Tensor:
+        """Team value of each step, computed where it is used.
+
+        Args:
+            model: online or target network.
+            q: (B, T, A) agents' values.
+            global_state: (B, T, S).
+            used: (B, T) bool.
+
+        Returns:
+            (B, T) float, 0 where it is not used.
+        """
+        rows = used.flatten().nonzero().squeeze(1)
+        q_tot = model.mix(q.flatten(0, 1).index_select(0, rows), global_state.flatten(0, 1).index_select(0, rows))
+        return q_tot.new_zeros(used.numel()).index_copy(0, rows, q_tot).view(used.shape)
+
+    def _target(self, batch: EpisodeBatch, next_q: Tensor, target_q: Tensor) -> Tensor:
+        """What q_tot should be.
+
+        Args:
+            batch: for rewards, ends and padding.
+            next_q: (B, T) value of row t+1 under the target network.
+            target_q: (B, T+1, A, N) the target network's Q-values of all rows.
+
+        Returns:
+            (B, T) float.
+        """
+        learn, reward = self._cfg.learn, self._reward(batch)
+        if learn.target == "n_step":
+            return value_learning.n_step_targets(
+                reward, batch.terminated, batch.filled, next_q, self._gamma, learn.n_step
+            )
+        if learn.target == "q_lambda":
+            next_chosen = self._next_chosen(batch, target_q)
+            return value_learning.q_lambda_targets(
+                reward, batch.terminated, batch.filled, next_q, next_chosen, self._gamma, learn.td_lambda
+            )
+        return value_learning.td_lambda_targets(
+            reward, batch.terminated, batch.filled, next_q, self._gamma, learn.td_lambda
+        )
+
+    def _next_chosen(self, batch: EpisodeBatch, target_q: Tensor) -> Tensor:
+        """(B, T) team value of the actions taken in row t+1, under the target network; 0 where none was taken."""
+        q = value_learning.chosen_q(target_q[:, :-1], batch.action)
+        q = self._agent_value(q, batch.alive[:, :-1])
+        values = self._mix(self._target_model, q, batch.obs.global_state[:, :-1], batch.filled)
+        return torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], 1)
+
+    def _loss_weight(self, batch: EpisodeBatch, td_error: Tensor) -> Tensor | None:
+        """Weight of each step's loss, broadcastable to td_error (B, T); None for ones."""
+        return batch.weight.unsqueeze(1) if self._cfg.priority_IS_weight else None
+
+    def _priority(self, td_error: Tensor, mask: Tensor) -> np.ndarray:
+        """(B,) float: how much each sample surprised."""
+        error = torch.where(mask, td_error.abs(), 0.0)
+        if self._cfg.learn.priority_type == "max":
+            return error.amax(1).cpu().numpy()
+        return (error.sum(1) / mask.sum(1).clamp(min=1)).cpu().numpy()
+
+    def _step_optimizer(self, loss: Tensor) -> float:
+        """Backward, clip, step; returns the gradients' norm before clipping."""
+        learn = self._cfg.learn
+        self._optimizer.zero_grad()
+        loss.backward()
+        clip = learn.clip_value if learn.clip_type == "norm" else float("inf")
+        grads = nn.utils.clip_grad_norm_(self._params, clip).item()
+        if not (torch.isfinite(loss) and np.isfinite(grads)):
+            raise TrainingError(
+                f"update {self._train_iter}: loss {loss.item()}, gradient norm {grads}. Both must be finite; "
+                "the weights are those before this update."
+            )
+        if learn.clip_type == "value":
+            nn.utils.clip_grad_value_(self._params, learn.clip_value)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._learning_rate(self._train_iter)
+        self._optimizer.step()
+        self._train_iter += 1
+        return grads
+
+    def _update_target(self) -> None:
+        freq = self._cfg.learn.target_update_freq
+        if freq == 0:
+            soft_update(self._target_model, self._model, self._cfg.learn.target_update_theta)
+        elif self._train_iter % freq == 0:
+            soft_update(self._target_model, self._model, 1.0)
+
+    def _monitor_vars_learn(self) -> list[str]:
+        return ["loss", "grads", "learning_rate", "q_tot", "target_q_tot", "td_error_abs"]
+
+    def _state_dict_learn(self) -> dict[str, Any]:
+        return {
+            "model": self._model.state_dict(),
+            "target_model": self._target_model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "train_iter": self._train_iter,
+        }
+
+    def _load_state_dict_learn(self, state: dict[str, Any]) -> None:
+        try:
+            self._model.load_state_dict(state["model"])
+            self._target_model.load_state_dict(state["target_model"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._train_iter = int(state["train_iter"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"checkpoint does not fit this policy and model: {error}") from error
+
+    # ---- acting --------------------------------------------------------------------------------------------------
+
+    def _init_collect(self) -> None:
+        self._collect_stream = self._stream(0)
+
+    def _forward_collect(
+        self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray
+    ) -> tuple[np.ndarray, Tensor]:
+        q, hidden_state = self._act(obs, hidden_state)
+        return epsilon_greedy(q, obs["action_mask"], epsilon, self._collect_stream), hidden_state
+
+    def _state_dict_collect(self) -> dict[str, Any]:
+        return {"stream": self._collect_stream.bit_generator.state}
+
+    def _load_state_dict_collect(self, state: dict[str, Any]) -> None:
+        self._collect_stream.bit_generator.state = state["stream"]
+
+    def _init_eval(self) -> None:
+        self._eval_stream = self._stream(1)
+
+    def _forward_eval(
+        self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray = 0.0
+    ) -> tuple[np.ndarray, Tensor]:
+        q, hidden_state = self._act(obs, hidden_state)
+        if np.any(epsilon):
+            return epsilon_greedy(q, obs["action_mask"], epsilon, self._eval_stream), hidden_state
+        return greedy(q, obs["action_mask"]), hidden_state
+
+    def _state_dict_eval(self) -> dict[str, Any]:
+        return {"stream": self._eval_stream.bit_generator.state}
+
+    def _load_state_dict_eval(self, state: dict[str, Any]) -> None:
+        self._eval_stream.bit_generator.state = state["stream"]
+
+    @torch.no_grad()
+    def _act(self, obs: Mapping[str, np.ndarray], hidden_state: Tensor) -> tuple[np.ndarray, Tensor]:
+        agent_state = torch.from_numpy(obs["agent_state"]).to(self.device)
+        q, hidden_state = self._model.forward_step(agent_state, hidden_state.to(self.device))
+        return q.cpu().numpy(), hidden_state

@@ -1,0 +1,50 @@
+"""Numbers that change over a run: exploration and learning rate as a function of steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+#: The kinds of schedules.
+SCHEDULES = ("constant", "linear", "exp", "cosine")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A number that moves from ``start`` to ``end``.
+
+    - ``constant``: start.
+    - ``linear``: straight to end over ``decay`` steps, then end.
+    - ``exp``: ``end + (start - end) * exp(-step / decay)``; after ``decay`` steps 37 % of the way is left.
+    - ``cosine``: half a cosine wave from start to end over ``decay`` steps, then end.
+
+    Attributes:
+        type: one of `SCHEDULES`.
+        start: value at step 0.
+        end: last value.
+        decay: length in steps, > 0.
+
+    Raises:
+        ValueError: an unknown type, or a decay that is not positive.
+    """
+
+    type: str
+    start: float
+    end: float
+    decay: float
+
+    def __post_init__(self) -> None:
+        if self.type not in SCHEDULES:
+            raise ValueError(f"schedule type '{self.type}': unknown. Use one of {', '.join(SCHEDULES)}.")
+        if not self.decay > 0:
+            raise ValueError(f"schedule decay {self.decay}: it must be a positive number of steps.")
+
+    def __call__(self, step: float) -> float:
+        """Value after a number of steps, >= 0."""
+        if self.type == "constant":
+            return self.start
+        if self.type == "exp":
+            return self.end + (self.start - self.end) * math.exp(-step / self.decay)
+        done = min(step / self.decay, 1.0)
+        left = 1.0 - done if self.type == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+        return self.end + (self.start - self.end) * left

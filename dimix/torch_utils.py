@@ -1,0 +1,90 @@
+"""Small helpers around torch: devices and optimizers by name, and what a model's parameters look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dimix.errors import ConfigError, nearest
+
+
+def resolve_device(name: str = "auto", cuda: bool = False) -> torch.device:
+    """The device to compute on.
+
+    Args:
+        name: ``"auto"`` (CUDA if `cuda` asks for it, else the CPU, which is faster for networks of this size), or a
+            torch device name: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        cuda: DI-engine's switch; with ``"auto"`` it selects CUDA.
+
+    Returns:
+        The device.
+
+    Raises:
+        ConfigError: no such device, or this machine or this torch build does not have it.
+    """
+    wanted = ("cuda" if cuda else "cpu") if name == "auto" else name
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise ConfigError(f"policy.device: '{name}'. Use 'auto', 'cpu', 'cuda' or 'mps'.") from error
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"policy.device: '{name}'. Use 'auto', 'cpu', 'cuda' or 'mps'.")
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[device.type]
+    if not here:
+        raise ConfigError(
+            f"policy.device: '{wanted}' asked for, but torch {torch.__version__} finds no such device here. "
+            "Use device='cpu' and cuda=False, or install a torch build that supports it."
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"policy.device: '{wanted}', but there are {torch.cuda.device_count()} CUDA devices.")
+    return device
+
+
+def make_optimizer(name: str, params: Iterable[Tensor], lr: float, kwargs: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """An optimizer of `torch.optim` by name, in any spelling of capitals.
+
+    Args:
+        name: ``"adam"``, ``"rmsprop"``, ``"adamw"``, ...
+        params: what to optimize.
+        lr: learning rate.
+        kwargs: further arguments of that optimizer (``{"weight_decay": 1e-5}``).
+
+    Returns:
+        The optimizer.
+
+    Raises:
+        ConfigError: no such optimizer, or it refuses the arguments.
+    """
+    known = {k.lower(): v for k, v in vars(torch.optim).items() if isinstance(v, type)}
+    known = {k: v for k, v in known.items() if issubclass(v, torch.optim.Optimizer) and k not in ("optimizer", "lbfgs")}
+    if name.lower() not in known:
+        raise ConfigError(f"policy.learn.optimizer: '{name}' is not in torch.optim.{nearest(name, known)}")
+    options = {"fused": True, **kwargs} if name.lower() in ("adam", "adamw") else dict(kwargs)
+    try:
+        return known[name.lower()](params, lr=lr, **options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"policy.learn.optimizer_kwargs: {name} refuses {dict(kwargs)}: {error}") from error
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def soft_update(target: nn.Module, source: nn.Module, theta: float) -> None:
+    """Move a target network a share of the way: ``target += theta * (source - target)``; theta 1 copies.
+
+    Args:
+        target: network of the same architecture as source.
+        source: online network.
+        theta: share in [0, 1].
+    """
+    mine: list[Tensor] = list(target.parameters())
+    theirs: list[Tensor] = list(source.parameters())
+    torch._foreach_lerp_(mine, theirs, theta)
+    for old, new in zip(target.buffers(), source.buffers(), strict=True):
+        old.copy_(new)
