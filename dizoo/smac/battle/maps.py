@@ -7,6 +7,8 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.mapcheck import find_doubts, find_errors, unit_table
 from dizoo.smac.battle.rules import PROFILES
@@ -27,19 +29,26 @@ def list_maps(rules: str = "smaclite") -> str:
     return "\n".join(lines)
 
 
-def draw(scenario: Scenario) -> str:
+def draw(scenario: Scenario, pos: np.ndarray | None = None, in_play: np.ndarray | None = None) -> str:
     """The map as text, top row first: ``#`` blocked, ``.`` open, ``*`` attack point, allies in capitals, enemies small.
 
-    Where several units start in one cell, the one placed first is drawn.
+    Where several units stand in one cell, the one placed first is drawn; units outside the map are left out.
+
+    Args:
+        scenario: the map.
+        pos: (U, 2) positions in placement order; the starts when None.
+        in_play: (U,) bool, which units to draw; all when None.
     """
+    pos = scenario.start_pos if pos is None else pos
     letters = unit_letters([t.name for t in scenario.types])
     grid = [["." if cell else "#" for cell in row] for row in scenario.open_cells.tolist()]
     x, y = scenario.attack_point.astype(int)
     grid[y][x] = "*"
     for unit in reversed(range(len(scenario.unit_type))):
         letter = letters[scenario.types[scenario.unit_type[unit]].name]
-        x, y = scenario.start_pos[unit].astype(int)
-        grid[y][x] = letter if scenario.is_ally[unit] else letter.lower()
+        x, y = np.floor(pos[unit]).astype(int)
+        if (in_play is None or in_play[unit]) and 0 <= x < scenario.width and 0 <= y < scenario.height:
+            grid[y][x] = letter if scenario.is_ally[unit] else letter.lower()
     return "\n".join(f"{y:>3} {''.join(row)}" for y, row in reversed(list(enumerate(grid))))
 
 

@@ -1,30 +1,21 @@
 """Scripted teams that act on a whole batch of battles: what any learned team has to beat.
 
-They see what a centralised player sees, the global state and the action mask, so they run on anything that has a scenario's
-state layout. E battles, A agents, K enemies, N actions.
+They see what a central player sees, the global state and the action mask. E battles, A agents, K enemies, N actions.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
 
 import numpy as np
 
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario
+from dizoo.smac.battle.stateview import StateView, Units
 from dizoo.smac.battle.text import nearest
 
 NO_OP, STOP, NORTH, SOUTH, EAST, WEST = range(FIRST_TARGET_ACTION)
 NOBODY = -1
-
-
-class Units(NamedTuple):
-    """What the scripts read of the units of one side, in index order (n = A or K)."""
-
-    pos: np.ndarray  # (E, n, 2) cells
-    points: np.ndarray  # (E, n) hit points and shield left; 0 for the dead
-    hurt: np.ndarray  # (E, n) bool: alive and short of hit points
 
 
 class ScriptedTeam(ABC):
@@ -40,18 +31,13 @@ class ScriptedTeam(ABC):
         self.scenario = scenario
         self.num_envs = num_envs
         self.rng = np.random.default_rng(seed)
-        ally, enemy = scenario.is_ally, ~scenario.is_ally
-        by_index = np.argsort(scenario.index[ally]), np.argsort(scenario.index[enemy])
-        self._ally_types = [scenario.types[t] for t in scenario.unit_type[ally][by_index[0]]]
-        self._enemy_types = [scenario.types[t] for t in scenario.unit_type[enemy][by_index[1]]]
-        self._is_healer = np.array([t.is_healer for t in self._ally_types])
-        self._can_hurt = np.array(
-            [[bool(a.can_hit >> e.plane & 1) for e in self._enemy_types] for a in self._ally_types]
-        )
+        self.view = StateView(scenario)
+        allies, enemies = self.view.ally_types, self.view.enemy_types
+        self._is_healer = np.array([t.is_healer for t in allies])
+        self._can_hurt = np.array([[bool(a.can_hit >> e.plane & 1) for e in enemies] for a in allies])
         self._can_heal = np.array(
-            [[h.is_healer and not a.is_healer and bool(h.can_hit >> a.plane & 1) for a in self._ally_types]
-             for h in self._ally_types]
-        )  # fmt: skip
+            [[h.is_healer and not a.is_healer and bool(h.can_hit >> a.plane & 1) for a in allies] for h in allies]
+        )
 
     def start(self, env_ids: np.ndarray) -> None:  # noqa: B027 - most scripts remember nothing
         """Forget what was remembered about the given battles; called when they start anew.
@@ -71,28 +57,6 @@ class ScriptedTeam(ABC):
         Returns:
             (E, A) int64, each available.
         """
-
-    def read(self, global_state: np.ndarray) -> tuple[Units, Units]:
-        """Allies and enemies out of the global state."""
-        s = self.scenario
-        ally_size = 4 + s.ally_has_shields + s.num_type_slots
-        enemy_size = 3 + s.enemy_has_shields + s.num_type_slots
-        split = s.n_agents * ally_size
-        allies = global_state[:, :split].reshape(-1, s.n_agents, ally_size)
-        enemies = global_state[:, split : split + s.n_enemies * enemy_size].reshape(-1, s.n_enemies, enemy_size)
-        return (
-            self._units(allies, 2, s.ally_has_shields, self._ally_types),
-            self._units(enemies, 1, s.enemy_has_shields, self._enemy_types),
-        )
-
-    def _units(self, block: np.ndarray, xy: int, shields: bool, types: list) -> Units:
-        size = np.array([self.scenario.width, self.scenario.height])
-        hp = block[..., 0]
-        points = hp * np.array([t.hp for t in types])
-        if shields:
-            points = points + block[..., xy + 2] * np.array([t.shield for t in types])
-        # In the state positions are offsets from the centre over the map's size.
-        return Units(block[..., xy : xy + 2] * size + size / 2, points, (hp > 0) & (hp < 1))
 
 
 class RandomTeam(ScriptedTeam):
@@ -119,7 +83,7 @@ class AttackNearest(ScriptedTeam):
 
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         """See `ScriptedTeam.act`."""
-        allies, enemies = self.read(global_state)
+        allies, enemies = self.view.read(global_state)
         attack = (enemies.points > 0)[:, None, :] & self._can_hurt
         heal = allies.hurt[:, None, :] & self._can_heal
         self._target = np.where(
@@ -149,7 +113,7 @@ class FocusFire(AttackNearest):
 
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         """See `ScriptedTeam.act`."""
-        allies, enemies = self.read(global_state)
+        allies, enemies = self.view.read(global_state)
         living_enemy = (enemies.points > 0)[:, None, :] & self._can_hurt
         reach = action_mask[:, :, FIRST_TARGET_ACTION:]
         attack = living_enemy & reach[:, :, : self.scenario.n_enemies]
@@ -159,7 +123,7 @@ class FocusFire(AttackNearest):
         n = min(self.scenario.n_agents, reach.shape[2])
         heal = np.zeros_like(fighter)
         heal[:, :, :n] = (fighter & allies.hurt[:, None, :])[:, :, :n] & reach[:, :, :n]
-        lost = allies.points - np.array([t.hp + t.shield for t in self._ally_types])
+        lost = allies.points - np.array([t.hp + t.shield for t in self.view.ally_types])
         patient = _lowest(np.broadcast_to(lost[:, None, :], heal.shape), heal)
         actions = self._act_on(np.where(self._is_healer, patient, weakest), allies, enemies, action_mask)
         follow = walk_towards(_pick(allies.pos, _nearest(allies.pos, allies.pos, fighter)) - allies.pos, action_mask)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dizoo.smac.battle.errors import MapError
 from dizoo.smac.battle.mapcheck import find_doubts, unit_table
 from dizoo.smac.battle.mapfile import DEFAULT_EPISODE_LIMIT, standard_maps

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dizoo.smac.battle.errors import BattleError, MapError
 from dizoo.smac.battle.mapfile import terrain_grid, terrain_presets
 from dizoo.smac.battle.rules import SMACLITE
@@ -117,7 +118,7 @@ def test_placement_equals_the_recorded_games_exactly():
 
 
 def test_placement_by_hand():
-    # 3 marines of radius 0.375 around (9, 16): a 2 x 2 grid. Its width counts the two diameters of the first row, 1.5, its
+    # 3 marines of radius 0.375 around (9, 16): a 2 x 2 grid. Its width counts the two diameters of a row, 1.5, its
     # height two rows of 0.75 and one gap, 1.55. First row y = 16 - 0.775 + 0.375 = 15.6, x = 9 - 0.75 + 0.375 = 8.625;
     # next unit 0.375 + 0.05 + 0.375 = 0.8 further; second row 0.8 higher. Enemies are mirrored about (23, 16).
     s = load_scenario("3m")

@@ -1,0 +1,34 @@
+"""SMAC battles as environments: for dimix itself and, as drop-ins, for other people's code.
+
+Importing this package registers ``gymnasium.make("dimix/MMM-v0")`` and its like where gymnasium is installed. Neither
+gymnasium nor pettingzoo is needed for anything else here: the names below are loaded when they are asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from dizoo.smac.envs.registration import register_envs
+
+_LAZY = {
+    "BattleEnv": "gymnasium_env",
+    "BattleParallelEnv": "pettingzoo_env",
+    "parallel_env": "pettingzoo_env",
+    "StarCraft2Env": "starcraft2_env",
+    "SingleBattle": "single_battle",
+}
+
+__all__ = [*_LAZY, "register_envs"]  # noqa: PLE0604
+
+try:
+    register_envs()
+except ModuleNotFoundError as e:
+    if e.name is None or e.name.partition(".")[0] != "gymnasium":
+        raise
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -1,0 +1,27 @@
+"""Gymnasium's table of environments. Kept apart from the environments so that registering them imports no simulator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+ENTRY_POINT = "dizoo.smac.envs.gymnasium_env:BattleEnv"
+_MAPS = Path(__file__).resolve().parent.parent / "battle" / "data" / "maps.json"
+
+
+def register_envs() -> None:
+    """Register ``dimix/<map>-v0`` for every shipped map and ``dimix/custom-v0``, which takes ``map_file=PATH``.
+
+    Registering twice does nothing. The function can also stand as an entry point in the group ``gymnasium.envs``.
+
+    Raises:
+        ModuleNotFoundError: gymnasium is not installed.
+    """
+    from gymnasium.envs.registration import register, registry
+
+    names = [name for name in json.loads(_MAPS.read_text(encoding="utf-8")) if name != "schema"]
+    for name in names:
+        if f"dimix/{name}-v0" not in registry:
+            register(f"dimix/{name}-v0", entry_point=ENTRY_POINT, kwargs={"map_name": name})
+    if "dimix/custom-v0" not in registry:
+        register("dimix/custom-v0", entry_point=ENTRY_POINT)
