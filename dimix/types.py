@@ -1,6 +1,6 @@
 """The batch that goes from the replay buffer to the learner: one fixed schema, held in a treetensor tree.
 
-This is the only file that imports treetensor. Build a tree once, move or index it whole, and unpack it to plain tensors
+This is the only file that imports treetensor. Build a tree once, move it whole, and unpack it to plain tensors
 before the mathematics: ``agent_state = batch.obs.agent_state``.
 
 Traps of trees: ``len(batch)`` counts keys, ``batch.shape`` is a tree, and a misspelt field is added silently on
@@ -36,7 +36,7 @@ SCHEMA: dict[str, tuple[tuple[str, ...], torch.dtype]] = {
     "filled": (("B", "T"), torch.bool),
     "weight": (("B",), torch.float32),
     "hidden_state": (("B", "A", "H"), torch.float32),
-    "burnin": ((), torch.int64),
+    "burnin": (("B",), torch.int64),
 }
 
 
@@ -55,7 +55,8 @@ class EpisodeBatch(ttorch.Tensor):
         filled: (B, T) bool, real steps, a prefix of each row.
         weight: (B,) float32, importance weights (ones without priorities).
         hidden_state: (B, A, H) float32, recurrent state before row 0 (zeros at the start of an episode).
-        burnin: () int64, steps at the front that only warm the hidden state and carry no loss.
+        burnin: (B,) int64, steps at the front that only warm the hidden state and carry no loss; fewer than the steps of
+            the row. Zeros for whole episodes.
 
     Row t+1 of the observations is what the agents saw after step t. A piece that stops where its episode goes on (a
     window) has neither ``terminated`` nor ``truncated`` on its last step, and its last row is the next step's
@@ -142,7 +143,7 @@ def _check_shapes(fields: dict[str, Tensor]) -> None:
 def _check_values(fields: dict[str, Tensor]) -> None:
     filled, mask, action = fields["filled"], fields["obs.action_mask"], fields["action"]
     ended = fields["terminated"] | fields["truncated"]
-    steps = filled.shape[1]
+    burnin = fields["burnin"]
     next_filled = torch.zeros_like(filled)
     next_filled[:, :-1] = filled[:, 1:]
     chosen_ok = (action >= 0) & (action < mask.shape[-1])
@@ -156,12 +157,10 @@ def _check_values(fields: dict[str, Tensor]) -> None:
         ("terminated", ended & next_filled, "nothing follows the end of an episode"),
         ("obs.action_mask", ~mask.any(-1), "every agent has at least one available action"),
         ("action", ~chosen_ok, "the action taken was available"),
+        ("burnin", (burnin < 0) | (burnin >= filled.sum(1)), "at least one real step is left for the loss"),
     ]
     finite = ("obs.agent_state", "obs.global_state", "reward", "weight", "hidden_state")
     rules += [(name, ~torch.isfinite(fields[name]), "all values are finite") for name in finite]
     for name, broken, right in rules:
         if bool(broken.any()):
             raise BatchError(f"batch field '{name}': {int(broken.sum())} entries break the rule. Right: {right}.")
-    burnin = int(fields["burnin"])
-    if not 0 <= burnin < max(steps, 1):
-        raise BatchError(f"batch field 'burnin': {burnin}. Right is 0 to {steps - 1}, less than the steps.")

@@ -37,8 +37,8 @@ class VecEnv(ABC):
     """E games of the same kind, advanced together.
 
     The arrays below belong to the environment and are overwritten in place by ``step`` and ``reset``: copy what you
-    keep. A game that is over (``terminated`` or ``truncated``) is frozen: its actions are ignored, its reward reads 0 and
-    its other arrays keep what they held at the end, until ``reset`` starts it again.
+    keep. A game that is over (``terminated`` or ``truncated``) is frozen: its actions are ignored, its reward reads 0
+    and its other arrays keep what they held at the end, until ``reset`` starts it again.
 
     Attributes:
         info: sizes.

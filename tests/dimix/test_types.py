@@ -33,10 +33,11 @@ def test_batch_keeps_the_tensors_it_is_given():
     validate(batch)
 
 
-def test_batch_moves_whole_and_burnin_slices():
+def test_batch_moves_and_indexes_whole():
     batch = make_batch(plain_fields()).to("cpu")
     assert isinstance(batch, EpisodeBatch)
-    assert torch.equal(batch.filled[:, batch.burnin :], batch.filled)
+    assert batch[1:].obs.agent_state.shape == (1, 4, 2, 5)
+    assert batch[1:].filled.tolist() == [[True, True, False]]
 
 
 def test_missing_and_unknown_fields_are_named():
@@ -58,7 +59,8 @@ def test_missing_and_unknown_fields_are_named():
         ("alive", torch.zeros(2, 4, 7, dtype=torch.bool), r"'alive': shape \(2, 4, 7\), A = 7. Right is A = 2"),
         ("reward", torch.zeros(2, 4), r"'reward': shape \(2, 4\), T = 4. Right is T = 3, as in 'action'"),
         ("reward", torch.full((2, 3), torch.nan), r"'reward': 6 entries break the rule. Right: all values are finite"),
-        ("burnin", torch.tensor(3), r"'burnin': 3. Right is 0 to 2"),
+        ("burnin", torch.tensor([2, 2]), r"'burnin': 1 entries break the rule. Right: at least one real step is left"),
+        ("burnin", torch.tensor([-1, 0]), r"'burnin': 1 entries break the rule. Right: at least one real step is left"),
     ],
 )
 def test_wrong_fields_are_described(name, value, message):

@@ -1,0 +1,197 @@
+"""Plays training episodes in all environments at once and writes them into the replay buffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from dimix.envs.agent_input import AgentInput
+from dimix.envs.vec_env import VecEnv
+from dimix.errors import CheckpointError
+from dimix.policy.base_policy import ActMode
+from dimix.worker.open_episodes import Rows
+from dimix.worker.replay_buffer import ReplayBuffer
+
+
+@dataclass
+class CollectStats:
+    """What one collection brought.
+
+    Attributes:
+        env_steps: steps made, over all environments.
+        ep_reward: return of each episode that ended, in the order they ended.
+        ep_length: its steps.
+        battle_won: whether it was won.
+    """
+
+    env_steps: int = 0
+    ep_reward: list[float] = field(default_factory=list)
+    ep_length: list[int] = field(default_factory=list)
+    battle_won: list[bool] = field(default_factory=list)
+
+    @property
+    def num_episodes(self) -> int:
+        """Episodes that ended."""
+        return len(self.ep_reward)
+
+    def means(self) -> dict[str, float]:
+        """Mean ``ep_reward``, ``ep_length`` and ``battle_won``; empty when no episode ended."""
+        if not self.ep_reward:
+            return {}
+        return {name: float(np.mean(getattr(self, name))) for name in ("ep_reward", "ep_length", "battle_won")}
+
+
+class GameState:
+    """What one batch of environments carries from step to step besides its own state.
+
+    Attributes:
+        hidden: (E, A, H) tensor, recurrent state of the agents.
+        last_action: (E, A) int64, -1 at the start of an episode.
+        ep_return: (E,) float64, reward so far.
+    """
+
+    def __init__(self, env: VecEnv, policy: ActMode, agent_input: AgentInput) -> None:
+        info = env.info
+        self._policy = policy
+        self._agent_input = agent_input
+        self._agent_state = np.zeros((env.num_envs, info.agent_num, agent_input.size), np.float32)
+        self.hidden = policy.init_hidden(env.num_envs)
+        self.last_action = np.full((env.num_envs, info.agent_num), -1, np.int64)
+        self.ep_return = np.zeros(env.num_envs)
+
+    def begin(self, env_ids: np.ndarray) -> None:
+        """Forget what belongs to the last episode of these environments."""
+        self.hidden[torch.from_numpy(env_ids)] = self._policy.init_hidden(len(env_ids)).to(self.hidden)
+        self.last_action[env_ids] = -1
+        self.ep_return[env_ids] = 0.0
+
+    def step(self, env: VecEnv, epsilon: float) -> np.ndarray:
+        """Choose actions for all environments in one call and make one step; returns the actions (E, A)."""
+        agent_state = self._agent_input.build(env.agent_state, self.last_action, self._agent_state)
+        obs = {"agent_state": agent_state, "action_mask": env.action_mask}
+        action, self.hidden = self._policy.forward(obs, self.hidden, epsilon)
+        env.step(action)
+        self.last_action[:] = action
+        self.ep_return += env.reward
+        return action
+
+    def state_dict(self) -> dict[str, Any]:
+        """All attributes."""
+        return {
+            "hidden": self.hidden.cpu().clone(),
+            "last_action": self.last_action.copy(),
+            "ep_return": self.ep_return.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave.
+
+        Raises:
+            CheckpointError: another number of environments, agents or hidden units.
+        """
+        if state["hidden"].shape != self.hidden.shape:
+            raise CheckpointError(
+                f"hidden states of running games: shape {tuple(state['hidden'].shape)}. "
+                f"Right is {tuple(self.hidden.shape)}: same number of environments, agents and hidden units."
+            )
+        self.hidden = state["hidden"].to(self.hidden)
+        self.last_action[:] = state["last_action"]
+        self.ep_return[:] = state["ep_return"]
+
+
+class Collector:
+    """Plays with exploration; battles that are not over at the end of a call go on in the next one.
+
+    Args:
+        env: environments, all stepped together; reset by the first collection.
+        policy: a policy's ``collect_mode``.
+        buffer: where episodes go.
+        agent_input: builds the agents' input.
+
+    Attributes:
+        env_step: steps made so far, over all environments.
+        episode_count: episodes finished so far.
+    """
+
+    def __init__(self, env: VecEnv, policy: ActMode, buffer: ReplayBuffer, agent_input: AgentInput) -> None:
+        self.env_step = 0
+        self.episode_count = 0
+        self._env = env
+        self._buffer = buffer
+        self._ids = np.arange(env.num_envs)
+        self._games = GameState(env, policy, agent_input)
+        self._started = False
+        buffer.open(env.num_envs)
+
+    def collect(self, n_episode: int | None = None, epsilon: float = 0.0, *, n_step: int | None = None) -> CollectStats:
+        """Play until enough episodes have ended or enough steps are made.
+
+        All environments step together, so a few more episodes or steps than asked for may come; they are all kept.
+
+        Args:
+            n_episode: episodes that have to end; None sets no such goal.
+            epsilon: chance of a random action per agent, in [0, 1].
+            n_step: env steps to make, over all environments; None sets no such goal.
+
+        Returns:
+            What came of it.
+
+        Raises:
+            ValueError: not exactly one goal, or a goal below 1.
+        """
+        goals = [goal for goal in (n_episode, n_step) if goal is not None]
+        if len(goals) != 1 or goals[0] < 1:
+            raise ValueError(f"collect: n_episode {n_episode}, n_step {n_step}. Right is one of them, at least 1.")
+        if not self._started:
+            self._begin(self._ids)
+            self._started = True
+        stats = CollectStats()
+        while (stats.num_episodes if n_step is None else stats.env_steps) < goals[0]:
+            self._step(epsilon, stats)
+        return stats
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counters, environments and running games (their episodes so far are in the buffer's state)."""
+        return {
+            "env_step": self.env_step,
+            "episode_count": self.episode_count,
+            "started": self._started,
+            "env": self._env.state_dict(),
+            "games": self._games.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave; load the buffer's state as well, before or after.
+
+        Raises:
+            CheckpointError: it was saved with other environments or another network.
+        """
+        self._games.load_state_dict(state["games"])
+        self._env.load_state_dict(state["env"])
+        self.env_step = state["env_step"]
+        self.episode_count = state["episode_count"]
+        self._started = state["started"]
+
+    def _step(self, epsilon: float, stats: CollectStats) -> None:
+        env, games = self._env, self._games
+        action = games.step(env, epsilon)
+        hidden = games.hidden.cpu().numpy() if self._buffer.wants_hidden else None
+        self._buffer.append(self._ids, action, env.reward, Rows.of(env), hidden)
+        self.env_step += env.num_envs
+        stats.env_steps += env.num_envs
+        over = np.flatnonzero(env.terminated | env.truncated)
+        if len(over):
+            stats.ep_reward += games.ep_return[over].tolist()
+            stats.ep_length += env.episode_length[over].tolist()
+            stats.battle_won += env.battle_won[over].tolist()
+            self.episode_count += len(over)
+            self._buffer.finish(over, env.terminated)
+            self._begin(over)
+
+    def _begin(self, env_ids: np.ndarray) -> None:
+        self._env.reset(env_ids)
+        self._games.begin(env_ids)
+        self._buffer.begin(env_ids, Rows.of(self._env))

@@ -1,0 +1,122 @@
+"""Plays evaluation games: greedy, each counted once, none of it seen by training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dimix.envs.agent_input import AgentInput
+from dimix.envs.vec_env import VecEnv
+from dimix.policy.base_policy import ActMode
+from dimix.worker.collector import GameState
+
+
+@dataclass(frozen=True)
+class EvalResult:
+    """One evaluation.
+
+    Attributes:
+        ep_reward: mean return.
+        std_ep_reward: its standard deviation over the games.
+        ep_length: mean steps.
+        games_won: games that ended with ``battle_won``.
+        games_played: games of this evaluation, and no other.
+        distinct_games: different games among them, by their sequence of joint actions and their outcome; greedy games
+            from one start can be the same game played many times.
+    """
+
+    ep_reward: float
+    std_ep_reward: float
+    ep_length: float
+    games_won: int
+    games_played: int
+    distinct_games: int
+
+    @property
+    def battle_won(self) -> float:
+        """Share of games won."""
+        return self.games_won / self.games_played
+
+
+class Evaluator:
+    """Plays a fixed number of whole games with a policy's ``eval_mode``.
+
+    Game i is played in environment i mod E, so how long a game takes has no influence on whether it counts. (Taking the
+    first n games to end would favour short ones.) The environments and their random streams are the evaluator's own.
+
+    Args:
+        env: environments; every evaluation resets those that it uses.
+        policy: a policy's ``eval_mode``.
+        agent_input: builds the agents' input.
+    """
+
+    def __init__(self, env: VecEnv, policy: ActMode, agent_input: AgentInput) -> None:
+        self._env = env
+        self._policy = policy
+        self._agent_input = agent_input
+        self._hash_factor = _odd_numbers(env.info.agent_num)
+
+    def evaluate(self, n_episode: int, epsilon: float = 0.0) -> EvalResult:
+        """Play ``n_episode`` games.
+
+        Args:
+            n_episode: games, >= 1.
+            epsilon: chance of a random action per agent; 0 is greedy.
+
+        Returns:
+            The result of exactly these games.
+
+        Raises:
+            ValueError: no game to play.
+        """
+        if n_episode < 1:
+            raise ValueError(f"evaluate: n_episode {n_episode}. Right is 1 or more.")
+        env = self._env
+        to_play = n_episode // env.num_envs + (np.arange(env.num_envs) < n_episode % env.num_envs)
+        games = GameState(env, self._policy, self._agent_input)
+        history = np.zeros(env.num_envs, np.uint64)  # hash of the actions so far
+        env.reset()
+        returns, lengths, wins, histories = [], [], [], []
+        while to_play.any():
+            running = to_play > 0
+            action = games.step(env, epsilon)
+            history = history * _HASH_STEP + ((action + 1).astype(np.uint64) * self._hash_factor).sum(1)
+            over = np.flatnonzero(running & (env.terminated | env.truncated))
+            if len(over):
+                returns += games.ep_return[over].tolist()
+                lengths += env.episode_length[over].tolist()
+                wins += env.battle_won[over].tolist()
+                histories += history[over].tolist()
+                to_play[over] -= 1
+                again = over[to_play[over] > 0]
+                env.reset(again)
+                games.begin(again)
+                history[again] = 0
+        outcomes = set(zip(histories, lengths, returns, wins, strict=True))
+        return EvalResult(
+            ep_reward=float(np.mean(returns)),
+            std_ep_reward=float(np.std(returns)),
+            ep_length=float(np.mean(lengths)),
+            games_won=int(np.sum(wins)),
+            games_played=n_episode,
+            distinct_games=len(outcomes),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The environments, so that evaluations after a resume play the games they would have played."""
+        return {"env": self._env.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave."""
+        self._env.load_state_dict(state["env"])
+
+
+_HASH_STEP = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying modulo 2**64 loses nothing
+
+
+def _odd_numbers(count: int) -> np.ndarray:
+    """(count,) uint64 odd constants that tell the agents apart in a hash."""
+    numbers = np.random.default_rng(0).integers(0, 2**63, count, dtype=np.uint64)
+    return numbers * np.uint64(2) + np.uint64(1)

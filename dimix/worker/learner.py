@@ -1,0 +1,65 @@
+"""Makes updates: samples a batch, lets the policy learn from it, and averages what it reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dimix.policy.base_policy import LearnMode
+from dimix.types import EpisodeBatch
+from dimix.worker.replay_buffer import ReplayBuffer
+
+
+class Learner:
+    """Feeds a policy's ``learn_mode`` from a replay buffer.
+
+    Args:
+        policy: a policy's ``learn_mode``.
+        buffer: where batches come from.
+        batch_size: sampling units per update.
+
+    Attributes:
+        train_iter: updates made so far.
+        sampled_steps: steps learned from so far, padding not counted; over ``env_step`` it is the replay ratio reached.
+        last_batch: the batch of the last update (memory of the buffer: the next sample writes over it).
+    """
+
+    def __init__(self, policy: LearnMode, buffer: ReplayBuffer, batch_size: int) -> None:
+        self.train_iter = 0
+        self.sampled_steps = 0
+        self.last_batch: EpisodeBatch | None = None
+        self._policy = policy
+        self._buffer = buffer
+        self._batch_size = batch_size
+
+    def train(self, n_updates: int) -> dict[str, float]:
+        """Make updates.
+
+        Args:
+            n_updates: how many; none are made while the buffer has too few units for a batch.
+
+        Returns:
+            Mean of each metric over the updates; empty when none was made.
+
+        Raises:
+            TrainingError: loss or gradient stopped being a number; ``last_batch`` is the batch that did it.
+        """
+        if not self._buffer.can_sample(self._batch_size):
+            return {}
+        total: dict[str, float] = {}
+        for _ in range(n_updates):
+            self.last_batch = self._buffer.sample(self._batch_size)
+            metrics = self._policy.forward(self.last_batch)
+            self.train_iter += 1
+            self.sampled_steps += int(self.last_batch.filled.sum())
+            for name in self._policy.monitor_vars():
+                total[name] = total.get(name, 0.0) + metrics[name]
+        return {name: value / n_updates for name, value in total.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counters (the policy's and the buffer's states are their own)."""
+        return {"train_iter": self.train_iter, "sampled_steps": self.sampled_steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave."""
+        self.train_iter = state["train_iter"]
+        self.sampled_steps = state["sampled_steps"]

@@ -1,0 +1,227 @@
+"""What a run tells: one set of named values feeds the CSV file, TensorBoard and the progress line."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dimix.errors import CheckpointError, OutputError
+
+#: Every metric that a run may record, and how it is written where people read it.
+METRICS: dict[str, str] = {
+    "rollout/ep_reward": ".2f",
+    "rollout/ep_length": ".1f",
+    "rollout/epsilon": ".3f",
+    "rollout/num_episodes": ".0f",
+    "rollout/battle_won": ".2f",
+    "train/loss": ".4f",
+    "train/grads": ".3f",
+    "train/num_updates": ".0f",
+    "train/learning_rate": ".2e",
+    "train/q_tot": ".3f",
+    "train/target_q_tot": ".3f",
+    "train/td_error_abs": ".3f",
+    "train/replay_ratio": ".2f",
+    "eval/ep_reward": ".2f",
+    "eval/std_ep_reward": ".2f",
+    "eval/ep_length": ".1f",
+    "eval/battle_won": ".2f",
+    "eval/games_won": ".0f",
+    "eval/games_played": ".0f",
+    "eval/distinct_games": ".0f",
+    "eval/battle_won_jitter": ".2f",
+    "eval/games_won_jitter": ".0f",
+    "eval/games_played_jitter": ".0f",
+    "speed/env_steps_per_s": ".0f",
+}
+
+
+class MetricLogger:
+    """Writes ``metrics.csv`` and TensorBoard events into a folder, and a progress line to the console.
+
+    The CSV has the columns env_step, train_iter and one per metric; a record is a row, with empty cells for what it
+    does not hold. After a resume (``load_state_dict``) rows written later than the checkpoint are dropped, so that the
+    file of an interrupted run equals that of an uninterrupted one (but for ``speed/``).
+
+    Args:
+        folder: where the files go.
+        extra_names: metrics besides `METRICS`, for example those of a policy of your own.
+        total_env_step: env steps of the whole run, for share and ETA in the progress line; None leaves them out.
+        interval_s: seconds between two progress lines.
+        tensorboard: write TensorBoard events.
+        out: where progress lines go.
+        clock: seconds, for speed and ETA.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        extra_names: Iterable[str] = (),
+        *,
+        total_env_step: float | None = None,
+        interval_s: float = 3.0,
+        tensorboard: bool = True,
+        out: Callable[[str], None] = print,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder = Path(folder)
+        self.latest: dict[str, float] = {}  # the last value of each metric
+        self.names = [*METRICS, *(name for name in extra_names if name not in METRICS)]
+        self._total = total_env_step
+        self._interval_s = interval_s
+        self._out = out
+        self._clock = clock
+        self._tensorboard = tensorboard
+        self._writer: Any = None
+        self._file: BinaryIO | None = None
+        self._resume_at: int | None = None  # bytes of the CSV that stay
+        self._purge_step: int | None = None
+        self._last_env_step = -1
+        self._speed_from: tuple[float, int] | None = None  # time and env_step of the last progress line
+
+    def record(self, env_step: int, train_iter: int, values: Mapping[str, float]) -> None:
+        """Write one row.
+
+        Args:
+            env_step: env steps so far.
+            train_iter: updates so far.
+            values: some of the metrics, by name.
+
+        Raises:
+            OutputError: a name that has no column, or a file that cannot be written.
+        """
+        unknown = [name for name in values if name not in self.names]
+        if unknown:
+            raise OutputError(f"metric '{unknown[0]}': no such column. Name it in extra_names when the logger is made.")
+        cells = [str(env_step), str(train_iter)]
+        cells += [repr(float(values[name])) if name in values else "" for name in self.names]
+        self._write((",".join(cells) + "\n").encode())
+        self.latest.update({name: float(value) for name, value in values.items()})
+        self._last_env_step = env_step
+        if self._tensorboard:
+            writer = self._tensorboard_writer()
+            for name, value in values.items():
+                writer.add_scalar(name, float(value), env_step)
+
+    def progress(self, env_step: int, force: bool = False) -> None:
+        """Print the progress line when ``interval_s`` has passed since the last one (or always, with ``force``)."""
+        now = self._clock()
+        if self._speed_from is None:
+            self._speed_from = (now, env_step)
+            if not force:
+                return
+        since, steps_before = self._speed_from
+        if force or now - since >= self._interval_s:
+            speed = (env_step - steps_before) / max(now - since, 1e-9) if env_step > steps_before else None
+            self._out(self.progress_line(env_step, speed))
+            self._speed_from = (now, env_step)
+
+    def progress_line(self, env_step: int, speed: float | None) -> str:
+        """The line as text: ``env_step 120k/2.0M (6%) | 9.8k steps/s | ETA 3m12s | won 0.81 (jitter 0.40) | ...``."""
+        parts = [f"env_step {short(env_step)}"]
+        if self._total:
+            parts[0] += f"/{short(self._total)} ({min(env_step / self._total, 1):.0%})"
+        if speed:
+            parts.append(f"{short(speed)} steps/s")
+            if self._total:
+                parts.append(f"ETA {duration(max(self._total - env_step, 0) / speed)}")
+        won = self._text("eval/battle_won")
+        if won:
+            jitter = self._text("eval/battle_won_jitter")
+            parts.append(f"won {won} (jitter {jitter})" if jitter else f"won {won}")
+        for label, name in (("return", "rollout/ep_reward"), ("loss", "train/loss"), ("eps", "rollout/epsilon")):
+            if text := self._text(name):
+                parts.append(f"{label} {text}")
+        return " | ".join(parts)
+
+    def flush(self) -> None:
+        """Bring everything recorded so far to the disk."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Flush and close the files."""
+        self.flush()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """How much of the CSV belongs to the run so far; brings it to the disk first."""
+        self.flush()
+        size = self._file.tell() if self._file is not None else self._resume_at
+        return {"csv_bytes": size, "latest": dict(self.latest), "env_step": self._last_env_step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on behind what ``state_dict`` told: later rows of the CSV are dropped, later TensorBoard events hidden.
+
+        Raises:
+            CheckpointError: the CSV is shorter than it was.
+        """
+        path, size = self.folder / "metrics.csv", state["csv_bytes"]
+        found = path.stat().st_size if path.exists() else 0
+        if size is not None and found < size:
+            raise CheckpointError(f"{path}: {found} bytes. Right is at least {size}, as at the checkpoint.")
+        self._resume_at = size
+        self._purge_step = state["env_step"] + 1
+        self._last_env_step = state["env_step"]
+        self.latest = dict(state["latest"])
+
+    def _text(self, name: str) -> str:
+        return format(self.latest[name], METRICS[name]) if name in self.latest else ""
+
+    def _write(self, line: bytes) -> None:
+        try:
+            if self._file is None:
+                self._file = self._open_csv()
+            self._file.write(line)
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"{self.folder / 'metrics.csv'} cannot be written: {error.strerror}.") from error
+
+    def _open_csv(self) -> BinaryIO:
+        path = self.folder / "metrics.csv"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file: BinaryIO
+        if self._resume_at is None:
+            file = open(path, "wb")
+            file.write((",".join(["env_step", "train_iter", *self.names]) + "\n").encode())
+        else:
+            file = open(path, "r+b")
+            file.truncate(self._resume_at)
+            file.seek(self._resume_at)
+        return file
+
+    def _tensorboard_writer(self) -> Any:
+        if self._writer is None:
+            from tensorboardX import SummaryWriter  # half a second to import: only for runs that write events
+
+            self._writer = SummaryWriter(str(self.folder), purge_step=self._purge_step)
+        return self._writer
+
+
+def short(number: float) -> str:
+    """A number in at most five characters: ``950``, ``9.8k``, ``120k``, ``2.0M``."""
+    for limit, divisor, unit in ((1e3, 1.0, ""), (1e6, 1e3, "k"), (1e9, 1e6, "M")):
+        if abs(number) < limit:
+            scaled = number / divisor
+            return f"{scaled:.0f}{unit}" if not unit or scaled >= 99.95 else f"{scaled:.1f}{unit}"
+    return f"{number / 1e9:.1f}G"
+
+
+def duration(seconds: float) -> str:
+    """A time span: ``12s``, ``3m12s``, ``2h05m``."""
+    minutes, rest = divmod(int(round(seconds)), 60)
+    if minutes == 0:
+        return f"{rest}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"
