@@ -1,1 +1,17 @@
 """The compiled battle engine: SMAC's 23 maps, batched, from numpy and numba alone."""
+
+from dizoo.smac.battle.engine import BattleEngine, needs_compile, warm_up
+from dizoo.smac.battle.errors import ActionError, BattleError, MapError
+from dizoo.smac.battle.scenario import Scenario, load_scenario, map_names
+
+__all__ = [
+    "ActionError",
+    "BattleEngine",
+    "BattleError",
+    "MapError",
+    "Scenario",
+    "load_scenario",
+    "map_names",
+    "needs_compile",
+    "warm_up",
+]

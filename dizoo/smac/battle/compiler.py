@@ -1,0 +1,86 @@
+"""How the kernels are compiled: one set of options, and an on-disk cache that notices every edited kernel file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from llvmlite.binding import get_host_cpu_name
+from numba import njit
+
+KERNEL_FILES = (
+    "compiler.py",
+    "rules.py",
+    "units.py",
+    "state.py",
+    "rng.py",
+    "targeting.py",
+    "lines.py",
+    "walls.py",
+    "avoidance.py",
+    "combat.py",
+    "features.py",
+    "starting.py",
+    "kernels.py",
+)
+
+#: Every phase function: division as IEEE says (no exception branches).
+phase = njit(error_model="numpy")
+
+#: A small function that must disappear into its caller.
+inlined = njit(error_model="numpy", inline="always")
+
+
+def source_digest() -> str:
+    """A hash of all kernel sources.
+
+    Numba's cache looks only at the file of the cached function, not at the functions that it calls. A driver therefore closes over
+    this digest, which makes it part of the cache key: after an edit of any kernel file the drivers are compiled anew.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name in KERNEL_FILES:
+        digest.update((Path(__file__).parent / name).read_bytes())
+    return digest.hexdigest()
+
+
+def cached_driver(make: Callable[[str], Callable[..., Any]]) -> Any:
+    """Compile the driver that `make` builds around the source digest, cached on disk; it runs without the interpreter lock.
+
+    Args:
+        make: takes the digest and returns the function to compile, which has to refer to the digest.
+
+    Returns:
+        The lazily compiled function: nothing is compiled before its first call.
+    """
+    return njit(error_model="numpy", nogil=True, cache=True)(make(source_digest()))
+
+
+def compiled_marker(driver: Any) -> Path:
+    """The file beside numba's cache that says: this source was compiled here, for this Python, numba and processor.
+
+    Args:
+        driver: a function made by `cached_driver`.
+
+    Returns:
+        Its path, whether or not it exists.
+    """
+    versions = f"py{platform.python_version()}-numba{numba.__version__}-{get_host_cpu_name()}"
+    return Path(driver.stats.cache_path) / f"battle-{source_digest()[:16]}-{versions}.compiled"
+
+
+def mark_compiled(driver: Any) -> None:
+    """Leave the marker; without a writable cache there is none, and the kernels are compiled in every process.
+
+    Args:
+        driver: a function made by `cached_driver` that has been compiled.
+    """
+    with contextlib.suppress(OSError):
+        compiled_marker(driver).touch()

@@ -1,0 +1,433 @@
+"""The batch of battles that everything else is built on."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dizoo.smac.battle.compiler import compiled_marker, mark_compiled
+from dizoo.smac.battle.errors import ActionError, BattleError
+from dizoo.smac.battle.features import obs_names, state_names
+from dizoo.smac.battle.kernels import BEGIN, FINISH, first_bad_action, reset_battles, step_battles
+from dizoo.smac.battle.rng import stream_keys
+from dizoo.smac.battle.rules import TICKS_PER_STEP, Profile, get_profile
+from dizoo.smac.battle.scenario import Scenario, load_scenario
+from dizoo.smac.battle.state import BATTLE_FIELDS, NO_ACTION, Array, Battle, Outputs, empty_battles, empty_scratch
+from dizoo.smac.battle.tables import build_rules, build_world
+from dizoo.smac.battle.text import nearest
+
+WEAPON_DELAY_S = (-0.0625, 0.125)
+"""StarCraft II's random part of each attack period, in Normal seconds (game data: RandomDelayMin, RandomDelayMax)."""
+
+_OUTCOME_FIELDS = ("reward", "terminated", "truncated", "battle_won")
+_BATTLES_PER_TASK = 4  # smallest share of a batch that is worth a thread's wake-up
+_NO_ORDERS = np.zeros((1, TICKS_PER_STEP, 0), dtype=np.int16)
+
+
+class BattleEngine:
+    """Many battles on one map, advanced together by compiled code.
+
+    All arrays are owned by the engine and written in place; copy what has to outlive the next step. Letters: E battles, A agents,
+    N actions, O observation size, S state size, U units (all that ever existed, by id).
+
+    A battle that is over (terminated or truncated) is frozen until it is reset: its actions are ignored, its reward reads 0, all
+    else stays as it was at its end.
+
+    Attributes:
+        scenario: the map and its rules.
+        num_envs: E.
+        agent_num: A.
+        obs_shape: O.
+        global_obs_shape: S.
+        action_shape: N.
+        episode_limit: steps after which a battle is truncated.
+        agent_state: (E, A, O) float32, the agents' observations.
+        global_state: (E, S) float32.
+        action_mask: (E, A, N) bool, True where an action may be taken.
+        reward: (E,) float64, of the last step.
+        terminated: (E,) bool, the battle is over.
+        truncated: (E,) bool, the battle was cut at the episode limit and is not over.
+        battle_won: (E,) bool.
+        alive: (E, A) bool, the agent is in play.
+        episode_length: (E,) int32, steps since the reset.
+    """
+
+    def __init__(
+        self,
+        map: str | Path | Mapping[str, Any] | Scenario,
+        num_envs: int,
+        seed: int = 0,
+        rules: str | Profile = "smaclite",
+        *,
+        start_jitter: float = 0.0,
+        random_weapon_delay: bool = False,
+        random_side: bool = False,
+        num_threads: int | None = None,
+        **reward_options: float,
+    ) -> None:
+        """Load the map, allocate everything, and start all battles (the first time ever this compiles; see `needs_compile`).
+
+        Args:
+            map: name, path or content of a map, see `load_scenario`; or a `Scenario`, which brings its own rules.
+            num_envs: number of battles, at least 1.
+            seed: any integer; battle e's randomness follows from the seed, e, and the actions alone.
+            rules: ``"smaclite"``, ``"smac"`` or a `Profile`.
+            start_jitter: each start coordinate is moved by up to this many cells, kept on open ground and apart.
+            random_weapon_delay: lengthen each attack period by a draw from `WEAPON_DELAY_S`.
+            random_side: at each reset a fair coin mirrors the battle left to right, as its agents see it.
+            num_threads: threads that share the batch; default: all processors of this process. Results do not depend on it.
+            **reward_options: fields of `Profile` that start with ``reward_`` (for example ``reward_only_positive=False``).
+
+        Raises:
+            MapError: unknown or damaged map.
+            BattleError: an option out of its range, or an unknown one.
+        """
+        if isinstance(map, Scenario):
+            self.scenario = map
+            if reward_options:
+                raise BattleError("reward options: a ready Scenario has its own. Change its profile, or pass the map's name.")
+        else:
+            self.scenario = load_scenario(map, _profile_with(rules, reward_options))
+        self.num_envs = _whole_number("num_envs", num_envs, 1)
+        self.num_threads = _thread_count(num_threads)
+        jitter = _finite_number("start_jitter", start_jitter, 0.0)
+        delay = WEAPON_DELAY_S if random_weapon_delay else (0.0, 0.0)
+        self._world = build_world(self.scenario)
+        self._rules = build_rules(self.scenario, jitter, delay, random_side)
+        self._allocate()
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_pid = -1
+        self.reset(seed=seed)
+        self._compile()
+
+    def _compile(self) -> None:
+        """Have the remaining drivers compiled or loaded (the first engine of a process), so that no step has to wait for it."""
+        if not step_battles.signatures:
+            first_bad_action(self._actions, self._outputs)
+            self._run(0, 0, _NO_ORDERS)
+            mark_compiled(step_battles)
+
+    def _allocate(self) -> None:
+        scenario, n_envs = self.scenario, self.num_envs
+        self.agent_num = scenario.n_agents
+        self.obs_shape = scenario.obs_size
+        self.global_obs_shape = scenario.state_size
+        self.action_shape = scenario.n_actions
+        self.episode_limit = scenario.episode_limit
+        self.agent_state = np.zeros((n_envs, self.agent_num, self.obs_shape), np.float32)
+        self.global_state = np.zeros((n_envs, self.global_obs_shape), np.float32)
+        self.action_mask = np.zeros((n_envs, self.agent_num, self.action_shape), np.bool_)
+        self.reward = np.zeros(n_envs)
+        self.terminated = np.zeros(n_envs, np.bool_)
+        self.truncated = np.zeros(n_envs, np.bool_)
+        self.battle_won = np.zeros(n_envs, np.bool_)
+        self.alive = np.zeros((n_envs, self.agent_num), np.bool_)
+        self.episode_length = np.zeros(n_envs, np.int32)
+        self._outputs = Outputs(*(getattr(self, name) for name in Outputs._fields))
+        self._battles = empty_battles(n_envs, self._world.n_units, self.agent_num)
+        self._battles.last_action[:] = NO_ACTION
+        self._actions = np.zeros((n_envs, self.agent_num), np.int64)
+        self._scratch = [
+            empty_scratch(self._world.n_units, len(scenario.rects)) for _ in range(min(self.num_threads, n_envs))
+        ]
+
+    @property
+    def obs_names(self) -> list[str]:
+        """Meaning of each of the O entries of an agent's observation."""
+        return obs_names(self.scenario)
+
+    @property
+    def state_names(self) -> list[str]:
+        """Meaning of each of the S entries of the global state."""
+        return state_names(self.scenario)
+
+    @property
+    def units(self) -> Battle:
+        """The live state of all units, (E, U) arrays in unit id order (see `Battle`); to be read, not written."""
+        return self._battles
+
+    @property
+    def agent_unit(self) -> Array:
+        """(A,) unit id of each agent."""
+        return self._world.agent_unit
+
+    @property
+    def enemy_unit(self) -> Array:
+        """(K,) unit id of each enemy index."""
+        return self._world.enemy_unit
+
+    def reset(self, ids: ArrayLike | None = None, seed: int | None = None) -> None:
+        """Start battles anew and write their outputs.
+
+        Args:
+            ids: indices of the battles, or a (E,) bool mask; default: all.
+            seed: restart the random streams of these battles as a new engine with this seed would have them (the last actions in the
+                global state are forgotten too); default: the streams run on.
+
+        Raises:
+            BattleError: an index that is not a battle, or a seed that is not an integer.
+        """
+        chosen = self._battle_ids(ids)
+        if seed is not None:
+            self._battles.stream[chosen, 0] = stream_keys(_whole_number("seed", seed, None), chosen)
+            self._battles.stream[chosen, 1] = 0
+            self._battles.last_action[chosen] = NO_ACTION
+        reset_battles(self._world, self._rules, self._battles, self._outputs, chosen, True)
+
+    def step(self, actions: ArrayLike) -> None:
+        """Advance all battles that are not over by one step of 8 ticks.
+
+        Args:
+            actions: (E, A) integers; those of battles that are over are ignored.
+
+        Raises:
+            ActionError: wrong shape or type, or an action that its agent may not take; nothing has changed then.
+        """
+        self._check_actions(actions)
+        self._run(BEGIN | FINISH, TICKS_PER_STEP, _NO_ORDERS)
+
+    def begin_step(self, actions: ArrayLike) -> None:
+        """Give the orders of a step without running it; `run_tick` eight times and `finish_step` complete it as `step` would.
+
+        Args:
+            actions: as for `step`.
+
+        Raises:
+            ActionError: as for `step`.
+        """
+        self._check_actions(actions)
+        self._run(BEGIN, 0, _NO_ORDERS)
+
+    def run_tick(self, order: ArrayLike | None = None) -> None:
+        """Run one tick of a step that was begun.
+
+        Args:
+            order: (E, U) unit ids in their order of execution, padded with -1; default: drawn from each battle's stream.
+
+        Raises:
+            BattleError: an order of the wrong shape.
+        """
+        orders = _NO_ORDERS if order is None else self._checked_orders(np.asarray(order)[:, None], 1)
+        self._run(0, 1, orders)
+
+    def finish_step(self) -> None:
+        """Reward, end and outputs after the ticks of a step."""
+        self._run(FINISH, 0, _NO_ORDERS)
+
+    def step_in_order(self, actions: ArrayLike, orders: ArrayLike) -> None:
+        """`step` with the order of execution given instead of drawn.
+
+        Args:
+            actions: as for `step`.
+            orders: (E, 8, U) unit ids in their order of execution, padded with -1.
+
+        Raises:
+            ActionError: as for `step`.
+            BattleError: orders of the wrong shape.
+        """
+        checked = self._checked_orders(np.asarray(orders), TICKS_PER_STEP)
+        self._check_actions(actions)
+        self._run(BEGIN | FINISH, TICKS_PER_STEP, checked)
+
+    def get_state(self) -> dict[str, Array]:
+        """Copies of everything that the future of the battles depends on, and of the outcome of the last step."""
+        state = {name: getattr(self._battles, name).copy() for name in Battle._fields}
+        return state | {name: getattr(self, name).copy() for name in _OUTCOME_FIELDS}
+
+    def set_state(self, state: Mapping[str, ArrayLike]) -> None:
+        """Restore what `get_state` returned (of an engine with the same map and number of battles), outputs included.
+
+        Args:
+            state: arrays by name.
+
+        Raises:
+            BattleError: a missing or unknown name, a wrong shape or type, a value that no battle can have; nothing has changed then.
+        """
+        arrays = self._checked_state(state)
+        for name in Battle._fields:
+            getattr(self._battles, name)[:] = arrays[name]
+        for name in _OUTCOME_FIELDS:
+            getattr(self, name)[:] = arrays[name]
+        reset_battles(self._world, self._rules, self._battles, self._outputs, np.arange(self.num_envs), False)
+
+    def close(self) -> None:
+        """Let go of the threads; the engine can still be used."""
+        if self._pool is not None and self._pool_pid == os.getpid():
+            self._pool.shutdown()
+        self._pool = None
+
+    def _run(self, parts: int, n_ticks: int, orders: Array) -> None:
+        """Run the driver over the batch, in equal shares of neighbouring battles."""
+        shares = max(1, min(len(self._scratch), self.num_envs // _BATTLES_PER_TASK))
+        bounds = [self.num_envs * i // shares for i in range(shares + 1)]
+
+        def run(i: int) -> None:
+            step_battles(
+                self._world,
+                self._rules,
+                self._battles,
+                self._outputs,
+                self._scratch[i],
+                self._actions,
+                orders,
+                bounds[i],
+                bounds[i + 1],
+                parts,
+                n_ticks,
+                self.episode_limit,
+            )
+
+        others = [self._threads().submit(run, i) for i in range(1, shares)]
+        run(0)
+        for other in others:
+            other.result()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """The helper threads; made anew in a forked child, which has none of its parent's."""
+        if self._pool is None or self._pool_pid != os.getpid():
+            self._pool = ThreadPoolExecutor(len(self._scratch) - 1, thread_name_prefix="battle")
+            self._pool_pid = os.getpid()
+        return self._pool
+
+    def _battle_ids(self, ids: ArrayLike | None) -> Array:
+        if ids is None:
+            return np.arange(self.num_envs)
+        chosen = np.atleast_1d(np.asarray(ids))
+        if chosen.dtype == np.bool_ and chosen.shape == (self.num_envs,):
+            return np.flatnonzero(chosen)
+        if chosen.size == 0:
+            return np.zeros(0, np.int64)
+        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+            raise BattleError(
+                f"reset ids: found {chosen.dtype} of shape {chosen.shape}. Give indices of battles or a bool mask of shape "
+                f"({self.num_envs},)."
+            )
+        bad = chosen[(chosen < 0) | (chosen >= self.num_envs)]
+        if bad.size:
+            raise BattleError(f"reset ids: found {bad[0]}. Battles are numbered 0 to {self.num_envs - 1}.")
+        return chosen.astype(np.int64)
+
+    def _check_actions(self, actions: ArrayLike) -> None:
+        """Take over the actions, or raise with the engine unchanged."""
+        given = np.asarray(actions)
+        expected = (self.num_envs, self.agent_num)
+        if given.shape != expected:
+            raise ActionError(f"actions: found shape {given.shape}. It is {expected}: (battles, agents).")
+        if not np.issubdtype(given.dtype, np.integer):
+            raise ActionError(f"actions: found dtype {given.dtype}. Action ids are integers from 0 to {self.action_shape - 1}.")
+        self._actions[...] = given
+        bad = first_bad_action(self._actions, self._outputs)
+        if bad >= 0:
+            battle, agent = divmod(int(bad), self.agent_num)
+            available = np.flatnonzero(self.action_mask[battle, agent]).tolist()
+            status = "alive" if self.alive[battle, agent] else "dead"
+            raise ActionError(
+                f"actions[{battle}, {agent}]: found {given[battle, agent]}, which agent {agent} ({status}) of battle {battle} may not "
+                f"take now. Available: {available}."
+            )
+
+    def _checked_orders(self, orders: Array, n_ticks: int) -> Array:
+        expected = (self.num_envs, n_ticks, self._world.n_units)
+        if orders.shape != expected or not np.issubdtype(orders.dtype, np.integer):
+            raise BattleError(f"order: found {orders.dtype} of shape {orders.shape}. It is integers of shape {expected}.")
+        if orders.max() >= self._world.n_units:
+            raise BattleError(f"order: found unit {orders.max()}. The map's units are 0 to {self._world.n_units - 1}.")
+        return np.ascontiguousarray(orders, dtype=np.int16)
+
+    def _checked_state(self, state: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """The arrays of a state in the engine's types, or an error."""
+        names = [*Battle._fields, *_OUTCOME_FIELDS]
+        for name in state:
+            if name not in names:
+                raise BattleError(f"state['{name}']: unknown.{nearest(name, names)}")
+        arrays = {}
+        for name in names:
+            if name not in state:
+                raise BattleError(f"state['{name}']: missing. A state has: {', '.join(names)}.")
+            own = getattr(self._battles, name) if name in BATTLE_FIELDS else getattr(self, name)
+            value = np.asarray(state[name])
+            if value.shape != own.shape:
+                raise BattleError(f"state['{name}']: found shape {value.shape}. This engine's is {own.shape}.")
+            if not np.can_cast(value.dtype, own.dtype, "same_kind"):
+                raise BattleError(f"state['{name}']: found dtype {value.dtype}. It is {own.dtype}.")
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise BattleError(f"state['{name}']: found a value that is not finite. All of it has to be finite.")
+            arrays[name] = value.astype(own.dtype)
+        self._check_ids(arrays)
+        return arrays
+
+    def _check_ids(self, arrays: Mapping[str, Array]) -> None:
+        """Refuse unit ids, commands and actions outside their range: the kernels index with them unchecked."""
+        n_units = self._world.n_units
+        ranges = {
+            "target": (-1, n_units - 1),
+            "command_unit": (-1, n_units - 1),
+            "command": (0, 3),
+            "last_action": (NO_ACTION, self.action_shape - 1),
+        }
+        for name, (low, high) in ranges.items():
+            value = arrays[name]
+            if value.min() < low or value.max() > high:
+                worst = value.min() if value.min() < low else value.max()
+                raise BattleError(f"state['{name}']: found {worst}. Values go from {low} to {high}.")
+        aimless = (arrays["command"] == 2) & (arrays["command_unit"] < 0)
+        if aimless.any():
+            raise BattleError("state['command_unit']: found -1 for a unit that is commanded to act on a unit. Name that unit.")
+
+
+def needs_compile() -> bool:
+    """Whether making the first engine will compile the kernels, because this machine has no cache of them for this source.
+
+    Loading the cache takes a second or two, compiling half a minute: ask before the first engine is made if you want to tell the user
+    what the wait is for.
+    """
+    return not step_battles.signatures and not compiled_marker(step_battles).exists()
+
+
+def warm_up() -> None:
+    """Compile the kernels now, or load them from the cache; later engines start at once."""
+    BattleEngine("2m_vs_1z", 1, num_threads=1)
+
+
+def _profile_with(rules: str | Profile, options: Mapping[str, float]) -> Profile:
+    """A profile with some of its reward numbers changed."""
+    profile = get_profile(rules)
+    known = [f.name for f in fields(Profile) if f.name.startswith("reward_")]
+    for name, value in options.items():
+        if name not in known:
+            raise BattleError(f"{name}: unknown option of BattleEngine.{nearest(name, known)}")
+        if not isinstance(getattr(profile, name), bool):
+            _finite_number(name, value, None)
+        elif not isinstance(value, bool | np.bool_):
+            raise BattleError(f"{name}: found {value!r}. It is True or False.")
+    return replace(profile, **options)  # type: ignore[arg-type]
+
+
+def _whole_number(name: str, value: Any, least: int | None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or (least is not None and value < least):
+        at_least = "" if least is None else f" of at least {least}"
+        raise BattleError(f"{name}: found {value!r}. It is a whole number{at_least}.")
+    return int(value)
+
+
+def _finite_number(name: str, value: Any, least: float | None) -> float:
+    numeric = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not numeric or not math.isfinite(value) or (least is not None and value < least):
+        at_least = "" if least is None else f" of at least {least:g}"
+        raise BattleError(f"{name}: found {value!r}. It is a finite number{at_least}.")
+    return float(value)
+
+
+def _thread_count(num_threads: int | None) -> int:
+    if num_threads is not None:
+        return _whole_number("num_threads", num_threads, 1)
+    affinity: Iterable[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return len(list(affinity))
