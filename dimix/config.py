@@ -155,6 +155,8 @@ def compile_all(
     unread = {name for name, cls in (("env", env_class), ("policy", policy_class)) if cls is None}
     cfg = EasyDict(merge(schema, {k: v for k, v in given.items() if k not in unread}, "", ignored, found))
     cfg.create_config = create
+    if model_class is not None:
+        _fill_types(cfg, given, policy_class, found)
     check_unknown(schema, found)
 
     info = _describe(env_class, cfg, found)
@@ -183,12 +185,17 @@ def full_schema(env_class: Any, policy_class: Any, model_class: Any) -> Schema:
     return schema
 
 
-def import_known() -> None:
-    """Import what dimix ships and what installed packages announce, so that the registries are filled."""
+def import_known(env_type: str | None = None) -> None:
+    """Import what dimix ships and what installed packages announce, so that the registries are filled.
+
+    Args:
+        env_type: import only the announced environment of this name; None imports all.
+    """
     for name in BUILT_IN:
         importlib.import_module(name)
     for point in entry_points(group=ENTRY_POINTS):
-        point.load()
+        if env_type in (None, point.name):
+            point.load()
 
 
 def _apply_options(given: dict[str, Any], named: Mapping[str, Any], overrides: Sequence[str], found: Findings) -> None:
@@ -211,13 +218,31 @@ def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tup
     """Environment, policy and model class; None for each that could not be had."""
     for branch in ("env", "policy"):
         found.problems += import_modules(create[branch]["import_names"], f"create_config.{branch}.import_names", found.file)
-    import_known()
-    env_class = _registered(ENV_REGISTRY, create["env"]["type"], "create_config.env.type", found)
+    env_type = create["env"]["type"]
+    import_known(env_type if env_type not in ENV_REGISTRY.names() else "")
+    env_class = _registered(ENV_REGISTRY, env_type, "create_config.env.type", found)
     policy_class = _registered(POLICY_REGISTRY, create["policy"]["type"], "create_config.policy.type", found)
     model_class = None
     if policy_class is not None:
-        model_class = _registered(MODEL_REGISTRY, policy_class.default_model, "create_config.policy.type", found)
+        model_class = _registered(MODEL_REGISTRY, model_type or _default_model(policy_class), "policy.model.type", found)
     return env_class, policy_class, model_class
+
+
+def _default_model(policy_class: Any) -> str:
+    """Registered name of the model that a policy class uses when the config names none."""
+    name, modules = policy_class.default_model(policy_class)
+    for module in modules:
+        importlib.import_module(module)
+    return name
+
+
+def _fill_types(cfg: EasyDict, given: Mapping[str, Any], policy_class: Any, found: Findings) -> None:
+    """The names under which policy and model are registered; a subclass inherits its base's defaults, not its name."""
+    name = cfg.create_config.policy.type
+    if lookup(given, "policy.type") not in (None, name):
+        found.report("policy.type", f"{cfg.policy.type!r}, but create_config.policy.type = '{name}'. Leave this key out.")
+    cfg.policy.type = name
+    cfg.policy.model.type = lookup(given, "policy.model.type") or _default_model(policy_class)
 
 
 def _registered(registry: Registry, name: str, key: str, found: Findings) -> Any:
@@ -233,7 +258,7 @@ def _class_ignored(branch: str, cls: Any) -> dict[str, str]:
 
 
 def _describe(env_class: Any, cfg: EasyDict, found: Findings) -> EnvInfo | None:
-    if env_class is None or any(p.startswith("env.") for p in found.problems):
+    if env_class is None or any(p.startswith("env.") and "unknown key" not in p for p in found.problems):
         return None
     try:
         return env_class.describe(copy.deepcopy(cfg.env))

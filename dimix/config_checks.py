@@ -88,6 +88,11 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
     start, end = lookup(cfg, "policy.other.eps.start"), lookup(cfg, "policy.other.eps.end")
     if start is not None and end is not None and end > start:
         report("policy.other.eps.end", f"{end} is more than policy.other.eps.start = {start}. Epsilon only falls.")
+    if lookup(cfg, "policy.learn.target_update_freq") == 0 and lookup(cfg, "policy.learn.target_update_theta") == 0:
+        report(
+            "policy.learn.target_update_theta",
+            "0, and policy.learn.target_update_freq is 0 as well: the target network would never change. Set one of them.",
+        )
     _check_device(cfg, report)
 
 

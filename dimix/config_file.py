@@ -151,21 +151,27 @@ def import_modules(names: Any, key: str, file: str) -> list[str]:
     return problems
 
 
-def write_config(path: Path, main: Mapping[str, Any], create: Mapping[str, Any], head: str) -> None:
+def write_config(
+    path: Path, main: Mapping[str, Any], create: Mapping[str, Any], head: str, search: Path | None = None
+) -> None:
     """Write the resolved config as a file that runs again.
 
     Args:
         path: where.
         main: resolved main config.
         create: resolved create config.
-        head: first line of the file, a comment.
+        head: first line of the file, a docstring.
+        search: folder that holds modules of ``import_names``; the file adds it to Python's path.
     """
+    path_lines = ["import sys", ""] if search else []
     text = "\n".join(
         [
             f'"""{head}"""',
             "",
+            *path_lines,
             "from easydict import EasyDict",
             "",
+            *([f"sys.path.append({str(search)!r})", ""] if search else []),
             f"main_config = EasyDict({_literal(main)})",
             "",
             f"create_config = EasyDict({_literal(create)})",

@@ -1,0 +1,158 @@
+"""The ``dimix`` command."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dimix import __version__
+from dimix.errors import ConfigError, DimixError
+
+MODES = ("serial", "eval")
+EXAMPLE = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
+
+
+class Count(click.ParamType):
+    """A whole number of at least 1; ``2e6`` and ``2_000_000`` are fine too."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number.
+
+        Raises:
+            click.BadParameter: not a whole number, or less than 1.
+        """
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        if number != int(number) or number < 1:
+            self.fail(f"{value!r}: use a whole number of at least 1.", param, ctx)
+        return int(number)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("-m", "--mode", type=click.Choice(MODES), help="serial: train; eval: play games with a checkpoint.")
+@click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path (dizoo/...) works from any folder.")
+@click.option("-s", "--seed", multiple=True, type=click.IntRange(min=0), help="Seed; repeat it to train several at once.")
+@click.option("-o", "--override", multiple=True, metavar="KEY=VALUE", help="Set one config key, dotted; repeatable.")
+@click.option("--exp-name", metavar="FOLDER", help="Run folder.  [default: <config>_result/seed<seed>]")
+@click.option("--env-step", type=Count(), help="Stop after this many env steps.")
+@click.option("--train-iter", type=Count(), help="Stop after this many updates.")
+@click.option("--load-path", metavar="CKPT", help="Start from (serial) or play with (eval) this checkpoint.")
+@click.option("--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Go on with a run (the config's last one).")
+@click.option("-n", "--games", type=Count(), default=100, show_default=True, help="Games to play with -m eval.")
+@click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
+@click.option("--jobs", type=Count(), help="Seeds trained at the same time.  [default: one per core]")
+@click.option("-q", "--query", type=click.Choice(["policy", "model", "env", "map"]), help="List what there is.")
+@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
+@click.version_option(__version__, "--version", prog_name="dimix")
+@click.pass_context
+def command(ctx: click.Context, **options: Any) -> None:
+    """Train and evaluate teams with QMIX and its relatives.
+
+    \b
+    dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0
+    dimix -m eval --load-path smac_MMM_qmix_result/seed0/ckpt/best.pth.tar -n 100
+    """
+    try:
+        if options["query"]:
+            click.echo("\n".join(_names(options["query"])))
+            return
+        _check_complete(ctx, options)
+        ctx.exit(_serial(options) if options["mode"] == "serial" else _eval(options))
+    except DimixError as error:
+        if options["verbose"]:
+            traceback.print_exc()
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        ctx.exit(1)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command(prog_name="dimix")
+
+
+def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
+    """Show the help and say what is missing.
+
+    Raises:
+        click.exceptions.Exit: something is.
+    """
+    missing = []
+    if not options["mode"]:
+        missing.append("-m MODE (serial or eval)")
+    if options["mode"] == "eval" and not options["load_path"]:
+        missing.append("--load-path CKPT (what to evaluate)")
+    if options["mode"] != "eval" and not options["config"] and not options["resume"]:
+        missing.append("-c FILE (a config file)")
+    if missing:
+        click.echo(ctx.get_help(), err=True)
+        click.echo(f"\nMissing: {' and '.join(missing)}. For example: {EXAMPLE}", err=True)
+        ctx.exit(2)
+
+
+def _serial(options: dict[str, Any]) -> int:
+    """Train; returns the exit status."""
+    from dimix.entry import run_seeds, serial_pipeline
+
+    seeds = options["seed"]
+    same = dict(
+        exp_name=options["exp_name"],
+        env_step=options["env_step"],
+        train_iter=options["train_iter"],
+        load_path=options["load_path"],
+        resume=options["resume"],
+        overrides=options["override"],
+        device=options["device"],
+    )
+    if len(seeds) != len(set(seeds)):
+        raise ConfigError(f"-s: {' '.join(map(str, seeds))} names a seed twice. Give each seed once.")
+    if len(seeds) > 1:
+        return run_seeds(options["config"], seeds, jobs=options["jobs"], **same)
+    serial_pipeline(options["config"], seeds[0] if seeds else None, **same)
+    return 0
+
+
+def _eval(options: dict[str, Any]) -> int:
+    from dimix.entry import eval_pipeline
+
+    seeds = options["seed"]
+    if len(seeds) > 1:
+        raise ConfigError(f"-s: {len(seeds)} seeds. An evaluation takes one; -n sets the number of games.")
+    eval_pipeline(
+        options["config"],
+        load_path=options["load_path"],
+        n_episode=options["games"],
+        seed=seeds[0] if seeds else None,
+        overrides=options["override"],
+        device=options["device"],
+    )
+    return 0
+
+
+def _names(kind: str) -> list[str]:
+    """What ``-q`` prints, one name a line with the first sentence of its class or map."""
+    from dimix.config import import_known
+    from dimix.registry import ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
+
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    import_known()
+    if kind == "map":
+        return [
+            f"{name:<18} {env}"
+            for env in ENV_REGISTRY.names()
+            for name in getattr(ENV_REGISTRY.get(env), "map_names", list)()
+        ]
+    registry = {"policy": POLICY_REGISTRY, "model": MODEL_REGISTRY, "env": ENV_REGISTRY}[kind]
+    return [f"{name:<18} {(registry.get(name).__doc__ or '').strip().splitlines()[0]}" for name in registry.names()]
+
+
+if __name__ == "__main__":
+    main()

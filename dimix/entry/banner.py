@@ -1,0 +1,54 @@
+"""The first lines of a run: what is trained where, with which sizes, how much is learned per step, how much memory it takes."""
+
+from __future__ import annotations
+
+import math
+
+from dimix import __version__
+from dimix.config import CompiledConfig
+from dimix.entry.rooms import Rooms, jitter_games
+from dimix.torch_utils import parameter_count
+from dimix.worker.logger import short
+
+
+def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:
+    """The lines that a run starts with."""
+    cfg, info = compiled.cfg, compiled.info
+    env, policy, run = cfg.env, cfg.policy, cfg.run
+    threads = f"{run.torch_threads} torch thread{'s' if run.torch_threads > 1 else ''}"
+    unit = "episodes" if policy.collect.unroll_len is None else f"windows of {policy.collect.unroll_len} steps"
+    lines = [
+        f"dimix {__version__}: {policy.type} on {cfg.create_config.env.type} {info.name}, seed {cfg.seed}, "
+        f"on {rooms.policy.device} ({threads})",
+        f"  {info.agent_num} agents, {info.action_shape} actions, agent input {policy.model.obs_shape}, "
+        f"global state {info.global_obs_shape}, limit {info.episode_limit} steps, "
+        f"model of {short(parameter_count(rooms.policy.model))} parameters",
+        f"  {env.collector_env_num} games side by side; after every {policy.collect.n_episode} episodes "
+        f"{policy.learn.update_per_collect} updates of {policy.learn.batch_size} {unit}: "
+        f"replay ratio {replay_ratio(compiled):.3g} (steps learned from per step played)",
+        f"  {rooms.buffer.memory_plan()}",
+        f"  stops {_stops(compiled)}",
+        f"  writes to {folder}/",
+    ]
+    return lines + [f"  note: {note}" for note in compiled.notes]
+
+
+def replay_ratio(compiled: CompiledConfig) -> float:
+    """Steps learned from per step played, expected: windows count as for episodes that last half the time limit."""
+    policy, limit = compiled.cfg.policy, compiled.info.episode_limit
+    per_episode = policy.learn.update_per_collect * policy.learn.batch_size / policy.collect.n_episode
+    if policy.collect.unroll_len is None:
+        return per_episode
+    return per_episode / math.ceil(max(limit / 2, 1) / policy.collect.unroll_len)
+
+
+def _stops(compiled: CompiledConfig) -> str:
+    env, run = compiled.cfg.env, compiled.cfg.run
+    what = "win rate" if compiled.info.has_win else "return"
+    games = f"{env.n_evaluator_episode} greedy games"
+    if jitter_games(compiled):
+        games += f" (and {jitter_games(compiled)} from jittered starts, for information)"
+    parts = [f"at {what} {env.stop_value:g} over the last {run.stop_window} evaluations of {games}"]
+    parts += [f"after {short(run.env_step)} env steps"] if run.env_step else []
+    parts += [f"after {short(run.train_iter)} updates"] if run.train_iter else []
+    return ", or ".join(parts)

@@ -1,0 +1,152 @@
+"""Builds the rooms of a run from a compiled config; their states together are the state of the run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from dimix.config import CompiledConfig
+from dimix.config_checks import lookup
+from dimix.envs.agent_input import AgentInput
+from dimix.envs.vec_env import VecEnv
+from dimix.policy.base_policy import Policy
+from dimix.schedule import Schedule
+from dimix.worker import Collector, Evaluator, Learner, ReplayBuffer
+
+#: What is random in a run; every stream has a seed of its own, drawn from the run's seed and this order.
+STREAMS = ("collect", "evaluate", "evaluate_jitter", "policy", "replay")
+
+
+def stream_seed(seed: int, stream: str) -> int:
+    """Seed of one random stream of a run; different streams and different runs are independent.
+
+    Args:
+        seed: the run's seed.
+        stream: one of `STREAMS`.
+    """
+    return int(np.random.SeedSequence([seed, STREAMS.index(stream)]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def make_env(compiled: CompiledConfig, role: str) -> VecEnv:
+    """The environments of one role: ``collect``, ``evaluate`` or ``evaluate_jitter``."""
+    env = compiled.cfg.env
+    num_envs = env.collector_env_num if role == "collect" else env.evaluator_env_num
+    return compiled.env_class.create(compiled.branch("env"), role, num_envs, stream_seed(compiled.cfg.seed, role))
+
+
+def make_agent_input(compiled: CompiledConfig) -> AgentInput:
+    """What agents see besides their observation, as the config says."""
+    info, env = compiled.info, compiled.cfg.env
+    return AgentInput(info.obs_shape, info.action_shape, info.agent_num, env.obs_last_action, env.obs_agent_id)
+
+
+def make_policy(compiled: CompiledConfig) -> Policy:
+    """The policy with freshly drawn weights; the global random streams are seeded first."""
+    seed = compiled.cfg.seed
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    return compiled.policy_class(compiled.branch("policy"), seed=stream_seed(seed, "policy"))
+
+
+def jitter_games(compiled: CompiledConfig) -> int:
+    """Games of an evaluation from jittered starts; 0 when the environment has none."""
+    return lookup(compiled.cfg, "env.jitter_eval.n_episode") or 0
+
+
+class Rooms:
+    """Everything that a training run moves, built once.
+
+    Args:
+        compiled: the config.
+
+    Attributes:
+        policy: the policy.
+        buffer: replay buffer.
+        collector: plays training games.
+        learner: makes updates.
+        evaluator: plays greedy games.
+        jitter_evaluator: the same from jittered starts; None when the environment has none.
+        epsilon: chance of a random action by env step.
+    """
+
+    def __init__(self, compiled: CompiledConfig) -> None:
+        policy_cfg = compiled.branch("policy")
+        agent_input = make_agent_input(compiled)
+        self.policy = make_policy(compiled)
+        self.buffer = ReplayBuffer(
+            policy_cfg.other.replay_buffer.replay_buffer_size,
+            compiled.info,
+            agent_input,
+            hidden_shape=tuple(self.policy.init_hidden(1).shape[1:]),
+            unroll_len=policy_cfg.collect.unroll_len,
+            seed=stream_seed(compiled.cfg.seed, "replay"),
+        )
+        self.collector = Collector(make_env(compiled, "collect"), self.policy.collect_mode, self.buffer, agent_input)
+        self.learner = Learner(self.policy.learn_mode, self.buffer, policy_cfg.learn.batch_size)
+        self.evaluator = Evaluator(make_env(compiled, "evaluate"), self.policy.eval_mode, agent_input)
+        self.jitter_evaluator = (
+            Evaluator(make_env(compiled, "evaluate_jitter"), self.policy.eval_mode, agent_input)
+            if jitter_games(compiled)
+            else None
+        )
+        self.epsilon = Schedule(**policy_cfg.other.eps)
+
+    def policy_state(self) -> dict[str, Any]:
+        """State of the policy's three modes."""
+        policy = self.policy
+        return {
+            "learn": policy.learn_mode.state_dict(),
+            "collect": policy.collect_mode.state_dict(),
+            "eval": policy.eval_mode.state_dict(),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how the run goes on."""
+        return {
+            "policy": self.policy_state(),
+            "buffer": self.buffer.state_dict(),
+            "collector": self.collector.state_dict(),
+            "learner": self.learner.state_dict(),
+            "evaluator": self.evaluator.state_dict(),
+            "jitter_evaluator": self.jitter_evaluator.state_dict() if self.jitter_evaluator else None,
+            "global_streams": _global_streams(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what ``state_dict`` gave, exactly.
+
+        Raises:
+            CheckpointError: it comes from another network or other environments.
+        """
+        policy = self.policy
+        policy.learn_mode.load_state_dict(state["policy"]["learn"])
+        policy.collect_mode.load_state_dict(state["policy"]["collect"])
+        policy.eval_mode.load_state_dict(state["policy"]["eval"])
+        self.buffer.load_state_dict(state["buffer"])
+        self.collector.load_state_dict(state["collector"])
+        self.learner.load_state_dict(state["learner"])
+        self.evaluator.load_state_dict(state["evaluator"])
+        if self.jitter_evaluator:
+            self.jitter_evaluator.load_state_dict(state["jitter_evaluator"])
+        _load_global_streams(state["global_streams"])
+
+
+def _global_streams() -> dict[str, Any]:
+    """The process-wide generators: nothing in dimix draws from them while training, but a policy of the user's may."""
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    numpy_state = {"name": name, "keys": np.asarray(keys), "rest": [int(position), int(has_gauss), float(gauss)]}
+    version, words, gauss_next = random.getstate()
+    return {"torch": torch.get_rng_state(), "numpy": numpy_state, "python": [version, list(words), gauss_next]}
+
+
+def _load_global_streams(state: Mapping[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    saved = state["numpy"]
+    np.random.set_state((saved["name"], saved["keys"], *saved["rest"]))
+    version, words, gauss_next = state["python"]
+    random.setstate((version, tuple(words), gauss_next))

@@ -1,0 +1,181 @@
+"""The folder of a run: made so that no two runs share one, and explained to whoever opens it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dimix.config import CompiledConfig
+from dimix.config_file import write_config
+from dimix.errors import CheckpointError, OutputError
+
+LATEST, BEST, FINAL = "latest.pth.tar", "best.pth.tar", "final.pth.tar"
+
+
+class RunFolder:
+    """Paths of one run, and a lock that keeps a second process from writing there.
+
+    Args:
+        path: the folder, existing.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @classmethod
+    def create(cls, wanted: str | Path) -> RunFolder:
+        """Make a new folder; when the wanted one holds a run already, the next free ``<wanted>_2``, ``_3``, ...
+
+        Raises:
+            OutputError: the folder cannot be made or written.
+        """
+        base = Path(wanted)
+        for number in range(1, 10_000):
+            path = base if number == 1 else base.with_name(f"{base.name}_{number}")
+            try:
+                path.mkdir(parents=True, exist_ok=False)
+            except FileExistsError:
+                if not path.is_dir() or any(path.iterdir()):
+                    continue
+            except OSError as e:
+                raise OutputError(f"run folder {path}: {e.strerror}. Give another place with --exp-name.") from e
+            return cls(path)._prepare()
+        raise OutputError(f"run folder {base}: 9999 runs are there already. Give another name with --exp-name.")
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """A run's folder that exists, to go on with it.
+
+        Raises:
+            CheckpointError: no such folder, or no checkpoint to go on from.
+        """
+        folder = cls(Path(path))
+        if not folder.latest.exists():
+            what = "no such folder" if not folder.path.is_dir() else f"no ckpt/{LATEST} in it, the run never saved one"
+            raise CheckpointError(f"--resume {path}: {what}. Give the run folder that a training printed.")
+        return folder._prepare()
+
+    @classmethod
+    def last_of(cls, wanted: str | Path) -> Path:
+        """The folder of the last run with this name (``<wanted>``, ``<wanted>_2``, ...) that saved a checkpoint.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        base = Path(wanted)
+        found = [cls(p).latest for p in base.parent.glob(f"{base.name}*") if p == base or p.name[len(base.name) + 1 :].isdigit()]
+        saved = [p for p in found if p.exists()]
+        if not saved:
+            raise CheckpointError(f"--resume: no run with a checkpoint at {base}. Start one without --resume, or give its folder.")
+        return max(saved, key=lambda p: p.stat().st_mtime).parent.parent
+
+    @property
+    def log(self) -> Path:
+        """Folder of metrics."""
+        return self.path / "log"
+
+    @property
+    def ckpt(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "ckpt"
+
+    @property
+    def latest(self) -> Path:
+        """Checkpoint to resume from."""
+        return self.ckpt / LATEST
+
+    @property
+    def best(self) -> Path:
+        """Policy of the best evaluation."""
+        return self.ckpt / BEST
+
+    @property
+    def final(self) -> Path:
+        """Policy at the end."""
+        return self.ckpt / FINAL
+
+    @property
+    def nan_batch(self) -> Path:
+        """The batch on which training failed."""
+        return self.path / "nan_batch.pt"
+
+    def lock(self) -> None:
+        """Claim the folder for this process until it ends.
+
+        Raises:
+            OutputError: another process has it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # no such lock on this system
+            return
+        self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            self.unlock()
+            raise OutputError(f"run folder {self.path}: another process is training there. Wait for it, or stop it.") from e
+
+    def unlock(self) -> None:
+        """Give the folder back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def write_config(self, compiled: CompiledConfig) -> None:
+        """Write the resolved config as ``total_config.py``, which runs again."""
+        main, create = split_config(compiled.cfg)
+        source = compiled.source.path
+        search = source.parent if source and any((source.parent / f"{n}.py").exists() for n in _imports(create)) else None
+        write_config(self.path / "total_config.py", main, create, f"Resolved config of the run {self.path.name}.", search)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``, whole or not at all."""
+        part = self.path / "result.json.part"
+        part.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+        part.replace(self.path / "result.json")
+
+    def explain(self) -> str:
+        """What is in the folder and how to use it, for the end of a run."""
+        hint = "" if importlib.util.find_spec("tensorboard") else "   (pip install tensorboard first)"
+        best = self.best if self.best.exists() else self.final
+        return "\n".join(
+            [
+                f"run folder  {self.path}/",
+                "  total_config.py      every setting of this run; python total_config.py runs it again",
+                "  result.json          how it ended",
+                "  log/metrics.csv      all metrics; the same for TensorBoard in log/",
+                f"  ckpt/{BEST}    policy of the best evaluation; {FINAL}: at the end; {LATEST}: everything, to resume",
+                f"evaluate    dimix -m eval --load-path {best} -n 100",
+                f"curves      tensorboard --logdir {self.log}{hint}",
+                f"go on       dimix -m serial --resume {self.path} --env-step MORE",
+            ]
+        )
+
+    def _prepare(self) -> RunFolder:
+        try:
+            for folder in (self.log, self.ckpt):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".probe"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as e:
+            raise OutputError(f"run folder {self.path}: {e.strerror}. It must be writable; or use --exp-name.") from e
+        return self
+
+
+def split_config(cfg: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Main and create config of a compiled one."""
+    return {k: v for k, v in cfg.items() if k != "create_config"}, dict(cfg["create_config"])
+
+
+def _imports(create: Mapping[str, Any]) -> list[str]:
+    return [name for branch in create.values() for name in branch["import_names"]]
