@@ -1,6 +1,6 @@
 """Speed and memory of the battle engine, side by side with other simulators, in one run on one machine.
 
-``python benchmark/simulator.py`` prints a table; ``--write`` puts it into ``benchmark/results/simulator.{json,md}`` too.
+``python benchmark/simulator.py`` prints a table; ``--write`` also writes ``benchmark/results/simulator.{json,md}``.
 SMAClite and SMAX take part when they are importable here or when ``--smaclite-python`` / ``--smax-python`` name a
 Python that has them; each runs in a process of its own, map by map between ours, so that a busy machine slows all
 sides alike.

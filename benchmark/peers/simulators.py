@@ -1,7 +1,7 @@
 """Speed of somebody else's simulator, in that simulator's own Python: ``python simulators.py smaclite MMM 5``.
 
 Needs numpy and the peer alone. Prints one JSON line. What is timed is what a learner needs from a step: the step
-itself, all observations, the state and the action masks, and the reset of finished games; choosing random actions is not.
+itself, all observations, the state and the action masks, and the reset of finished games; choosing actions is not.
 """
 
 import json

@@ -62,7 +62,6 @@ def play(engine: BattleEngine, team: ScriptedTeam) -> np.ndarray:
         (E,) float64: sums of rewards. Wins, ends and lengths stand in the engine's arrays.
     """
     engine.reset()
-    team.start(np.arange(engine.num_envs))
     returns = np.zeros(engine.num_envs)
     while not np.all(engine.terminated | engine.truncated):
         engine.step(team.act(engine.global_state, engine.action_mask))
@@ -83,7 +82,7 @@ def measure(
     if episodes < 1:
         raise BattleError(f"episodes: {episodes}. Play at least 1.")
     engine = BattleEngine(map_name, episodes, seed=seed, rules=rules, start_jitter=start_jitter)
-    returns = play(engine, make_team(team_name, engine.scenario, episodes, seed))
+    returns = play(engine, make_team(team_name, engine.scenario, seed))
     games = np.stack([np.round(returns, 6), engine.episode_length], axis=1)
     return Floor(
         map=engine.scenario.name,

@@ -21,6 +21,8 @@ except ModuleNotFoundError as e:
         name="gymnasium",
     ) from e
 
+RENDER_MODES = (None, "ansi")
+
 
 class BattleEnv(gymnasium.Env):
     """One battle for a team of A agents, with the interface of SMAClite's environment.
@@ -65,7 +67,7 @@ class BattleEnv(gymnasium.Env):
     ) -> None:
         if (map_name is None) == (map_file is None):
             raise MapError(f"map_name is {map_name!r} and map_file is {map_file!r}. Give one of the two.")
-        if render_mode not in (None, *self.metadata["render_modes"]):
+        if render_mode not in RENDER_MODES:
             raise ValueError(f"render_mode is {render_mode!r}. It is None or 'ansi'.")
         self.render_mode = render_mode
         self._battle = SingleBattle(map_name if map_name is not None else Path(str(map_file)), seed, rules, **options)

@@ -23,6 +23,7 @@ except ModuleNotFoundError as e:
     ) from e
 
 ILLEGAL = ("stop", "error")
+RENDER_MODES = (None, "ansi")
 
 
 class BattleParallelEnv(ParallelEnv):
@@ -63,7 +64,7 @@ class BattleParallelEnv(ParallelEnv):
     ) -> None:
         if illegal_action not in ILLEGAL:
             raise ValueError(f"illegal_action is {illegal_action!r}. It is one of {', '.join(map(repr, ILLEGAL))}.")
-        if render_mode not in (None, *self.metadata["render_modes"]):
+        if render_mode not in RENDER_MODES:
             raise ValueError(f"render_mode is {render_mode!r}. It is None or 'ansi'.")
         self._battle = SingleBattle(map_name, seed, rules, **options)
         self._replace = illegal_action == "stop"

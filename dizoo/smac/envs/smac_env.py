@@ -1,0 +1,234 @@
+"""SMAC battles for training: the compiled battle engine behind dimix's batch contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from easydict import EasyDict
+
+from dimix.envs.vec_env import EnvInfo, VecEnv
+from dimix.errors import ConfigError, EnvError
+from dimix.registry import ENV_REGISTRY
+from dizoo.smac.battle import BattleEngine
+from dizoo.smac.battle.errors import BattleError, MapError
+from dizoo.smac.battle.rules import get_profile
+from dizoo.smac.battle.scenario import load_scenario
+
+_REWARD_KEYS = (
+    "reward_only_positive",
+    "reward_death_value",
+    "reward_negative_scale",
+    "reward_win",
+    "reward_defeat",
+    "reward_scale",
+    "reward_scale_rate",
+)
+_ROLES = {"collect": 0, "evaluate": 1, "evaluate_jitter": 2}
+
+
+@ENV_REGISTRY.register("smac")
+class SMACEnv(VecEnv):
+    """E battles on one map; see `VecEnv` for the arrays, ``dizoo/smac/battle/README.md`` for what they hold.
+
+    Args:
+        engine: the battles.
+    """
+
+    config: ClassVar[dict[str, Any]] = dict(
+        # (str) Map: one of the 23 SMAC maps (list them with: dimix -q map), or the path of a map file.
+        map_name="MMM",
+        # (str) Rules: SMAClite's, or as close to StarCraft II's SMAC as known, one of "smaclite", "smac".
+        rules="smaclite",
+        # (int) Battles played side by side for training, >= 1.
+        collector_env_num=32,
+        # (int) Battles played side by side for evaluation, >= 1.
+        evaluator_env_num=32,
+        # (int) Games of one evaluation, each counted once, >= 1.
+        n_evaluator_episode=32,
+        # (float) Share of games won, over the last evaluations, at which training stops; above 1 it never does, > 0.
+        stop_value=0.999,
+        # (bool) Append each agent's last action to its observation, one-hot.
+        obs_last_action=True,
+        # (bool) Append the agent's number to its observation, one-hot.
+        obs_agent_id=True,
+        # (int | None) Number of agents; checked against the map if given, >= 1.
+        agent_num=None,
+        # (float) Training: every unit's start is moved by up to so many cells along each axis, >= 0.
+        start_jitter=0.0,
+        # (bool) Training: lengthen each attack's cooldown by StarCraft II's small random part.
+        random_weapon_delay=False,
+        # (bool) Training: a fair coin mirrors each battle left to right.
+        random_side=False,
+        evaluator=dict(
+            # (float) Evaluation: every unit's start is moved by up to so many cells along each axis, >= 0.
+            start_jitter=0.0,
+            # (bool) Evaluation: lengthen each attack's cooldown by StarCraft II's small random part.
+            random_weapon_delay=False,
+            # (bool) Evaluation: a fair coin mirrors each battle left to right.
+            random_side=False,
+        ),
+        jitter_eval=dict(
+            # (float) Second evaluation, from moved starts: up to so many cells along each axis, >= 0.
+            start_jitter=0.5,
+            # (int) Games of the second evaluation; 0 leaves it out, >= 0.
+            n_episode=32,
+        ),
+        # (bool) Own losses cost nothing.
+        reward_only_positive=True,
+        # (float) Reward for the death of an enemy, before scaling.
+        reward_death_value=10.0,
+        # (float) Weight of own losses where they count (reward_only_positive=False), >= 0.
+        reward_negative_scale=0.5,
+        # (float) Reward for a win, before scaling.
+        reward_win=200.0,
+        # (float) Reward for a defeat, before scaling.
+        reward_defeat=0.0,
+        # (bool) Divide rewards so that a won battle sums to reward_scale_rate.
+        reward_scale=True,
+        # (float) Return of a won battle after scaling, > 0.
+        reward_scale_rate=20.0,
+        # (int) Threads that share the battles of one step; results do not depend on it, >= 1.
+        num_threads=1,
+    )
+
+    config_ignored: ClassVar[dict[str, str]] = {
+        "difficulty": "the enemies follow the rules' one script",
+        "mirror_opponent": "the enemies follow the rules' one script",
+        "two_player": "the enemies follow the rules' one script",
+        "game_steps_per_episode": "the map gives the time limit",
+        "save_replay_episodes": "replays are recorded by dimix -m replay",
+        "reward_type": "the reward is SMAC's; see the reward_ keys",
+        "obs_alone": "observations are SMAC's",
+        "death_mask": "dead agents are told by the environment's alive flags",
+        "special_global_state": "the global state is SMAC's",
+        "add_center_xy": "the global state is SMAC's",
+        "independent_obs": "observations are SMAC's",
+        "state_agent_id": "the global state is SMAC's",
+    }
+
+    def __init__(self, engine: BattleEngine) -> None:
+        self._engine = engine
+        scenario = engine.scenario
+        self.info = EnvInfo(
+            scenario.name,
+            engine.agent_num,
+            engine.obs_shape,
+            engine.global_obs_shape,
+            engine.action_shape,
+            engine.episode_limit,
+        )
+        self.num_envs = engine.num_envs
+        self.agent_state = engine.agent_state
+        self.global_state = engine.global_state
+        self.action_mask = engine.action_mask
+        self.alive = engine.alive
+        self.terminated = engine.terminated
+        self.truncated = engine.truncated
+        self.battle_won = engine.battle_won
+        self.episode_length = engine.episode_length
+        self.reward = np.zeros(engine.num_envs, np.float32)
+
+    @property
+    def engine(self) -> BattleEngine:
+        """The battles themselves, for what the batch contract does not show."""
+        return self._engine
+
+    @classmethod
+    def describe(cls, cfg: EasyDict) -> EnvInfo:
+        """Sizes of the map that a config's ``env`` branch names; nothing is compiled or allocated.
+
+        Raises:
+            ConfigError: naming the key: no such map or rules, a damaged map file, another number of agents.
+        """
+        try:
+            get_profile(cfg.rules)
+        except BattleError as error:
+            raise ConfigError(f"env.rules: {error}") from error
+        try:
+            scenario = load_scenario(cfg.map_name, rules=cfg.rules)
+        except MapError as error:
+            raise ConfigError(f"env.map_name: {error}") from error
+        if cfg.agent_num is not None and cfg.agent_num != scenario.n_agents:
+            raise ConfigError(
+                f"env.agent_num: {cfg.agent_num}. Map {scenario.name} has {scenario.n_agents} agents; leave the key out."
+            )
+        return EnvInfo(
+            scenario.name,
+            scenario.n_agents,
+            scenario.obs_size,
+            scenario.state_size,
+            scenario.n_actions,
+            scenario.episode_limit,
+        )
+
+    @classmethod
+    def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> SMACEnv:
+        """The environment of a config's ``env`` branch.
+
+        Args:
+            cfg: the branch, defaults merged in.
+            role: ``"collect"``, ``"evaluate"`` or ``"evaluate_jitter"``; they differ in variation and random stream.
+            num_envs: battles (E).
+            seed: of the run.
+
+        Raises:
+            EnvError: no such role, or options that the engine refuses.
+        """
+        if role not in _ROLES:
+            raise EnvError(f"environment role '{role}'. Right is one of {', '.join(_ROLES)}.")
+        source = cfg if role == "collect" else cfg.evaluator
+        options: dict[str, Any] = {key: cfg[key] for key in _REWARD_KEYS}
+        options["start_jitter"] = cfg.jitter_eval.start_jitter if role == "evaluate_jitter" else source.start_jitter
+        options["random_weapon_delay"] = source.random_weapon_delay
+        options["random_side"] = source.random_side
+        stream = int(np.random.SeedSequence([seed, _ROLES[role]]).generate_state(1)[0])
+        try:
+            engine = BattleEngine(cfg.map_name, num_envs, stream, cfg.rules, num_threads=cfg.num_threads, **options)
+        except BattleError as error:
+            raise EnvError(f"env ({role}): {error}") from error
+        return cls(engine)
+
+    def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
+        """Start new battles in the given places (all when None)."""
+        self._engine.reset(env_ids)
+        self._copy_reward()
+
+    def step(self, action: np.ndarray) -> None:
+        """Advance every running battle by one step.
+
+        Args:
+            action: (E, A) integer, one available action per agent.
+
+        Raises:
+            EnvError: an action outside the mask, or an array of another shape or type; nothing has changed then.
+        """
+        try:
+            self._engine.step(action)
+        except BattleError as error:
+            raise EnvError(str(error)) from error
+        self._copy_reward()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides the future of all battles, random streams included."""
+        return self._engine.get_state()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what ``state_dict`` gave, exactly.
+
+        Raises:
+            EnvError: it belongs to another map or another number of battles.
+        """
+        try:
+            self._engine.set_state(state)
+        except BattleError as error:
+            raise EnvError(f"battles cannot be restored: {error}") from error
+        self._copy_reward()
+
+    def close(self) -> None:
+        """End the engine's threads."""
+        self._engine.close()
+
+    def _copy_reward(self) -> None:
+        self.reward[:] = self._engine.reward  # the engine adds up in float64
