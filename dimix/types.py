@@ -55,8 +55,8 @@ class EpisodeBatch(ttorch.Tensor):
         filled: (B, T) bool, real steps, a prefix of each row.
         weight: (B,) float32, importance weights (ones without priorities).
         hidden_state: (B, A, H) float32, recurrent state before row 0 (zeros at the start of an episode).
-        burnin: (B,) int64, steps at the front that only warm the hidden state and carry no loss; fewer than the steps of
-            the row. Zeros for whole episodes.
+        burnin: (B,) int64, steps at the front that only warm the hidden state and carry no loss; fewer than the steps
+            of the row. Zeros for whole episodes.
 
     Row t+1 of the observations is what the agents saw after step t. A piece that stops where its episode goes on (a
     window) has neither ``terminated`` nor ``truncated`` on its last step, and its last row is the next step's

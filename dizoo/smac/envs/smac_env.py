@@ -152,7 +152,7 @@ class SMACEnv(VecEnv):
             raise ConfigError(f"env.map_name: {error}") from error
         if cfg.agent_num is not None and cfg.agent_num != scenario.n_agents:
             raise ConfigError(
-                f"env.agent_num: {cfg.agent_num}. Map {scenario.name} has {scenario.n_agents} agents; leave the key out."
+                f"env.agent_num: {cfg.agent_num}. {scenario.name} has {scenario.n_agents} agents: leave the key out."
             )
         return EnvInfo(
             scenario.name,
