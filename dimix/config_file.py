@@ -62,8 +62,8 @@ def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, An
     script = getattr(main_module, "__file__", None)
     if script and getattr(main_module, "main_config", None) is input_cfg[0]:
         path = Path(script).resolve()
-        return ConfigSource(_plain(input_cfg[0]), _plain(input_cfg[1]), path.name, path)
-    return ConfigSource(_plain(input_cfg[0]), _plain(input_cfg[1]), "main_config", None)
+        return ConfigSource(plain(input_cfg[0]), plain(input_cfg[1]), path.name, path)
+    return ConfigSource(plain(input_cfg[0]), plain(input_cfg[1]), "main_config", None)
 
 
 def find_config(name: str | Path) -> Path:
@@ -187,7 +187,7 @@ def write_config(
 
 
 def _literal(tree: Mapping[str, Any]) -> str:
-    return pprint.pformat(_plain(tree), width=100, sort_dicts=False)
+    return pprint.pformat(plain(tree), width=100, sort_dicts=False)
 
 
 def _dict_of(module: ModuleType, name: str, path: Path) -> dict[str, Any]:
@@ -197,14 +197,14 @@ def _dict_of(module: ModuleType, name: str, path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path.name}: no '{name}' in the file.{nearest(name, names)} A config file sets main_config and create_config.")
     if not isinstance(found, Mapping):
         raise ConfigError(f"{path.name}: {name} is a {type(found).__name__}. Make it a dict or an EasyDict.")
-    return _plain(found)
+    return plain(found)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The same tree in plain dicts, lists and values, nothing shared."""
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def _line_in(error: BaseException, path: Path) -> str:

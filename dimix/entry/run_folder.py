@@ -13,7 +13,7 @@ from dimix.config import CompiledConfig
 from dimix.config_file import write_config
 from dimix.errors import CheckpointError, OutputError
 
-LATEST, BEST, FINAL = "latest.pth.tar", "best.pth.tar", "final.pth.tar"
+LATEST, PREVIOUS, BEST, FINAL = "latest.pth.tar", "previous.pth.tar", "best.pth.tar", "final.pth.tar"
 
 
 class RunFolder:
@@ -91,6 +91,11 @@ class RunFolder:
     def latest(self) -> Path:
         """Checkpoint to resume from."""
         return self.ckpt / LATEST
+
+    @property
+    def previous(self) -> Path:
+        """The resume checkpoint before the latest."""
+        return self.ckpt / PREVIOUS
 
     @property
     def best(self) -> Path:

@@ -1,0 +1,109 @@
+"""Playing games with a trained policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dimix.config import compile_all
+from dimix.entry.checkpoints import check_sizes, load_weights, read_any
+from dimix.entry.rooms import jitter_games, make_agent_input, make_env, make_policy
+from dimix.worker import EvalResult, Evaluator
+
+
+@dataclass(frozen=True)
+class EvalSummary:
+    """What an evaluation found.
+
+    Attributes:
+        nominal: games from the map's own start.
+        jitter: games from jittered starts; None where the environment has none.
+    """
+
+    nominal: EvalResult
+    jitter: EvalResult | None
+
+
+def eval_pipeline(
+    input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
+    *,
+    load_path: str | Path,
+    n_episode: int = 100,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    device: str | None = None,
+    out: Callable[[str], None] = print,
+) -> EvalSummary:
+    """Play greedy games with a checkpoint and print won of played, mean return and length with a 95 % interval.
+
+    Args:
+        input_cfg: config; None takes the one that the checkpoint was trained with.
+        load_path: the checkpoint.
+        n_episode: games from the nominal start, and as many from jittered starts.
+        seed: of the games; None takes the config's.
+        overrides: ``dotted.key=value`` texts.
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        out: takes the lines meant for people.
+
+    Returns:
+        Both results.
+
+    Raises:
+        ConfigError: the config.
+        CheckpointError: the checkpoint is missing, damaged, or of another map.
+    """
+    content = read_any(load_path)
+    source = (content["config"]["main"], content["config"]["create"]) if input_cfg is None else input_cfg
+    compiled = compile_all(source, seed=seed, overrides=overrides, device=device)
+    check_sizes(content, compiled, load_path)
+    policy = make_policy(compiled)
+    load_weights(policy, load_path, compiled)
+    agent_input = make_agent_input(compiled)
+    out(
+        f"{load_path}: {compiled.cfg.policy.type} on {compiled.info.name}, "
+        f"seed {content['config']['main']['seed']}, after {_env_step(content)} env steps"
+    )
+    roles = ["evaluate"] + (["evaluate_jitter"] if jitter_games(compiled) else [])
+    results = []
+    for role in roles:
+        result = Evaluator(make_env(compiled, role), policy.eval_mode, agent_input).evaluate(n_episode)
+        results.append(result)
+        out(describe(result, "nominal start" if role == "evaluate" else "jittered starts", compiled.info.has_win))
+    return EvalSummary(results[0], results[1] if len(results) > 1 else None)
+
+
+def describe(result: EvalResult, name: str, has_win: bool) -> str:
+    """One line about an evaluation."""
+    half = 1.96 * result.std_ep_reward / math.sqrt(result.games_played)
+    parts = [f"return {result.ep_reward:.2f} ± {half:.2f}", f"length {result.ep_length:.1f}"]
+    if has_win:
+        low, high = wilson_interval(result.games_won, result.games_played)
+        won = f"won {result.games_won} of {result.games_played} games ({result.battle_won:.1%}, 95 % interval {low:.1%} to {high:.1%})"
+        parts.insert(0, won)
+    parts.append(f"{result.distinct_games} distinct game{'s' if result.distinct_games != 1 else ''}")
+    return f"{name}: " + ", ".join(parts)
+
+
+def wilson_interval(won: int, played: int, z: float = 1.96) -> tuple[float, float]:
+    """Interval of a share (Wilson 1927), sound near 0 and 1 and for few games; it takes the games as independent.
+
+    Args:
+        won: successes.
+        played: trials, >= 1.
+        z: normal quantile, 1.96 for 95 %.
+
+    Returns:
+        Lower and upper end.
+    """
+    share = won / played
+    centre = share + z**2 / (2 * played)
+    spread = z * math.sqrt(share * (1 - share) / played + z**2 / (4 * played**2))
+    scale = 1 + z**2 / played
+    return max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0)
+
+
+def _env_step(content: Mapping[str, Any]) -> int:
+    return content["env_step"] if content["kind"] == "policy" else content["rooms"]["collector"]["env_step"]
