@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from dimix.model.fused_gru import fused_gru, gru_step
 from dimix.model.packing import Packing
 
 
@@ -57,28 +58,41 @@ class Memoryless(RecurrentLayer):
 
 
 class GRU(RecurrentLayer):
-    """Gated recurrent unit (Cho et al. 2014, in the form of `torch.nn.GRU`), computed by torch on any device.
+    """Gated recurrent unit (Cho et al. 2014, in the form of `torch.nn.GRU`).
 
     Args:
         input_size: floats per row (I).
         hidden_size: floats of state and output (H).
+        fused: compute float32 on the CPU with `fused_gru`; other devices and types always use torch's own GRU.
     """
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, fused: bool = True) -> None:
         super().__init__()
         self.state_size = hidden_size
         self.cell = nn.GRU(input_size, hidden_size)
+        self.fused = fused
+
+    def _fuses(self, x: Tensor) -> bool:
+        return self.fused and x.device.type == "cpu" and x.dtype == torch.float32
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """See `RecurrentLayer.step`."""
+        if self._fuses(x) and not torch.is_grad_enabled():
+            new = gru_step(x, state, *_weights(self.cell))
+            return new, new
         new = torch.gru_cell(x, state, *_weights(self.cell))
         return new, new
 
     def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
         """See `RecurrentLayer.unroll`."""
-        start = state.index_select(0, packing.order).unsqueeze(0)
-        out, last = self.cell(_packed(x, packing), start)
-        return out.data, state.index_copy(0, packing.order, last.squeeze(0))
+        if not len(x):
+            return x.new_zeros(0, self.cell.hidden_size), state
+        start = state.index_select(0, packing.order)
+        if self._fuses(x):
+            out = fused_gru(x, packing, start, *_weights(self.cell))
+            return out, state.index_copy(0, packing.order, out.index_select(0, packing.last))
+        packed, last = self.cell(_packed(x, packing), start.unsqueeze(0))
+        return packed.data, state.index_copy(0, packing.order, last.squeeze(0))
 
 
 class LSTM(RecurrentLayer):
@@ -101,6 +115,8 @@ class LSTM(RecurrentLayer):
 
     def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
         """See `RecurrentLayer.unroll`."""
+        if not len(x):
+            return x.new_zeros(0, self.cell.hidden_size), state
         hidden, memory = state.index_select(0, packing.order).unsqueeze(0).chunk(2, dim=2)
         out, last = self.cell(_packed(x, packing), (hidden.contiguous(), memory.contiguous()))
         return out.data, state.index_copy(0, packing.order, torch.cat(last, dim=2).squeeze(0))
@@ -144,4 +160,4 @@ def make_recurrent_layer(lstm_type: str, size: int, fused: bool = True) -> Recur
     kind = RECURRENT_LAYERS[lstm_type]
     if kind == "mlp":
         return Memoryless()
-    return LSTM(size, size) if kind == "lstm" else GRU(size, size)
+    return LSTM(size, size) if kind == "lstm" else GRU(size, size, fused)

@@ -1,0 +1,149 @@
+"""How fast is one QMIX update, and how much of the machine's arithmetic does it use?
+
+    python benchmark/learner.py [--maps MMM 3s5z] [--batch 32 128] [--repeats 20]
+
+Times one `QMIXPolicy` update (online forward and backward, target forward, optimizer, target update) on one thread, on
+synthetic episodes with the sizes of a map, in CPU time, fused and plain recurrence in turn. Multiply-adds are counted
+exactly from the rows that are computed; the share is multiply-adds per second over the best rate of a large matrix product
+measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from easydict import EasyDict
+
+from dimix.config_schema import class_schema, defaults
+from dimix.model import Packing, QMix
+from dimix.policy import QMIXPolicy
+from dimix.types import EpisodeBatch, make_batch
+
+
+class Sizes(NamedTuple):
+    """What the cost of an update depends on; steps is the longest battle of the synthetic batch."""
+
+    agents: int
+    obs: int
+    state: int
+    actions: int
+    steps: int
+
+
+MAPS = {"MMM": Sizes(10, 186, 290, 16, 60), "3s5z": Sizes(8, 150, 216, 14, 60), "3m": Sizes(3, 42, 48, 9, 30)}
+
+
+def synthetic_batch(sizes: Sizes, episodes: int, rng: np.random.Generator) -> EpisodeBatch:
+    """Won and lost battles of half to full length; an agent dies in the battle's second half with chance one half."""
+    steps, agents = sizes.steps, sizes.agents
+    length = rng.integers(steps // 2, steps + 1, episodes)
+    death = np.where(
+        rng.random((episodes, agents)) < 0.5,
+        rng.integers(length[:, None] // 2, length[:, None] + 1, (episodes, agents)),
+        steps + 1,
+    )
+    time_axis = np.arange(steps + 1)
+    rows = time_axis[None] <= length[:, None]
+    alive = rows[..., None] & (time_axis[None, :, None] < death[:, None])
+    mask = (rng.random((episodes, steps + 1, agents, sizes.actions)) < 0.6) & alive[..., None]
+    mask[..., 0] = ~mask[..., 1:].any(-1)
+    filled = rows[:, 1:] & (time_axis[None, :-1] < length[:, None])
+    last = time_axis[None, :-1] == length[:, None] - 1
+    floats = {
+        "obs.agent_state": rng.standard_normal((episodes, steps + 1, agents, sizes.obs), np.float32) * alive[..., None],
+        "obs.global_state": rng.standard_normal((episodes, steps + 1, sizes.state), np.float32) * rows[..., None],
+        "reward": rng.random((episodes, steps), np.float32) * filled,
+        "weight": np.ones(episodes, np.float32),
+        "hidden_state": np.zeros((episodes, agents, 64), np.float32),
+    }
+    others = {
+        "obs.action_mask": mask,
+        "alive": alive,
+        "action": (mask[:, :-1] * rng.random((episodes, steps, agents, sizes.actions))).argmax(-1),
+        "terminated": last,
+        "truncated": np.zeros_like(last),
+        "filled": filled,
+        "burnin": np.zeros(episodes, np.int64),
+    }
+    return make_batch({k: torch.from_numpy(v) for k, v in {**floats, **others}.items()})
+
+
+def make_policy(sizes: Sizes, fused: bool) -> QMIXPolicy:
+    """A policy with the default config."""
+    cfg = EasyDict(defaults(class_schema(QMIXPolicy)))
+    cfg.model = EasyDict(defaults(class_schema(QMix)))
+    cfg.model.update(
+        agent_num=sizes.agents,
+        obs_shape=sizes.obs,
+        global_obs_shape=sizes.state,
+        action_shape=sizes.actions,
+        fused=fused,
+    )
+    torch.manual_seed(0)
+    return QMIXPolicy(cfg)
+
+
+def multiply_adds(policy: QMIXPolicy, batch: EpisodeBatch, sizes: Sizes) -> int:
+    """Multiply-adds of all matrix products of one update: online forward and backward, target forward."""
+    with_next = batch.filled & ~batch.terminated
+    rows = len(Packing.of(policy._computed_rows(batch, with_next)).rows)
+    hidden, mixer = 64, policy.model.mixer
+    assert mixer is not None
+    first = sizes.obs * hidden
+    agent = first + 2 * hidden * 3 * hidden + hidden * sizes.actions
+    state_layer = mixer.state_layer.weight.numel()
+    mix = state_layer + mixer.w1.weight.numel() + mixer.w2.weight.numel() + (sizes.agents + 2) * mixer.embed_dim
+    # Backward costs twice the forward, less the gradient of the inputs, which nobody needs.
+    learned = rows * (3 * agent - first) + int(batch.filled.sum()) * (3 * mix - state_layer)
+    return learned + rows * agent + int(with_next.sum()) * mix
+
+
+def best_time(function: Callable[[], object], repeats: int) -> float:
+    """Least CPU time of a call in seconds: what the code needs when nobody disturbs it."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def peak() -> float:
+    """Multiply-adds per second of a large matrix product."""
+    a, b, out = torch.randn(1024, 1024), torch.randn(1024, 1024), torch.empty(1024, 1024)
+    return 1024**3 / best_time(lambda: torch.mm(a, b, out=out), 20)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--maps", nargs="+", choices=MAPS, default=["MMM", "3s5z"])
+    parser.add_argument("--batch", nargs="+", type=int, default=[32, 128])
+    parser.add_argument("--repeats", type=int, default=20)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    best = peak()
+    print(f"torch {torch.__version__}, one thread, matrix product {best / 1e9:.0f} G multiply-adds/s\n")
+    print("| map | episodes | steps | fused ms | plain ms | plain / fused | G multiply-adds | share of peak |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in args.maps:
+        for episodes in args.batch:
+            batch = synthetic_batch(MAPS[name], episodes, np.random.default_rng(0))
+            policies = [make_policy(MAPS[name], fused) for fused in (True, False)]
+            for policy in policies:  # compile, and fill the buffers
+                policy.learn_mode.forward(batch)
+            fused, plain = (best_time(lambda p=p: p.learn_mode.forward(batch), args.repeats) for p in policies)  # type: ignore[misc]
+            work = multiply_adds(policies[0], batch, MAPS[name])
+            print(
+                f"| {name} | {episodes} | {int(batch.filled.sum())} | {fused * 1e3:.1f} | {plain * 1e3:.1f} | "
+                f"{plain / fused:.2f} | {work / 1e9:.2f} | {work / fused / best:.0%} |"
+            )
+
+
+if __name__ == "__main__":
+    main()
