@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -98,7 +99,7 @@ def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
 
 
 def _serial(options: dict[str, Any]) -> int:
-    """Train; returns the exit status."""
+    """Train; returns the exit status, 128 + the signal's number after a signal, as shells do."""
     from dimix.entry import run_seeds, serial_pipeline
 
     seeds = options["seed"]
@@ -115,8 +116,8 @@ def _serial(options: dict[str, Any]) -> int:
         raise ConfigError(f"-s: {' '.join(map(str, seeds))} names a seed twice. Give each seed once.")
     if len(seeds) > 1:
         return run_seeds(options["config"], seeds, jobs=options["jobs"], **same)
-    serial_pipeline(options["config"], seeds[0] if seeds else None, **same)
-    return 0
+    result = serial_pipeline(options["config"], seeds[0] if seeds else None, **same)
+    return 128 + signal.Signals[result.reason] if result.interrupted else 0
 
 
 def _eval(options: dict[str, Any]) -> int:

@@ -67,6 +67,7 @@ def serial_pipeline(
     resume: str | Path | bool | None = None,
     overrides: Sequence[str] = (),
     device: str | None = None,
+    verbose: bool = True,
     out: Callable[[str], None] = print,
 ) -> Result:
     """Train as a config says.
@@ -81,6 +82,7 @@ def serial_pipeline(
         resume: run folder (or a checkpoint in it) to go on with; True or an empty string: the last run of this config.
         overrides: ``dotted.key=value`` texts.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        verbose: say at the start what is trained and at the end how to use the run folder; progress is always shown.
         out: takes the lines meant for people.
 
     Returns:
@@ -107,7 +109,7 @@ def serial_pipeline(
     folder.lock()
     try:
         with StopSignals() as signals:
-            run = _Run(compiled, folder, signals, out)
+            run = _Run(compiled, folder, signals, out, verbose)
             if saved is not None:
                 run.load_state_dict(saved)
             elif load_path is not None:
@@ -115,6 +117,11 @@ def serial_pipeline(
             return run.train()
     finally:
         folder.unlock()
+
+
+def compile_notice(env_class: Any) -> str | None:
+    """What an environment class says when its first use on this machine takes a while (its simulator is compiled)."""
+    return env_class.compile_notice() if hasattr(env_class, "compile_notice") else None
 
 
 def _reopen(
@@ -141,11 +148,18 @@ def _reopen(
 class _Run:
     """One training run: the rooms, the counters that decide what comes next, and the files."""
 
-    def __init__(self, compiled: CompiledConfig, folder: RunFolder, signals: StopSignals, out: Callable[[str], None]):
+    def __init__(
+        self,
+        compiled: CompiledConfig,
+        folder: RunFolder,
+        signals: StopSignals,
+        out: Callable[[str], None],
+        verbose: bool,
+    ) -> None:
         cfg = compiled.cfg
-        self._compiled, self._folder, self._signals, self._out = compiled, folder, signals, out
-        notice = getattr(compiled.env_class, "compile_notice", lambda: None)()
-        if notice:
+        self._compiled, self._folder, self._signals = compiled, folder, signals
+        self._out, self._verbose = out, verbose
+        if notice := compile_notice(compiled.env_class):
             out(notice)
         self.rooms = Rooms(compiled)
         self._logger = MetricLogger(
@@ -168,8 +182,8 @@ class _Run:
 
     def train(self) -> Result:
         """Run until a stop rule or a signal says so; the last checkpoint is written before this returns."""
-        for line in banner(self._compiled, self.rooms, str(self._folder.path)):
-            self._out(line)
+        if self._verbose:
+            self._out("\n".join(banner(self._compiled, self.rooms, str(self._folder.path))))
         self._folder.write_config(self._compiled)
         if self._is_new:
             self.save()
@@ -267,7 +281,7 @@ class _Run:
         self._out(self._result_line(result))
         if result.interrupted:
             self._out(f"stopped by {reason}; go on with: dimix -m serial --resume {self._folder.path}")
-        else:
+        elif self._verbose:
             self._out(self._folder.explain())
         return result
 
