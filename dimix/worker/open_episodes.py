@@ -28,7 +28,7 @@ class Rows(NamedTuple):
 class StoredEpisode(NamedTuple):
     """One finished episode of T steps."""
 
-    words: np.ndarray  # (W + 1,) uint32: rows 0 to T, see row_codec; one spare word at the end
+    words: np.ndarray  # (W,) uint32: rows 0 to T, see row_codec
     row_start: np.ndarray  # (T + 1,) uint32: where each row starts in words
     action: np.ndarray  # (T, A) uint8 (uint16 where there are more than 256 actions)
     reward: np.ndarray  # (T,) float32
@@ -69,7 +69,7 @@ class OpenEpisodes:
         limit, agents = info.episode_limit, info.agent_num
         row_words = max_row_words(agents, info.obs_shape, info.global_obs_shape, info.action_shape)
         pieces = 0 if piece_len is None else -(-limit // piece_len)
-        self._words = np.empty((num_envs, (limit + 1) * row_words), np.uint32)
+        self._words = np.empty((num_envs, (limit + 1) * row_words + 1), np.uint32)
         self._row_start = np.zeros((num_envs, limit + 2), np.int64)
         self._num_rows = np.zeros(num_envs, np.int64)  # 0: no episode is open
         self._action = np.zeros((num_envs, limit, agents), np.uint8 if info.action_shape <= 256 else np.uint16)
@@ -131,13 +131,10 @@ class OpenEpisodes:
         if length < 1:
             raise BatchError(f"game {env_id}: finish after {max(length, 0)} steps. Right is at least one step.")
         end = self._row_start[env_id, length + 1]
-        words = np.empty(end + 1, np.uint32)  # the spare word lets the unpacking read one too far, without a branch
-        words[:end] = self._words[env_id, :end]
-        words[end] = 0
         pieces = 0 if self.piece_len is None else -(-length // self.piece_len)
         self._num_rows[env_id] = 0
         return StoredEpisode(
-            words,
+            self._words[env_id, :end].copy(),
             self._row_start[env_id, : length + 1].astype(np.uint32),
             self._action[env_id, :length].copy(),
             self._reward[env_id, :length].copy(),

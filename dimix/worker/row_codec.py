@@ -20,6 +20,11 @@ import numpy as np
 ONE = np.uint32(0x3F800000)  # the bits of 1.0 in float32
 WORD = 32  # bits of a word
 
+_DE_BRUIJN = 0x077CB531
+_BIT_NUMBER = np.zeros(WORD, np.int64)
+for _bit in range(WORD):
+    _BIT_NUMBER[((_DE_BRUIJN << _bit) & 0xFFFFFFFF) >> 27] = _bit
+
 
 def words_for(bits: int) -> int:
     """Words that hold a number of bits."""
@@ -37,16 +42,13 @@ def _pack_floats(values: np.ndarray, out: np.ndarray, at: int) -> int:
     size = values.shape[0]
     for first in range(0, size, WORD):
         nonzero, ones, slot = 0, 0, at + 2
-        for i in range(first, min(first + WORD, size)):
+        for i in range(first, min(first + WORD, size)):  # no branch inside: which values are zero cannot be predicted
             bits = values[i]
-            if bits != 0:
-                flag = 1 << (i - first)
-                nonzero |= flag
-                if bits == ONE:
-                    ones |= flag
-                else:
-                    out[slot] = bits
-                    slot += 1
+            is_nonzero, is_one = int(bits != 0), int(bits == ONE)
+            nonzero |= is_nonzero << (i - first)
+            ones |= is_one << (i - first)
+            out[slot] = bits
+            slot += is_nonzero - is_one
         out[at] = nonzero
         if nonzero == 0:
             at += 1
@@ -58,23 +60,31 @@ def _pack_floats(values: np.ndarray, out: np.ndarray, at: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _unpack_floats(words: np.ndarray, at: int, out: np.ndarray) -> int:
-    size = out.shape[0]
-    for first in range(0, size, WORD):
-        last = min(first + WORD, size)
+    out[:] = 0
+    for first in range(0, out.shape[0], WORD):
         nonzero = int(words[at])
         at += 1
         if nonzero == 0:
-            out[first:last] = 0
             continue
         ones = int(words[at])
         at += 1
         other = nonzero & ~ones
-        for i in range(first, last):  # no branch inside: which values are zero cannot be predicted
-            bit = i - first
-            is_other = (other >> bit) & 1
-            out[i] = words[at] * np.uint32(is_other) + ONE * np.uint32((ones >> bit) & 1)
-            at += is_other
+        while ones != 0:
+            lowest = ones & -ones
+            out[first + _bit_number(lowest)] = ONE
+            ones ^= lowest
+        while other != 0:
+            lowest = other & -other
+            out[first + _bit_number(lowest)] = words[at]
+            at += 1
+            other ^= lowest
     return at
+
+
+@numba.njit(cache=True, nogil=True)
+def _bit_number(power: int) -> int:
+    """Which power of two (0 to 31) a number is: de Bruijn's multiplication puts a different pattern on top for each."""
+    return _BIT_NUMBER[((power * _DE_BRUIJN) & 0xFFFFFFFF) >> 27]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -119,7 +129,7 @@ def pack_rows(
         global_state: (E, S) uint32 view of float32.
         action_mask: (E, A * N) bool.
         alive: (E, A) bool.
-        words: (E, W) uint32, written from ``row_start[e, num_rows[e]]`` on.
+        words: (E, W) uint32, written from ``row_start[e, num_rows[e]]`` on, up to one word past the row's end.
         row_start: (E, R + 1) int64, where each row starts; the end of the last row stands in the next place.
         num_rows: (E,) int64, counted up.
     """
@@ -151,7 +161,7 @@ def unpack_rows(
     """Write consecutive rows of one episode into one row of a batch, with the one-hots of the agents' input.
 
     Args:
-        words: (W,) uint32, the episode, with one spare word at the end.
+        words: (W,) uint32, the episode.
         at: where its row ``first_step`` starts.
         first_step: the first row to take.
         num_rows: rows to take; the rest of the output becomes padding.
