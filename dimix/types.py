@@ -158,7 +158,7 @@ def _check_values(fields: dict[str, Tensor]) -> None:
         ("terminated", ended & ~filled, "only real steps end an episode"),
         ("terminated", ended & next_filled, "nothing follows the end of an episode"),
         ("obs.action_mask", ~mask.any(-1), "every agent has at least one available action"),
-        ("action", ~chosen_ok, "the action taken was available"),
+        ("action", ~chosen_ok & filled[..., None], "the action taken was available"),
         ("burnin", (burnin < 0) | (burnin >= filled.sum(1)), "at least one real step is left for the loss"),
     ]
     finite = ("obs.agent_state", "obs.global_state", "reward", "weight", "hidden_state")

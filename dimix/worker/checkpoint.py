@@ -6,8 +6,10 @@ what is loaded equals what was saved, array for array.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,8 @@ def save_checkpoint(path: str | Path, content: Mapping[str, Any], previous: str 
         os.replace(partial, path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong is told below
+            partial.unlink(missing_ok=True)
         there = "the earlier checkpoint there is untouched" if path.exists() else "no checkpoint is there"
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0]
         raise OutputError(f"checkpoint {path} cannot be written: {reason}; {there}.") from error
@@ -70,13 +73,17 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint {path}.{_others(path)}")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums that it writes
+            bad = archive.testzip()
+        if bad is not None:
+            raise zipfile.BadZipFile(bad)
         payload = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"checkpoint {path}: holds objects that the safe loader refuses, or is damaged. Right is a file that "
             f"dimix wrote."
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         size = path.stat().st_size
         raise CheckpointError(f"checkpoint {path}: damaged or cut off ({size} bytes).{_others(path)}") from error
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:

@@ -15,6 +15,7 @@ def plain_fields() -> dict[str, torch.Tensor]:
     fields["obs.action_mask"][..., 0] = True
     fields["obs.action_mask"][0, 1, 1, 2] = True
     fields["action"][0, 1, 1] = 2
+    fields["obs.action_mask"][1, 2, 0] = torch.tensor([False, True, True])  # row behind an end: its action 0 is padding
     fields["filled"][0, :3] = True
     fields["filled"][1, :2] = True
     fields["truncated"][0, 2] = True

@@ -1,0 +1,271 @@
+"""The replay buffer against a slow twin: a list of episodes kept as plain arrays."""
+
+import numpy as np
+import pytest
+import torch
+
+from dimix.errors import BatchError, ConfigError
+from dimix.types import batch_fields, validate
+from dimix.worker import replay_buffer
+from dimix.worker.checkpoint import load_checkpoint, save_checkpoint
+from dimix.worker.open_episodes import Rows
+from dimix.worker.replay_buffer import ReplayBuffer
+
+HIDDEN = 2
+
+
+class Twin:
+    """Plays random games into a buffer and remembers all of it the slow way."""
+
+    def __init__(self, buffer: ReplayBuffer, env, seed: int = 0) -> None:
+        self.buffer, self.env, self.rng = buffer, env, np.random.default_rng(seed)
+        self.episodes: list[dict] = []
+        self.running: list[dict] = [{} for _ in range(env.num_envs)]
+        buffer.open(env.num_envs)
+        self.begin(np.arange(env.num_envs))
+
+    def begin(self, env_ids):
+        self.env.reset(env_ids)
+        self.buffer.begin(env_ids, Rows.of(self.env))
+        for env in env_ids:
+            self.running[env] = dict(rows=[self.row(env)], action=[], reward=[], hidden=[np.zeros((3, HIDDEN))])
+
+    def row(self, env):
+        return [a[env].copy() for a in Rows.of(self.env)]
+
+    def step(self):
+        env = self.env
+        score = np.where(env.action_mask, self.rng.random(env.action_mask.shape), -1)
+        action = score.argmax(-1)
+        hidden = self.rng.normal(size=(env.num_envs, 3, HIDDEN)).astype(np.float32)
+        env.step(action)
+        self.buffer.append(np.arange(env.num_envs), action, env.reward, Rows.of(env), hidden)
+        for e, game in enumerate(self.running):
+            game["rows"].append(self.row(e))
+            game["action"].append(action[e])
+            game["reward"].append(env.reward[e])
+            game["hidden"].append(hidden[e])
+        over = np.flatnonzero(env.terminated | env.truncated)
+        self.buffer.finish(over, env.terminated)
+        for e in over:
+            self.episodes.append({**self.running[e], "terminated": bool(env.terminated[e])})
+            while sum(self.units(x) for x in self.episodes) > self.buffer.capacity and len(self.episodes) > 1:
+                self.episodes.pop(0)
+        self.begin(over)
+
+    def units(self, episode):
+        unroll = self.buffer.unroll_len
+        return 1 if unroll is None else -(-len(episode["reward"]) // unroll)
+
+    def expected(self, units):
+        """The batch of some units, written row by row."""
+        pieces = []
+        for unit in units:
+            for episode in self.episodes:
+                if unit < self.units(episode):
+                    break
+                unit -= self.units(episode)
+            length, unroll = len(episode["reward"]), self.buffer.unroll_len or len(episode["reward"])
+            start = max(unit * unroll - self.buffer.burnin_len, 0)
+            pieces.append((episode, start, min(unit * unroll + unroll, length), unit * unroll - start))
+        steps = max(end - start for _, start, end, _ in pieces)
+        return [self.expected_piece(*piece, steps) for piece in pieces]
+
+    def expected_piece(self, episode, start, end, burnin, steps):
+        agents, actions = self.env.info.agent_num, self.env.info.action_shape
+        rows = [episode["rows"][t] for t in range(start, end + 1)]
+        agent_state = []
+        for t, row in zip(range(start, end + 1), rows, strict=True):
+            last = np.eye(actions)[episode["action"][t - 1]] if t > 0 else np.zeros((agents, actions))
+            agent_state.append(np.concatenate([row[0], last, np.eye(agents)], -1))
+        pad = steps - (end - start)
+        no_action = np.eye(actions, dtype=bool)[np.zeros(agents, int)]
+        last = np.arange(steps) == end - start - 1
+        at_end = last & (end == len(episode["reward"]))
+        stored = self.buffer.unroll_len is not None and self.buffer.start_state == "stored" and start > 0
+        zeros = np.zeros((agents, HIDDEN))
+        return {
+            "obs.agent_state": np.array(agent_state + [np.zeros_like(agent_state[0])] * pad),
+            "obs.global_state": np.array([row[1] for row in rows] + [np.zeros_like(rows[0][1])] * pad),
+            "obs.action_mask": np.array([row[2] for row in rows] + [no_action] * pad),
+            "alive": np.array([row[3] for row in rows] + [np.zeros(agents, bool)] * pad),
+            "action": np.array(episode["action"][start:end] + [np.zeros(agents)] * pad),
+            "reward": np.array(episode["reward"][start:end] + [0] * pad),
+            "terminated": at_end & episode["terminated"],
+            "truncated": at_end & (not episode["terminated"]),
+            "filled": np.arange(steps) < end - start,
+            "weight": np.array(1.0),
+            "hidden_state": episode["hidden"][start] if stored else zeros,
+            "burnin": np.array(burnin),
+        }
+
+
+def make_buffer(toy_env, toy_input, capacity=20, **options):
+    return ReplayBuffer(capacity, toy_env(1).info, toy_input, (3, HIDDEN), **options)
+
+
+def assert_same(batch, expected):
+    validate(batch)
+    for name, value in batch_fields(batch).items():
+        right = np.stack([piece[name] for piece in expected])
+        np.testing.assert_array_equal(value.numpy(), right.astype(value.numpy().dtype), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(),
+        dict(capacity=1),
+        dict(unroll_len=4),
+        dict(unroll_len=4, start_state="zero"),
+        dict(unroll_len=4, burnin_len=3),
+        dict(unroll_len=4, burnin_len=6),
+        dict(unroll_len=1, burnin_len=1, capacity=50),
+        dict(unroll_len=100),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_equals_the_slow_twin(toy_env, toy_input, options, seed):
+    buffer = make_buffer(toy_env, toy_input, **options)
+    twin = Twin(buffer, toy_env(4, seed), seed)
+    for _ in range(80):
+        twin.step()
+        buffer.check_valid()
+        assert buffer.num_episodes == len(twin.episodes)
+        assert len(buffer) == sum(twin.units(e) for e in twin.episodes)
+        assert buffer.num_steps == sum(len(e["reward"]) for e in twin.episodes)
+    units = np.random.default_rng(seed).permutation(len(buffer))[:9]
+    assert_same(buffer.gather(units), twin.expected(units))
+    for unit in range(len(buffer)):  # cut to the longest of the batch: alone, nothing is padded
+        assert_same(buffer.gather(np.array([unit])), twin.expected([unit]))
+
+
+def test_samples_every_unit_equally_often_and_none_twice(toy_env, toy_input):
+    buffer = make_buffer(toy_env, toy_input, capacity=12, unroll_len=5)
+    twin = Twin(buffer, toy_env(4))
+    while len(buffer) < 10:
+        twin.step()
+    twin_rewards = [piece["reward"] for piece in twin.expected(range(len(buffer)))]
+    counts = np.zeros(len(buffer))
+    for _ in range(300):
+        drawn = buffer.sample(4).reward.numpy()
+        found = [next(i for i, r in enumerate(twin_rewards) if (r[: d.size] == d).all()) for d in drawn]
+        assert len(set(found)) == 4
+        counts[found] += 1
+    # 300 draws of 4 out of n: binomial with p = 4 / n; five standard deviations
+    p = 4 / len(buffer)
+    np.testing.assert_allclose(counts, 300 * p, atol=5 * np.sqrt(300 * p * (1 - p)))
+
+
+def test_batches_reuse_memory_and_never_show_old_values(toy_env, toy_input):
+    buffer = make_buffer(toy_env, toy_input)
+    twin = Twin(buffer, toy_env(4))
+    while buffer.num_episodes < 15:
+        twin.step()
+    first = buffer.gather(np.arange(15))
+    again = buffer.gather(np.arange(15))
+    assert first.obs.agent_state.data_ptr() == again.obs.agent_state.data_ptr()
+    for unit in (3, 14, 0):
+        assert_same(buffer.gather(np.array([unit])), twin.expected([unit]))
+
+
+@pytest.mark.parametrize("options", [dict(), dict(unroll_len=4, burnin_len=2)])
+def test_resume_goes_on_bit_for_bit(toy_env, toy_input, tmp_path, options):
+    buffer = make_buffer(toy_env, toy_input, **options)
+    twin = Twin(buffer, toy_env(4))
+    for _ in range(50):
+        twin.step()
+    buffer.sample(3)
+    save_checkpoint(tmp_path / "a.tar", {"buffer": buffer.state_dict(), "env": twin.env.state_dict()})
+    saved = load_checkpoint(tmp_path / "a.tar")
+
+    other_buffer = make_buffer(toy_env, toy_input, seed=5, **options)
+    other = Twin(other_buffer, toy_env(4))
+    other_buffer.load_state_dict(saved["buffer"])
+    other.env.load_state_dict(saved["env"])
+    other.rng.bit_generator.state = twin.rng.bit_generator.state
+    other_buffer.check_valid()
+    assert other_buffer.nbytes == buffer.nbytes
+    for _ in range(30):
+        twin.step()
+        other.step()
+        theirs = {name: value.clone() for name, value in batch_fields(other_buffer.sample(3)).items()}
+        for name, value in batch_fields(buffer.sample(3)).items():
+            assert torch.equal(value, theirs[name]), name
+
+
+def test_empty_buffer_round_trip(toy_env, toy_input, tmp_path):
+    save_checkpoint(tmp_path / "a.tar", make_buffer(toy_env, toy_input).state_dict())
+    buffer = make_buffer(toy_env, toy_input)
+    buffer.load_state_dict(load_checkpoint(tmp_path / "a.tar"))
+    assert len(buffer) == 0
+
+
+def test_state_of_another_kind_is_refused(toy_env, toy_input):
+    state = make_buffer(toy_env, toy_input).state_dict()
+    with pytest.raises(BatchError, match="replay buffer state: layout .*'toy', 3, 37"):
+        make_buffer(toy_env, toy_input, unroll_len=4).load_state_dict(state)
+
+
+def test_plan_and_refusal(toy_env, toy_input, monkeypatch):
+    buffer = make_buffer(toy_env, toy_input, capacity=1000)
+    # row: (3 * 37 + 5) floats + 3 * 5 flags = 479 bytes plain
+    assert buffer.plain_row_bytes() == 4 * 116 + 15
+    expected, at_most = buffer.planned_bytes()
+    assert expected < 1000 * 13 * 479 < at_most
+    assert "replay buffer: 1000 episodes of toy, about" in buffer.memory_plan()
+    windows = make_buffer(toy_env, toy_input, capacity=1000, unroll_len=4)
+    assert "1000 windows of 4 steps of toy" in windows.memory_plan()
+    monkeypatch.setattr(replay_buffer, "available_memory", lambda: (expected + 1) // 2)
+    with pytest.raises(
+        ConfigError, match=r"replay_buffer_size: 1000 needs about .* are available. Right is at most 500"
+    ):
+        make_buffer(toy_env, toy_input, capacity=1000)
+
+
+def test_real_use_stays_below_the_plan(toy_env, toy_input):
+    buffer = make_buffer(toy_env, toy_input, capacity=30)
+    twin = Twin(buffer, toy_env(4, end=0.0))  # every episode runs to its limit
+    while buffer.num_episodes < 30:
+        twin.step()
+    assert buffer.nbytes <= buffer.planned_bytes()[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(capacity=0), "replay_buffer_size: 0. Right is 1 or more"),
+        (dict(unroll_len=0), "unroll_len: 0. Right is 1 or more, or None"),
+        (dict(start_state="old"), "start_state: 'old'. Right is 'stored' or 'zero'"),
+        (dict(burnin_len=2), "burnin_len: 2. Right is 0 or more; for whole episodes"),
+        (dict(unroll_len=3, burnin_len=-1), "burnin_len: -1. Right is 0 or more"),
+    ],
+)
+def test_wrong_options(toy_env, toy_input, options, message):
+    with pytest.raises(ConfigError, match=message):
+        make_buffer(toy_env, toy_input, **options)
+
+
+def test_wrong_use(toy_env, toy_input):
+    env = toy_env(2, limit=3)
+    ids, rows, action = np.arange(2), Rows.of(env), np.zeros((2, 3), int)
+    buffer = ReplayBuffer(5, env.info, toy_input, (3, HIDDEN), unroll_len=2)
+    with pytest.raises(BatchError, match=r"no open episodes. Call open\(num_envs\)"):
+        buffer.begin(ids, rows)
+    buffer.open(2)
+    with pytest.raises(BatchError, match="game 0: append without begin"):
+        buffer.append(ids, action, env.reward, rows, np.zeros((2, 3, HIDDEN), np.float32))
+    buffer.begin(ids, rows)
+    with pytest.raises(BatchError, match="no hidden state given"):
+        buffer.append(ids, action, env.reward, rows)
+    buffer.begin(ids, rows)
+    with pytest.raises(BatchError, match="game 1: finish after 0 steps"):
+        buffer.finish(np.array([1]), env.terminated)
+    for _ in range(3):
+        buffer.append(ids, action, env.reward, rows, np.zeros((2, 3, HIDDEN), np.float32))
+    with pytest.raises(BatchError, match="game 0: step 4. Right is at most 3, the episode_limit that toy gives"):
+        buffer.append(ids, action, env.reward, rows, np.zeros((2, 3, HIDDEN), np.float32))
+    with pytest.raises(BatchError, match="batch_size: 1. The replay buffer holds 0 units"):
+        buffer.sample(1)
+    buffer.finish(ids, env.terminated)
+    assert not buffer.can_sample(5) and buffer.can_sample(4)
