@@ -89,17 +89,27 @@ class AttackNearest(ScriptedTeam):
 
 
 class FocusFire(AttackNearest):
-    """Everybody in reach of it attacks the weakest enemy in reach; who reaches none walks to the nearest.
+    """Everybody attacks the weakest enemy that its weapon reaches or nearly reaches, or else goes for the nearest.
 
     Healers heal the ally in reach that has lost most, and else keep close to the nearest fighter.
     """
+
+    REACH_SLACK = 0.5
+    """Cells beyond the weapon's range that are worth a walk. With the 6 cells that the mask allows melee units would run
+    after the weakest enemy past all others, and the return on corridor falls from 13 to 1."""
+
+    def __init__(self, scenario: Scenario, seed: int = 0) -> None:
+        super().__init__(scenario, seed)
+        allies, enemies = self.view.ally_types, self.view.enemy_types
+        self._reach = np.array([[a.attack_range + a.radius + e.radius for e in enemies] for a in allies])
 
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         """See `ScriptedTeam.act`."""
         allies, enemies = self.view.read(global_state)
         living_enemy = (enemies.points > 0)[:, None, :] & self._can_hurt
         reach = action_mask[:, :, FIRST_TARGET_ACTION:]
-        attack = living_enemy & reach[:, :, : self.scenario.n_enemies]
+        in_range = _square_distance(allies.pos, enemies.pos) <= np.square(self._reach + self.REACH_SLACK)
+        attack = living_enemy & reach[:, :, : self.scenario.n_enemies] & in_range
         weakest = _lowest(np.broadcast_to(enemies.points[:, None, :], attack.shape), attack)
         weakest = np.where(weakest == NOBODY, _nearest(allies.pos, enemies.pos, living_enemy), weakest)
         fighter = (allies.points > 0)[:, None, :] & self._can_heal
@@ -171,7 +181,12 @@ def walk_towards(delta: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
 
 def _nearest(start: np.ndarray, goal: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """(E, A) index of the nearest allowed goal, NOBODY where there is none. ``allowed``: (E, A, n) bool."""
-    return _lowest(np.square(start[:, :, None, :] - goal[:, None, :, :]).sum(axis=-1), allowed)
+    return _lowest(_square_distance(start, goal), allowed)
+
+
+def _square_distance(start: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """(E, A, n) squared distance from (E, A, 2) to (E, n, 2) points."""
+    return np.square(start[:, :, None, :] - goal[:, None, :, :]).sum(axis=-1)
 
 
 def _lowest(value: np.ndarray, allowed: np.ndarray) -> np.ndarray:

@@ -106,11 +106,12 @@ def test_attack_nearest_chooses_anew_in_every_step(marines):
     assert team.act(make_state(marines, allies, {0: (1, 13, 16), 1: (1, 12, 16)}), mask).tolist() == [[7, 7, 7]]
 
 
-def test_focus_fire_takes_the_weakest_in_reach(marines):
-    enemies = {0: (0.9, 12, 16), 1: (0.3, 14, 16), 2: (0.1, 25, 16)}
+def test_focus_fire_takes_the_weakest_in_weapon_range(marines):
+    # marines reach 5 + 2 x 0.375 = 5.75 cells, and half a cell more is walked
+    enemies = {0: (0.9, 12, 16), 1: (0.3, 15.2, 16), 2: (0.1, 15.3, 16)}
     state = make_state(marines, {k: (1, 9, 16) for k in range(3)}, enemies)
-    actions = FocusFire(marines).act(state, make_mask(marines, {0: [0, 1], 1: [0]}))
-    # agent 2 reaches nobody and walks towards the nearest
+    actions = FocusFire(marines).act(state, make_mask(marines, {0: [0, 1, 2], 1: [0]}))
+    # agent 2 may not attack anybody yet and walks towards the nearest
     assert actions.tolist() == [[7, 6, EAST]]
 
 
