@@ -95,8 +95,8 @@ class FocusFire(AttackNearest):
     """
 
     REACH_SLACK = 0.5
-    """Cells beyond the weapon's range that are worth a walk. With the 6 cells that the mask allows melee units would run
-    after the weakest enemy past all others, and the return on corridor falls from 13 to 1."""
+    """Cells beyond the weapon's range that are worth a walk. With the 6 cells of the mask melee units would run after
+    the weakest enemy past all others, and the return on corridor falls from 13 to 1."""
 
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
         super().__init__(scenario, seed)
