@@ -23,7 +23,7 @@ from dimix.config_file import ConfigSource, import_modules, read_config
 from dimix.config_merge import Findings, OptionText, check_unknown, merge, set_option
 from dimix.config_schema import Schema, class_schema, dict_schema, merge_schema, source_comments
 from dimix.envs.vec_env import EnvInfo
-from dimix.errors import DimixError, RegistryError
+from dimix.errors import ConfigError, DimixError, RegistryError
 from dimix.registry import ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
 
 RUN_CONFIG = dict(
@@ -162,7 +162,7 @@ def compile_all(
     info = _describe(env_class, cfg, found)
     if info is not None and model_class is not None:
         fill_sizes(cfg, info, lambda key: lookup(given, key), found.report)
-    if not found.problems:
+    if not any(p.startswith("policy.") for p in found.problems):
         check_combination(cfg, found.report)
     found.raise_all()
     assert info is not None
@@ -190,12 +190,18 @@ def import_known(env_type: str | None = None) -> None:
 
     Args:
         env_type: import only the announced environment of this name; None imports all.
+
+    Raises:
+        ConfigError: an installed package announces an environment that cannot be imported.
     """
     for name in BUILT_IN:
         importlib.import_module(name)
     for point in entry_points(group=ENTRY_POINTS):
         if env_type in (None, point.name):
-            point.load()
+            try:
+                point.load()
+            except ImportError as e:
+                raise ConfigError(f"environment '{point.name}' ({point.value}): import failed: {e}. Install it anew.") from e
 
 
 def _apply_options(given: dict[str, Any], named: Mapping[str, Any], overrides: Sequence[str], found: Findings) -> None:

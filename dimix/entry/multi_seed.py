@@ -79,6 +79,7 @@ def run_seeds(
         waiting = [(seed, {**o, "resume": _resumable(o["exp_name"])}) for seed, o in waiting]
     children = _run_all(input_cfg, waiting, jobs, out)
     out(_table(children))
+    out(f"curves  tensorboard --logdir {base}")
     if any(c.error for c in children):
         return 1
     return 0 if len(children) == len(seeds) and not any(c.signalled for c in children) else 130
@@ -116,7 +117,9 @@ def _train(pipe: Connection, input_cfg: Any, seed: int, options: dict[str, Any],
     """What a child does. It leaves the terminal's group, so that Ctrl-C reaches it once, through the parent."""
     os.setsid()
     try:
-        result = serial_pipeline(input_cfg, seed, verbose=first, out=lambda line: pipe.send(("line", line)), **options)
+        result = serial_pipeline(
+            input_cfg, seed, announce=first, explain=False, out=lambda line: pipe.send(("line", line)), **options
+        )
         pipe.send(("result", asdict(result)))
     except DimixError as e:
         pipe.send(("error", f"{type(e).__name__}: {e}"))

@@ -67,7 +67,8 @@ def serial_pipeline(
     resume: str | Path | bool | None = None,
     overrides: Sequence[str] = (),
     device: str | None = None,
-    verbose: bool = True,
+    announce: bool = True,
+    explain: bool = True,
     out: Callable[[str], None] = print,
 ) -> Result:
     """Train as a config says.
@@ -82,7 +83,8 @@ def serial_pipeline(
         resume: run folder (or a checkpoint in it) to go on with; True or an empty string: the last run of this config.
         overrides: ``dotted.key=value`` texts.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        verbose: say at the start what is trained and at the end how to use the run folder; progress is always shown.
+        announce: say at the start what is trained, with which sizes.
+        explain: say at the end what is in the run folder and how to use it.
         out: takes the lines meant for people.
 
     Returns:
@@ -109,12 +111,17 @@ def serial_pipeline(
     folder.lock()
     try:
         with StopSignals() as signals:
-            run = _Run(compiled, folder, signals, out, verbose)
+            run = _Run(compiled, folder, signals, out)
             if saved is not None:
                 run.load_state_dict(saved)
             elif load_path is not None:
                 load_weights(run.rooms.policy, load_path, compiled)
-            return run.train()
+            if announce:
+                out("\n".join(banner(compiled, run.rooms, str(folder.path))))
+            result = run.train()
+            if explain and not result.interrupted:
+                out(folder.explain())
+            return result
     finally:
         folder.unlock()
 
@@ -154,11 +161,9 @@ class _Run:
         folder: RunFolder,
         signals: StopSignals,
         out: Callable[[str], None],
-        verbose: bool,
     ) -> None:
         cfg = compiled.cfg
-        self._compiled, self._folder, self._signals = compiled, folder, signals
-        self._out, self._verbose = out, verbose
+        self._compiled, self._folder, self._signals, self._out = compiled, folder, signals, out
         if notice := compile_notice(compiled.env_class):
             out(notice)
         self.rooms = Rooms(compiled)
@@ -182,8 +187,6 @@ class _Run:
 
     def train(self) -> Result:
         """Run until a stop rule or a signal says so; the last checkpoint is written before this returns."""
-        if self._verbose:
-            self._out("\n".join(banner(self._compiled, self.rooms, str(self._folder.path))))
         self._folder.write_config(self._compiled)
         if self._is_new:
             self.save()
@@ -281,8 +284,6 @@ class _Run:
         self._out(self._result_line(result))
         if result.interrupted:
             self._out(f"stopped by {reason}; go on with: dimix -m serial --resume {self._folder.path}")
-        elif self._verbose:
-            self._out(self._folder.explain())
         return result
 
     def _result(self, reason: str) -> Result:

@@ -1,0 +1,75 @@
+"""What several test files share: one thread each, small configs, and dimix run as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+REPO = Path(__file__).resolve().parent.parent
+
+#: A zoo config made small enough to train for a few hundred steps in a second.
+SHRINK = (
+    "env.collector_env_num=4",
+    "env.evaluator_env_num=4",
+    "env.n_evaluator_episode=4",
+    "env.jitter_eval.n_episode=2",
+    "policy.model.hidden_size_list=[16]",
+    "policy.model.mixer_embed_dim=8",
+    "policy.model.hypernet_embed_dim=8",
+    "policy.learn.update_per_collect=2",
+    "policy.learn.batch_size=4",
+    "policy.collect.n_episode=4",
+    "policy.eval.evaluator.eval_freq=4",
+    "policy.other.replay_buffer.replay_buffer_size=32",
+    "run.tensorboard=False",
+)
+
+
+@pytest.fixture
+def shrink() -> tuple[str, ...]:
+    """Overrides that make a SMAC config small."""
+    return SHRINK
+
+
+@pytest.fixture
+def game_config() -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
+    """Main and create config of a tiny training on a matrix game; keyword arguments replace branches of policy."""
+
+    def make(**policy: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        branches = dict(
+            model=dict(hidden_size_list=[8], mixer_embed_dim=4, hypernet_embed_dim=4),
+            learn=dict(update_per_collect=2, batch_size=8),
+            collect=dict(n_episode=8),
+            eval=dict(evaluator=dict(eval_freq=10)),
+        )
+        main = dict(env=dict(map_name="two_step"), policy={**branches, **policy}, run=dict(env_step=400, tensorboard=False))
+        create = dict(
+            env=dict(type="matrix_game", import_names=["dizoo.matrix_game.envs.matrix_game_env"]),
+            policy=dict(type="qmix"),
+        )
+        return main, create
+
+    return make
+
+
+@pytest.fixture
+def dimix(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in a fresh process, in an empty folder."""
+
+    def run(*args: str, timeout: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "dimix.cli", *map(str, args)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, **options)
+
+    return run

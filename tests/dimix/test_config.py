@@ -1,0 +1,218 @@
+"""Merging, checking and resolving a config."""
+
+import copy
+import sys
+
+import pytest
+
+from dimix.config import compile_all, compile_config
+from dimix.errors import ConfigError
+
+SMAC = dict(env=dict(type="smac", import_names=["dizoo.smac.envs.smac_env"]), policy=dict(type="qmix"))
+
+
+def smac(env=None, policy=None, **more):
+    return dict(env=dict(map_name="MMM", **(env or {})), policy=policy or {}, **more), copy.deepcopy(SMAC)
+
+
+def problems(config, **options) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        compile_all(config, **options)
+    return str(caught.value).splitlines()
+
+
+def test_sizes_come_from_the_map():
+    model = compile_config(smac()).policy.model
+    # 160 observed + 16 last action + 10 agent id: the size that DI-engine's config for MMM states
+    assert (model.agent_num, model.obs_shape, model.global_obs_shape, model.action_shape) == (10, 186, 290, 16)
+
+
+@pytest.mark.parametrize(("switches", "size"), [((False, False), 160), ((True, False), 176), ((False, True), 170)])
+def test_agent_input_follows_its_switches(switches, size):
+    cfg = compile_config(smac(env=dict(obs_last_action=switches[0], obs_agent_id=switches[1])))
+    assert cfg.policy.model.obs_shape == size
+
+
+def test_sizes_that_contradict_the_map_are_named_with_both_numbers():
+    lines = problems(smac(policy=dict(model=dict(obs_shape=204, global_obs_shape=[290], agent_num=9), collect=dict(env_num=8))))
+    assert lines[0] == "3 problems with this config:"
+    assert "policy.model.agent_num (in main_config): 9, but MMM has 10. Use 10, or leave the key out." in lines[1]
+    assert "204, but MMM has 186 (160 observed + 16 last action + 10 agent id). Use 186" in lines[2]
+    assert "policy.collect.env_num (in main_config): 8, but env.collector_env_num = 32. Use 32" in lines[3]
+
+
+def test_all_problems_are_reported_at_once():
+    config = smac(
+        env=dict(mapname="3m"),
+        policy=dict(learn=dict(learning_rat=1e-3, batch_size="32"), batch_size=4, other=dict(eps=dict(type="liner"))),
+        exp_nme="x",
+    )
+    lines = problems(config, overrides=["policy.learn.clip_value=-1", "nonsense"], seed=-1)
+    assert lines[0] == "9 problems with this config:"
+    expected = {
+        "  -o nonsense: no key=value. Use -o dotted.key=value, for example -o policy.learn.batch_size=32.",
+        "  env.mapname (in main_config): unknown key. Did you mean 'map_name'?",
+        "  policy.learn.learning_rat (in main_config): unknown key. Did you mean 'learning_rate'?",
+        "  policy.learn.batch_size (in main_config): '32' is a str. Use an int >= 1.",
+        "  policy.learn.clip_value (in -o): -1 is out of range. Use a float > 0.",
+        "  policy.batch_size (in main_config): unknown key. It belongs at policy.learn.batch_size.",
+        "  exp_nme (in main_config): unknown key. Did you mean 'exp_name'?",
+        "  policy.other.eps.type (in main_config): 'liner'. Use one of 'linear', 'exp', 'cosine', 'constant'. "
+        "Did you mean 'linear'?",
+        "  seed (in --seed): -1 is out of range. Use an int >= 0.",
+    }
+    assert set(lines[1:]) == expected
+
+
+def test_unknown_map_names_the_nearest():
+    config = smac()
+    config[0]["env"]["map_name"] = "3s5v"
+    assert problems(config)[0].startswith("env.map_name (in main_config): no map '3s5v'. Nearest: '3s5z'")
+
+
+def test_meaningless_keys_of_di_engine_get_a_line_each():
+    config = smac(
+        env=dict(difficulty=7, mirror_opponent=False, manager=dict(shared_memory=False, reset_timeout=6000)),
+        policy=dict(other=dict(replay_buffer=dict(max_reuse=1e9, max_staleness=1e9))),
+    )
+    config[1]["env_manager"] = dict(type="subprocess")
+    config[1]["collector"] = dict(type="episode", get_train_sample=True)
+    compiled = compile_all(config)
+    assert sorted(note.split(":")[0] for note in compiled.notes) == [
+        "create_config.collector",
+        "create_config.env_manager",
+        "env.difficulty",
+        "env.manager",
+        "env.mirror_opponent",
+        "policy.other.replay_buffer.max_reuse",
+        "policy.other.replay_buffer.max_staleness",
+    ]
+    assert "difficulty" not in compiled.cfg.env
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (dict(learn=dict(batch_size=64), other=dict(replay_buffer=dict(replay_buffer_size=32))), "64 is more than policy.other"),
+        (dict(priority_IS_weight=True), "policy.priority_IS_weight .*True without priorities"),
+        (dict(on_policy=True), "policy.on_policy .*learns from a replay buffer"),
+        (dict(other=dict(eps=dict(start=0.1, end=0.5))), "0.5 is more than policy.other.eps.start = 0.1"),
+        (dict(learn=dict(target_update_theta=0, target_update_freq=0)), "target network would never change"),
+        (dict(cuda=True), "policy.cuda .*finds no such device"),
+        (dict(model=dict(type="qmx")), "policy.model.type .*no model 'qmx'. Did you mean 'qmix'"),
+        (dict(type="other"), "'other', but create_config.policy.type = 'qmix'"),
+        (3, "policy .in main_config.: 3 is not a branch"),
+    ],
+)
+def test_combinations_that_cannot_work(policy, message, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match=message):
+        compile_all(smac(policy=policy))
+
+
+def test_device_that_is_not_there(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"policy.device \(in --device\): 'cuda' asked for"):
+        compile_all(smac(), device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("create", "message"),
+    [
+        (dict(policy=dict(type="qmxi")), r"create_config.policy.type .*no policy 'qmxi'. Did you mean 'qmix'"),
+        (dict(env=dict(type="smc")), r"create_config.env.type .*no env 'smc'. Did you mean 'smac'"),
+        (dict(policy=dict(import_names=["no_such_module"])), "create_config.policy.import_names .*no module 'no_such_module'"),
+        (dict(policy=dict(typ="qmix")), r"create_config.policy.typ .*unknown key. Did you mean 'type'"),
+    ],
+)
+def test_create_config_errors(create, message):
+    main, base = smac()
+    for branch, keys in create.items():
+        base[branch].update(keys)
+    with pytest.raises(ConfigError, match=message):
+        compile_all((main, base))
+
+
+@pytest.mark.parametrize(
+    ("text", "dotted", "value"),
+    [
+        ("policy.learn.batch_size=1e1", "learn.batch_size", 10),
+        ("policy.learn.learning_rate=1", "learn.learning_rate", 1.0),
+        ("policy.model.hidden_size_list=[32, 16]", "model.hidden_size_list", [32, 16]),
+        ("policy.collect.unroll_len=none", "collect.unroll_len", None),
+        ("policy.learn.double_q=false", "learn.double_q", False),
+        ("policy.learn.optimizer=rmsprop", "learn.optimizer", "rmsprop"),
+        ("policy.learn.optimizer_kwargs={'weight_decay': 0.1}", "learn.optimizer_kwargs", {"weight_decay": 0.1}),
+    ],
+)
+def test_options_take_the_type_of_their_key(text, dotted, value):
+    found = compile_config(smac(), overrides=[text]).policy
+    for name in dotted.split("."):
+        found = found[name]
+    assert found == value
+    assert type(found) is type(value) or isinstance(found, dict)
+
+
+def test_map_name_that_looks_like_a_number_stays_a_text():
+    assert problems(smac(), overrides=["env.map_name=8"])[0].startswith("env.map_name (in -o): no map '8'.")
+
+
+def test_option_wins_over_the_file_and_the_last_option_over_the_first():
+    cfg = compile_config(smac(policy=dict(learn=dict(batch_size=8))), overrides=["policy.learn.batch_size=16", "policy.learn.batch_size=64"])
+    assert cfg.policy.learn.batch_size == 64
+
+
+def test_compiling_leaves_the_users_dicts_alone():
+    config = smac(env=dict(manager=dict(shared_memory=False)), policy=dict(learn=dict(batch_size=1e1)))
+    before = copy.deepcopy(config)
+    compile_all(config, overrides=["policy.learn.clip_value=3"], seed=4)
+    assert config == before
+
+
+def test_rooms_get_copies():
+    compiled = compile_all(smac())
+    compiled.branch("policy").learn.batch_size = 1
+    assert compiled.cfg.policy.learn.batch_size == compile_config(smac()).policy.learn.batch_size
+
+
+@pytest.mark.parametrize(
+    ("exp_name", "asked", "seed", "expected"),
+    [
+        (None, None, 3, "dimix_result/seed3"),
+        ("smac_MMM_qmix_seed0", None, 3, "smac_MMM_qmix_seed3"),
+        ("mine", None, 3, "mine"),
+        ("mine", "other_seed0", 3, "other_seed0"),
+    ],
+)
+def test_run_folder_names(exp_name, asked, seed, expected):
+    more = {} if exp_name is None else dict(exp_name=exp_name)
+    assert compile_config(smac(**more), seed=seed, exp_name=asked).exp_name == expected
+
+
+def test_what_was_compiled_compiles_again_to_the_same():
+    cfg = compile_config(smac(policy=dict(learn=dict(batch_size=8))), seed=5)
+    main = {k: v for k, v in cfg.items() if k != "create_config"}
+    assert compile_config((main, cfg.create_config)) == cfg
+
+
+def test_every_shipped_default_fits_its_own_comment():
+    from dimix.config import full_schema
+    from dimix.config_schema import walk
+
+    compiled = compile_all(smac())
+    schema = full_schema(compiled.env_class, compiled.policy_class, compiled.model_class)
+    for dotted, key in walk(schema):
+        assert key.text, f"{dotted} has no comment"
+        assert key.coerce(key.default) == key.default, dotted
+
+
+def test_config_of_a_wrong_kind():
+    with pytest.raises(ConfigError, match="config: found int. Give the path of a config file, or"):
+        compile_all(3)  # type: ignore[arg-type]
+
+
+def test_python_path_is_not_grown_by_every_compile():
+    compile_all(smac())
+    before = list(sys.path)
+    compile_all(smac())
+    assert sys.path == before

@@ -1,0 +1,43 @@
+"""The ready-made configs: one per map, short, complete, runnable."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from dimix.config import compile_all
+from dimix.config_file import zoo_configs
+from dizoo.smac.battle.scenario import map_names
+
+QMIX = {p for p in zoo_configs() if p.name.endswith("_qmix_config.py")}
+
+
+@pytest.mark.parametrize("path", zoo_configs(), ids=lambda p: p.stem)
+def test_config_compiles_without_notes(path):
+    compiled = compile_all(path)
+    assert compiled.notes == []
+    assert compiled.cfg.exp_name == f"{path.stem.removesuffix('_config')}_result/seed0"
+
+
+@pytest.mark.parametrize("path", zoo_configs(), ids=lambda p: p.stem)
+def test_config_runs_by_itself(path, monkeypatch):
+    """The last lines of the file start a training with its own two dicts and seed 0."""
+    calls = []
+    monkeypatch.setattr("dimix.entry.serial_pipeline", lambda cfg, seed: calls.append((cfg, seed)))
+    scope = runpy.run_path(str(path), run_name="__main__")
+    assert calls == [((scope["main_config"], scope["create_config"]), 0)]
+
+
+def test_every_map_has_a_qmix_config():
+    maps = [compile_all(path).cfg.env.map_name for path in QMIX]
+    assert sorted(maps) == sorted(map_names())
+
+
+@pytest.mark.parametrize("name", ["MMM", "MMM2", "2s3z", "3s5z", "5m6m", "2c64zg", "3s5z3s6z"])
+def test_names_that_users_of_di_engine_type(name):
+    assert f"smac_{name}_qmix_config.py" in {p.name for p in QMIX}
+
+
+@pytest.mark.parametrize("path", zoo_configs(), ids=lambda p: p.stem)
+def test_config_states_only_what_differs(path):
+    assert len(Path(path).read_text().splitlines()) < 60
