@@ -1,8 +1,8 @@
 """The mathematics of Q-learning on batches of episodes: pure functions of tensors.
 
 Shapes: ``(B, T, ...)`` with B episodes and T steps; what follows the time axis (nothing for a team's value, the agent
-axis for independent learners) is the same for all arguments of a call or broadcasts. Step t leads from row t to row t+1, so
-``next_q[:, t]`` is the value of row t+1, computed with the target network.
+axis for independent learners) is the same for all arguments of a call or broadcasts. Step t leads from row t to
+row t+1, so ``next_q[:, t]`` is the value of row t+1, computed with the target network.
 
 How an episode ends decides what a target may use, and is told by two masks:
 
@@ -163,8 +163,9 @@ def q_lambda_targets(
     """Q(lambda) targets with off-policy corrections (Harutyunyan et al. 2016, paper of that name).
 
     ``G_t = r_t + gamma * (next_q_t + lambda * (G_{t+1} - next_q_chosen_t))``: every later step adds its TD error
-    against the greedy value. After the last step in the batch the inner bracket is 0. PyMARL2's ``build_q_lambda_targets`` adds
-    the correction of step t itself too, so that its lambda = 0 is not one-step Q-learning; ours is.
+    against the greedy value. After the last step in the batch the inner bracket is 0. PyMARL2's
+    ``build_q_lambda_targets`` adds the correction of step t itself too, so that its lambda = 0 is not one-step
+    Q-learning; ours is.
 
     Args:
         reward: (B, T, ...) float.
@@ -221,4 +222,5 @@ def masked_loss(td_error: Tensor, mask: Tensor, weight: Tensor | None = None) ->
     Returns:
         () float.
     """
-    return masked_mean(0.5 * td_error.square(), mask, weight)
+    kept = torch.where(mask, td_error, 0.0)  # before the square: a NaN times the zero of a mask has a NaN for gradient
+    return masked_mean(0.5 * kept.square(), mask, weight)

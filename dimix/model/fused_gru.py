@@ -1,8 +1,8 @@
 """A GRU over packed sequences on the CPU: matrix products by torch, everything between them in one compiled pass.
 
-Each time step is one block of rows (see `Packing`) and is finished while it is in the cache: input product, hidden product,
-gates. Backward goes through the blocks in reverse and adds each one's share to the weights' gradients at once. Nothing is
-computed on padding, and the gates' buffer is used again from update to update, because fresh memory costs page faults.
+Each time step is one block of rows (see `Packing`) and is finished while it is in the cache: input product, hidden
+product, gates. Backward goes through the blocks in reverse and adds each one's share to the weights' gradients at once.
+Nothing is computed on padding, and the gates' buffer is used again from update to update: fresh memory costs page faults.
 """
 
 from __future__ import annotations

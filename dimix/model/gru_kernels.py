@@ -1,9 +1,9 @@
 """The element-wise part of a GRU step, forward and backward, compiled: one pass over memory each.
 
 Gates are stored side by side in one row of 4H floats, ``[n | r | z | hn]``: candidate, reset gate, update gate, and the
-hidden state's share of the candidate. Backward overwrites them with their gradients. In this order the three columns of
-gradients that belong to the input (``[n | r | z]``) and the three that belong to the hidden state (``[r | z | hn]``) are both
-contiguous, so that every matrix product reads them where they are.
+hidden state's share of the candidate. Backward overwrites them with their gradients. In this order the three columns
+of gradients that belong to the input (``[n | r | z]``) and the three that belong to the hidden state (``[r | z | hn]``)
+are both contiguous, so that every matrix product reads them where they are.
 
 The kernels are built per hidden size: only with H known does the compiler see that the columns do not overlap, and uses
 vector instructions (seven times faster at H = 64).
@@ -12,7 +12,7 @@ vector instructions (seven times faster at H = 64).
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import numba
@@ -20,9 +20,10 @@ import numpy as np
 
 _FASTMATH = {"contract", "nsz", "arcp"}  # fused multiply-adds; NaN and infinity keep their meaning
 
-# tanh(x) = x * P(x^2) / Q(x^2) for |x| <= 9, beyond which float32 rounds to one. Own least-squares fit, iterated towards
-# the smallest largest error: 1.9e-8 in exact arithmetic, 3.8e-7 as evaluated in float32.
-_P0, _P1, _P2, _P3, _P4 = (np.float32(c) for c in (0.99999988, 0.13373189, 0.0034865702, 2.0471636e-05, 1.3183956e-08))
+# tanh(x) = x * P(x^2) / Q(x^2) for |x| <= 9, beyond which float32 rounds to one. Own least-squares fit, iterated
+# towards the smallest largest error: 1.9e-8 in exact arithmetic, 3.8e-7 as evaluated in float32.
+_P = (0.99999988, 0.13373189, 0.0034865702, 2.0471636e-05, 1.3183956e-08)
+_P0, _P1, _P2, _P3, _P4 = (np.float32(c) for c in _P)
 _Q1, _Q2, _Q3, _Q4 = (np.float32(c) for c in (0.46706486, 0.025841935, 0.0003271366, 7.7025533e-07))
 _LIMIT, _ONE, _HALF = np.float32(9.0), np.float32(1.0), np.float32(0.5)
 
@@ -51,7 +52,7 @@ class GruKernels(NamedTuple):
     backward: Callable[..., None]
 
 
-@lru_cache(maxsize=None)
+@cache
 def gru_kernels(size: int) -> GruKernels:
     """Kernels for a hidden size.
 
@@ -59,13 +60,14 @@ def gru_kernels(size: int) -> GruKernels:
         size: floats of hidden state (H).
 
     Returns:
-        ``forward(gates, start, product, bias, previous, previous_start, hidden, hidden_start, count)`` completes `count`
-        rows: gates hold the input's product in ``[n | r | z]``, `product` (count, 3H) the hidden state's in ``[r | z | hn]``;
-        afterwards the gates' values, and the new hidden state in `hidden`.
+        ``forward(gates, start, product, bias, previous, previous_start, hidden, hidden_start, count)`` completes
+        `count` rows: gates hold the input's product in ``[n | r | z]``, `product` (count, 3H) the hidden state's in
+        ``[r | z | hn]``; afterwards the gates hold their values and `hidden` the new hidden state.
 
         ``backward(gates, start, grad, previous, previous_start, carry, carried, bias_grad, count)`` turns the gates of
-        `count` rows into their gradients. The gradient of the hidden state is `grad` plus, for the first `carried` rows,
-        `carry`; afterwards `carry` holds what goes straight to the previous hidden state. `bias_grad` (4H) adds up.
+        `count` rows into their gradients. The gradient of the hidden state is `grad` plus, for the first `carried`
+        rows, `carry`; afterwards `carry` holds what goes straight to the previous hidden state. `bias_grad` (4H) adds
+        up.
     """
 
     @numba.njit(nogil=True, cache=True, fastmath=_FASTMATH, error_model="numpy")

@@ -1,8 +1,8 @@
 """Recurrent layers over packed sequences, behind one small interface: state in, state out, as tensors.
 
 A layer knows its ``state_size`` (floats of hidden state per agent), computes one step for a block of agents, and
-unrolls whole packed sequences. The state of an LSTM is its hidden and cell state side by side, that of a memoryless agent has
-size 0.
+unrolls whole packed sequences. The state of an LSTM is its hidden and cell state side by side, that of a memoryless
+agent has size 0.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Policies: how a network acts and how it learns."""
 
 from dimix.policy.base_policy import ActMode, LearnMode, Policy
+from dimix.policy.iql import IQLPolicy
 from dimix.policy.qmix import QMIXPolicy
+from dimix.policy.vdn import VDNPolicy
 
-__all__ = ["ActMode", "LearnMode", "Policy", "QMIXPolicy"]
+__all__ = ["ActMode", "IQLPolicy", "LearnMode", "Policy", "QMIXPolicy", "VDNPolicy"]

@@ -70,12 +70,12 @@ class Policy:
 
     def __init__(
         self,
-        cfg: Mapping[str, Any],
+        cfg: Any,
         model: nn.Module | None = None,
         device: torch.device | str | None = None,
         seed: int | None = None,
     ) -> None:
-        self._cfg: Any = cfg
+        self._cfg = cfg
         self.device = torch.device(device) if device else resolve_device(self._cfg.device, self._cfg.cuda)
         self._model = (self._build_model() if model is None else model).to(self.device)
         self._seed = int(torch.randint(2**62, ()).item()) if seed is None else seed
@@ -102,12 +102,16 @@ class Policy:
         raise NotImplementedError
 
     def _build_model(self) -> nn.Module:
-        options = dict(self._cfg.model)
+        options = self._model_options()
         name = options.pop("type", None) or self.default_model()[0]
         try:
             return MODEL_REGISTRY.get(name)(**options)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"policy.model (type '{name}'): {error}") from error
+
+    def _model_options(self) -> dict[str, Any]:
+        """Arguments of the model, and its registered name as ``type``."""
+        return dict(self._cfg.model)
 
     def _stream(self, number: int) -> np.random.Generator:
         """A random stream of the policy's own; different numbers give independent streams."""

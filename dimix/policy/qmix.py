@@ -298,19 +298,19 @@ class QMIXPolicy(Policy):
         Returns:
             (B, T) float.
         """
-        learn, reward = self._cfg.learn, self._reward(batch)
+        learn, gamma = self._cfg.learn, self._gamma
+        step = (self._reward(batch), batch.terminated, batch.filled)
+        reward, terminated, filled = (self._per_step(x) for x in step)
         if learn.target == "n_step":
-            return value_learning.n_step_targets(
-                reward, batch.terminated, batch.filled, next_q, self._gamma, learn.n_step
-            )
+            return value_learning.n_step_targets(reward, terminated, filled, next_q, gamma, learn.n_step)
         if learn.target == "q_lambda":
-            next_chosen = self._next_chosen(batch, target_q)
-            return value_learning.q_lambda_targets(
-                reward, batch.terminated, batch.filled, next_q, next_chosen, self._gamma, learn.td_lambda
-            )
-        return value_learning.td_lambda_targets(
-            reward, batch.terminated, batch.filled, next_q, self._gamma, learn.td_lambda
-        )
+            chosen = self._next_chosen(batch, target_q)
+            return value_learning.q_lambda_targets(reward, terminated, filled, next_q, chosen, gamma, learn.td_lambda)
+        return value_learning.td_lambda_targets(reward, terminated, filled, next_q, gamma, learn.td_lambda)
+
+    def _per_step(self, x: Tensor) -> Tensor:
+        """(B, T) of the team in a shape that broadcasts against what `_mix` returns."""
+        return x
 
     def _next_chosen(self, batch: EpisodeBatch, target_q: Tensor) -> Tensor:
         """(B, T) team value of the actions taken in row t+1, under the target network; 0 where none was taken."""
@@ -321,7 +321,7 @@ class QMIXPolicy(Policy):
 
     def _loss_weight(self, batch: EpisodeBatch, td_error: Tensor) -> Tensor | None:
         """Weight of each step's loss, broadcastable to td_error (B, T); None for ones."""
-        return batch.weight.unsqueeze(1) if self._cfg.priority_IS_weight else None
+        return self._per_step(batch.weight.unsqueeze(1)) if self._cfg.priority_IS_weight else None
 
     def _priority(self, td_error: Tensor, mask: Tensor) -> np.ndarray:
         """(B,) float: how much each sample surprised."""
@@ -375,7 +375,8 @@ class QMIXPolicy(Policy):
             self._optimizer.load_state_dict(state["optimizer"])
             self._train_iter = int(state["train_iter"])
         except (KeyError, RuntimeError, ValueError) as error:
-            raise CheckpointError(f"checkpoint does not fit this policy and model: {error}") from error
+            reason = " ".join(str(error).split())  # torch writes several lines
+            raise CheckpointError(f"checkpoint does not fit this policy and model: {reason}") from error
 
     # ---- acting --------------------------------------------------------------------------------------------------
 

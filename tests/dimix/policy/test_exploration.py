@@ -1,0 +1,106 @@
+"""Who explores, how often, and what is never chosen."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dimix.policy import QMIXPolicy
+from dimix.policy.exploration import epsilon_greedy, greedy
+
+
+def random_mask(rng, shape):
+    mask = rng.random(shape) < 0.4
+    mask[..., 0] |= ~mask.any(-1)
+    return mask
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), epsilon=st.floats(0, 1), actions=st.integers(1, 12))
+def test_only_available_actions(seed, epsilon, actions):
+    rng = np.random.default_rng(seed)
+    mask = random_mask(rng, (6, 5, actions))
+    q = rng.standard_normal((6, 5, actions), np.float32)
+    chosen = epsilon_greedy(q, mask, epsilon, rng)
+    assert np.take_along_axis(mask, chosen[..., None], -1).all()
+
+
+def test_greedy_is_the_masked_argmax():
+    rng = np.random.default_rng(0)
+    mask, q = random_mask(rng, (50, 5, 7)), rng.standard_normal((50, 5, 7), np.float32)
+    want = np.where(mask, q, -np.inf).argmax(-1)
+    assert (greedy(q, mask) == want).all()
+    assert (epsilon_greedy(q, mask, 0.0, rng) == want).all()
+
+
+def test_each_agent_flips_its_own_coin():
+    """Random actions make up epsilon * 3/4 of the choices (one in four random ones is greedy too), agents independent."""
+    rng = np.random.default_rng(1)
+    q = np.zeros((4000, 2, 4), np.float32)
+    q[..., 2] = 1.0
+    other = epsilon_greedy(q, np.ones(q.shape, bool), 0.4, rng) != 2
+    rate = 0.4 * 0.75
+    assert other.mean() == pytest.approx(rate, abs=4 * np.sqrt(rate * (1 - rate) / 8000))
+    both = (other[:, 0] & other[:, 1]).mean()
+    assert both == pytest.approx(rate**2, abs=4 * np.sqrt(rate**2 / 4000))
+
+
+def test_random_actions_are_uniform_over_the_available_ones():
+    rng = np.random.default_rng(2)
+    mask = np.tile(np.array([True, False, True, False, True]), (3000, 1, 1))
+    chosen = epsilon_greedy(np.zeros((3000, 1, 5), np.float32), mask, 1.0, rng)
+    share = np.bincount(chosen.ravel(), minlength=5) / 3000
+    np.testing.assert_allclose(share, [1 / 3, 0, 1 / 3, 0, 1 / 3], atol=0.035)
+
+
+def test_epsilon_per_environment():
+    q = np.zeros((2, 500, 3), np.float32)
+    q[..., 1] = 1.0
+    chosen = epsilon_greedy(q, np.ones(q.shape, bool), np.array([0.0, 1.0]), np.random.default_rng(3))
+    assert (chosen[0] == 1).all() and (chosen[1] != 1).any()
+
+
+def test_the_stream_does_not_depend_on_epsilon():
+    q, mask = np.zeros((2, 3, 4), np.float32), np.ones((2, 3, 4), bool)
+    streams = [np.random.default_rng(5) for _ in range(2)]
+    for epsilon, stream in zip((0.0, 0.9), streams, strict=True):
+        epsilon_greedy(q, mask, epsilon, stream)
+    assert streams[0].random() == streams[1].random()
+
+
+def test_an_agent_without_actions_is_named():
+    mask = np.ones((2, 3, 4), bool)
+    mask[1, 2] = False
+    with pytest.raises(ValueError, match="agent 2 of environment 1 has no available action"):
+        greedy(np.zeros(mask.shape, np.float32), mask)
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match=r"q has shape \(2, 3, 4\), action_mask \(2, 3, 5\)"):
+        greedy(np.zeros((2, 3, 4), np.float32), np.ones((2, 3, 5), bool))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_policy_acts_as_its_network_says(rng, make_config, fused):
+    policy = QMIXPolicy(make_config(model__fused=fused), seed=0)
+    mask = random_mask(rng, (4, 3, 5))
+    hidden = policy.init_hidden(4)
+    agent_state = rng.standard_normal((4, 6, 3, 7), np.float32)
+    import torch
+
+    q, _ = policy.model.unroll(torch.from_numpy(agent_state))
+    for t in range(6):
+        obs = {"agent_state": np.ascontiguousarray(agent_state[:, t]), "action_mask": mask}
+        action, hidden = policy.eval_mode.forward(obs, hidden)
+        assert action.dtype == np.int64 and action.shape == (4, 3)
+        assert (action == np.where(mask, q[:, t].detach().numpy(), -np.inf).argmax(-1)).all()
+    hidden[1] = 0.0  # what a collector does where an episode starts
+
+
+def test_collect_and_eval_have_streams_of_their_own(rng, make_config):
+    obs = {"agent_state": rng.standard_normal((8, 3, 7), np.float32), "action_mask": np.ones((8, 3, 5), bool)}
+    one, two = (QMIXPolicy(make_config(), seed=4) for _ in range(2))
+    two.model.load_state_dict(one.model.state_dict())
+    two.eval_mode.forward(obs, two.init_hidden(8), 0.5)
+    actions = [p.collect_mode.forward(obs, p.init_hidden(8), 1.0)[0] for p in (one, two)]
+    assert (actions[0] == actions[1]).all()

@@ -1,0 +1,311 @@
+"""One QMIX update against a plain reference, and what must not change it."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dimix.errors import CheckpointError, ConfigError, TrainingError
+from dimix.policy import QMIXPolicy
+from dimix.types import batch_fields, make_batch
+
+LENGTHS, ENDS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated", "truncated"]
+
+
+def make(make_config, dtype=torch.float32, **changes):
+    torch.manual_seed(0)
+    policy = QMIXPolicy(make_config(**changes), seed=3)
+    with torch.no_grad():  # a target network that differs from the online one
+        for p in policy._target_model.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    policy.model.to(dtype)
+    policy._target_model.to(dtype)
+    return policy
+
+
+def gradients(policy, batch):
+    """Metrics and gradients of an update."""
+    metrics = policy.learn_mode.forward(batch)
+    return metrics, {n: p.grad.clone() for n, p in policy.model.named_parameters()}
+
+
+def reference(policy, batch, *, gamma=0.99, lam=0.6, double_q=True, mask_dead=True, weight=None):
+    """The same loss, episode by episode, step by step and agent by agent."""
+    online, target = policy.model, policy._target_model
+    losses, count = [], 0
+    for b in range(len(batch.filled)):
+        length, start = int(batch.filled[b].sum()), int(batch.burnin[b])
+        rows = length + 1
+
+        def q_values(model, b=b, rows=rows, start=start):
+            out, h = [], batch.hidden_state[b]
+            for t in range(rows):
+                if t <= start:
+                    h = h.detach()  # the steps before the start only warm the state
+                x = F.relu(model.agent.encoder[0](batch.obs.agent_state[b, t]))
+                c = model.agent.memory.cell
+                h = torch.gru_cell(x, h, c.weight_ih_l0, c.weight_hh_l0, c.bias_ih_l0, c.bias_hh_l0)
+                out.append(model.agent.head(h))
+            return out
+
+        q, q_target = q_values(online), [v.detach() for v in q_values(target)]
+        mask, state, alive = batch.obs.action_mask[b], batch.obs.global_state[b], batch.alive[b]
+
+        def team(model, values, t, state=state, alive=alive):
+            kept = [v if alive[t, a] or not mask_dead else torch.zeros_like(v) for a, v in enumerate(values)]
+            return model.mix(torch.stack(kept), state[t])
+
+        following = None
+        for t in reversed(range(length)):
+            best = []
+            for a in range(mask.shape[1]):
+                chooser = (q if double_q else q_target)[t + 1][a].detach().masked_fill(~mask[t + 1, a], -1e9)
+                best.append(q_target[t + 1][a, chooser.argmax()])
+            next_q = team(target, best, t + 1)
+            if batch.terminated[b, t]:
+                goal = batch.reward[b, t]
+            else:
+                goal = batch.reward[b, t] + gamma * (
+                    next_q if following is None else (1 - lam) * next_q + lam * following
+                )
+            following = goal.detach()
+            if t >= start:
+                taken = team(online, [q[t][a, batch.action[b, t, a]] for a in range(mask.shape[1])], t)
+                losses.append(0.5 * (taken - following) ** 2 * (1.0 if weight is None else weight[b]))
+                count += 1
+    loss = sum(losses) / count
+    return loss, dict(
+        zip(dict(online.named_parameters()), torch.autograd.grad(loss, list(online.parameters())), strict=True)
+    )
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "options"),
+    [
+        ({}, {}),
+        ({"learn__double_q": False}, {"double_q": False}),
+        ({"learn__mask_dead_agents": False}, {"mask_dead": False}),
+        ({"learn__td_lambda": 0.0, "learn__discount_factor": 0.9}, {"lam": 0.0, "gamma": 0.9}),
+        ({"model__mixer": False}, {}),
+    ],
+    ids=["default", "single q", "dead count", "one step", "vdn"],
+)
+def test_loss_and_gradient_equal_the_reference(rng, make_random_batch, make_config, changes, options, fused):
+    batch = make_random_batch(rng, LENGTHS, ENDS, steps=8)
+    policy = make(make_config, model__fused=fused, **changes)
+    loss, grads = reference(policy, batch, **options)
+    metrics, ours = gradients(policy, batch)
+    scale = max(g.abs().max() for g in grads.values())
+    assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    for name, grad in grads.items():
+        assert (ours[name] - grad).abs().max() <= 1e-5 * scale, name
+
+
+def test_equals_the_reference_in_double_precision(rng, make_random_batch, make_config):
+    batch = make_random_batch(rng, LENGTHS, ENDS, dtype=torch.float64)
+    policy = make(make_config, dtype=torch.float64)
+    loss, grads = reference(policy, batch)
+    metrics, ours = gradients(policy, batch)
+    assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-12)
+    for name, grad in grads.items():
+        torch.testing.assert_close(ours[name], grad, rtol=1e-9, atol=1e-12)
+
+
+def test_burn_in_and_importance_weights_equal_the_reference(rng, make_random_batch, make_config):
+    batch = make_random_batch(rng, LENGTHS, ENDS, steps=7)
+    batch.burnin = torch.tensor([2, 0, 5, 0, 1])
+    batch.hidden_state = torch.from_numpy(rng.standard_normal((5, 3, 8), np.float32))
+    batch.weight = torch.tensor([1.0, 0.5, 0.25, 2.0, 1.0])
+    policy = make(make_config, priority=True, priority_IS_weight=True, model__fused=True)
+    loss, grads = reference(policy, batch, weight=batch.weight)
+    metrics, ours = gradients(policy, batch)
+    assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    for name, grad in grads.items():
+        torch.testing.assert_close(ours[name], grad, rtol=1e-4, atol=1e-6)
+    assert metrics["priority"].shape == (5,)
+
+
+def test_padding_changes_nothing(rng, make_random_batch, make_config):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    plain, plain_grads = gradients(make(make_config), batch)
+    longer = {}
+    for name, value in batch_fields(batch).items():
+        if value.dim() > 1 and name != "hidden_state":
+            noise = torch.randn(value.shape[0], 4, *value.shape[2:])
+            pad = noise if value.is_floating_point() else torch.zeros_like(noise, dtype=value.dtype)
+            if name == "obs.action_mask":
+                pad[..., 0] = True
+            value = torch.cat([value, pad], 1)
+        longer[name] = value
+    padded, padded_grads = gradients(make(make_config), make_batch(longer))
+    assert padded["loss"] == pytest.approx(plain["loss"], rel=1e-6)
+    for name, grad in plain_grads.items():
+        torch.testing.assert_close(padded_grads[name], grad, rtol=1e-5, atol=1e-7)
+
+
+def test_unavailable_actions_of_the_next_row_do_not_matter(rng, make_random_batch, make_config):
+    """Raising a masked action's value everywhere (through the head's bias) leaves the target where it was."""
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    batch.action = torch.where(batch.action == 4, batch.obs.action_mask[:, :-1].int().argmax(-1), batch.action)
+    batch.obs.action_mask = batch.obs.action_mask.clone()
+    batch.obs.action_mask[..., 4] = False
+    batch.obs.action_mask[..., 0] |= ~batch.obs.action_mask.any(-1)
+    targets = []
+    for bias in (0.0, 100.0):
+        policy = make(make_config)
+        with torch.no_grad():
+            for model in (policy.model, policy._target_model):
+                model.agent.head.bias[4] += bias
+        targets.append(policy.learn_mode.forward(batch)["target_q_tot"])
+    assert targets[0] == targets[1]
+
+
+@pytest.mark.parametrize("target", ["n_step", "q_lambda"])
+def test_other_targets_reduce_to_one_step(rng, make_random_batch, make_config, target):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    one_step = make(make_config, learn__td_lambda=0.0).learn_mode.forward(batch)
+    other = make(make_config, learn__target=target, learn__td_lambda=0.0, learn__n_step=1).learn_mode.forward(batch)
+    assert other["loss"] == pytest.approx(one_step["loss"], rel=1e-6)
+    longer = make(make_config, learn__target=target, learn__td_lambda=0.9, learn__n_step=3).learn_mode.forward(batch)
+    assert longer["loss"] != pytest.approx(one_step["loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("lstm_type", ["lstm", "mlp"])
+def test_other_agents_learn(rng, make_random_batch, make_config, lstm_type):
+    policy = make(make_config, model__lstm_type=lstm_type, learn__learning_rate=0.01)
+    batch = make_random_batch(rng, LENGTHS, ["terminated"] * 5, hidden=policy.model.state_size)
+    losses = [policy.learn_mode.forward(batch)["loss"] for _ in range(150)]
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_priority_is_mean_or_max_error(rng, make_random_batch, make_config):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    mean = make(make_config, priority=True).learn_mode.forward(batch)
+    top = make(make_config, priority=True, learn__priority_type="max").learn_mode.forward(batch)
+    assert mean["td_error_abs"] == pytest.approx((mean["priority"] * LENGTHS).sum() / sum(LENGTHS), rel=1e-5)
+    assert (top["priority"] >= mean["priority"] - 1e-6).all()
+    assert top["priority"][3] == pytest.approx(mean["priority"][3])  # an episode of one step
+
+
+def test_target_network_soft_and_hard(rng, make_random_batch, make_config):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    policy = make(make_config, learn__target_update_theta=0.25)
+    before = policy._target_model.agent.head.weight.clone()
+    policy.learn_mode.forward(batch)
+    moved = before + 0.25 * (policy.model.agent.head.weight - before)
+    torch.testing.assert_close(policy._target_model.agent.head.weight, moved)
+
+    policy = make(make_config, learn__target_update_freq=2)
+    before = policy._target_model.agent.head.weight.clone()
+    policy.learn_mode.forward(batch)
+    assert torch.equal(policy._target_model.agent.head.weight, before)
+    policy.learn_mode.forward(batch)
+    assert torch.equal(policy._target_model.agent.head.weight, policy.model.agent.head.weight)
+
+
+def test_gradient_clipping(rng, make_random_batch, make_config):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+
+    def after(**changes):
+        policy = make(make_config, **changes)
+        return policy.learn_mode.forward(batch)["grads"], torch.cat(
+            [p.grad.flatten() for p in policy.model.parameters()]
+        )
+
+    free_norm, free = after(learn__clip_type="none")
+    norm, clipped = after(learn__clip_value=free_norm / 4)
+    assert norm == pytest.approx(free_norm)  # reported before clipping
+    torch.testing.assert_close(clipped, free / 4, rtol=1e-4, atol=1e-7)
+    limit = free.abs().max().item() / 3
+    _, limited = after(learn__clip_type="value", learn__clip_value=limit)
+    torch.testing.assert_close(limited, free.clamp(-limit, limit))
+
+
+def test_learning_rate_schedule_and_optimizer(rng, make_random_batch, make_config):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    policy = make(
+        make_config, learn__optimizer="RMSprop", learn__optimizer_kwargs={"alpha": 0.9}, learn__lr_schedule="linear",
+        learn__lr_decay=4, learn__learning_rate=0.01,
+    )  # fmt: skip
+    rates = [policy.learn_mode.forward(batch)["learning_rate"] for _ in range(6)]
+    assert rates == pytest.approx([0.01, 0.0075, 0.005, 0.0025, 0.0, 0.0])
+    assert policy._optimizer.param_groups[0]["alpha"] == 0.9
+
+
+@pytest.mark.parametrize("where", ["reward", "observation", "weights"])
+def test_nan_stops_before_the_weights_change(rng, make_random_batch, make_config, where):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    policy = make(make_config, model__fused=True)
+    if where == "reward":
+        batch.reward[0, 0] = torch.nan
+    elif where == "observation":
+        batch.obs.agent_state[0, 0, 0, 0] = torch.inf
+    else:
+        with torch.no_grad():
+            policy._target_model.mixer.value.bias.fill_(torch.nan)
+    before = [p.clone() for p in policy.model.parameters()]
+    with pytest.raises(TrainingError, match="update 0: loss .* gradient norm .* Both must be finite"):
+        policy.learn_mode.forward(batch)
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
+
+
+def test_metrics_are_those_announced(rng, make_random_batch, make_config):
+    policy = make(make_config)
+    metrics = policy.learn_mode.forward(make_random_batch(rng, LENGTHS, ENDS))
+    assert sorted(metrics) == sorted(policy.learn_mode.monitor_vars())
+
+
+def test_checkpoint_goes_on_bit_for_bit(rng, make_random_batch, make_config):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    obs = {"agent_state": rng.standard_normal((4, 3, 7), np.float32), "action_mask": np.ones((4, 3, 5), bool)}
+    one = make(make_config)
+    for _ in range(3):
+        one.learn_mode.forward(batch)
+        one.collect_mode.forward(obs, one.init_hidden(4), 0.5)
+    file = io.BytesIO()
+    torch.save([mode.state_dict() for mode in (one.learn_mode, one.collect_mode, one.eval_mode)], file)
+    file.seek(0)
+    two = QMIXPolicy(make_config(), seed=99)
+    for mode, state in zip(
+        (two.learn_mode, two.collect_mode, two.eval_mode), torch.load(file, weights_only=True), strict=True
+    ):
+        mode.load_state_dict(state)
+    for _ in range(3):
+        assert one.learn_mode.forward(batch) == two.learn_mode.forward(batch)
+        actions = [p.collect_mode.forward(obs, p.init_hidden(4), 0.5)[0] for p in (one, two)]
+        assert (actions[0] == actions[1]).all()
+    for a, b in zip(one.model.parameters(), two.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_checkpoint_of_other_sizes_is_refused(make_config):
+    other = QMIXPolicy(make_config(model__obs_shape=9))
+    with pytest.raises(CheckpointError, match="checkpoint does not fit this policy and model: .*encoder"):
+        make(make_config).learn_mode.load_state_dict(other.learn_mode.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"on_policy": True}, "policy.on_policy: True. QMIX learns from a replay buffer"),
+        ({"priority_IS_weight": True}, "policy.priority_IS_weight: True without priority"),
+        ({"learn__target_update_theta": 0.0}, "are both 0, so the target network would never change"),
+        ({"learn__optimizer": "adma"}, "policy.learn.optimizer: 'adma' is not in torch.optim. Did you mean|Nearest"),
+        ({"learn__optimizer_kwargs": {"momentun": 1}}, "policy.learn.optimizer_kwargs: adam refuses {'momentun': 1}"),
+        ({"model__hypernet_layers": 3}, r"policy.model \(type 'qmix'\): hypernet_layers is 3"),
+        ({"device": "gpu"}, "policy.device: 'gpu'. Use 'auto', 'cpu', 'cuda' or 'mps'."),
+    ],
+)
+def test_wrong_configs(make_config, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        QMIXPolicy(make_config(**changes))
+
+
+def test_cuda_that_is_not_there(make_config):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(ConfigError, match="policy.device: 'cuda' asked for, but torch .* finds no such device here"):
+        QMIXPolicy(make_config(cuda=True))
