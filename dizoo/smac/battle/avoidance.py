@@ -15,7 +15,38 @@ from dizoo.smac.battle.walls import wall_lines
 
 
 @phase
-def unit_line(world, battle, scratch, n, unit, other, d2):
+def turn_apart(x, y, d2, vx, vy, distance):
+    """The ORCA line of two discs that do not touch yet, over a horizon of one second (RULES 9.3).
+
+    Args:
+        x: relative position of the other.
+        y: its y.
+        d2: its squared length.
+        vx: relative velocity.
+        vy: its y.
+        distance: sum of the radii.
+
+    Returns:
+        Direction (dx, dy) of the line and the smallest change (ux, uy) of the relative velocity that reaches it.
+    """
+    wx, wy = vx - x, vy - y
+    w2 = wx * wx + wy * wy
+    k = wx * x + wy * y
+    if k < 0.0 and k * k > distance * distance * w2:
+        length = math.sqrt(w2)
+        nx, ny = wx / length, wy / length
+        return ny, -nx, (distance - length) * nx, (distance - length) * ny
+    leg = math.sqrt(d2 - distance * distance)
+    if det(x, y, wx, wy) > 0.0:
+        dx, dy = (x * leg - y * distance) / d2, (x * distance + y * leg) / d2
+    else:
+        dx, dy = (-x * leg - y * distance) / d2, (x * distance - y * leg) / d2
+    along = vx * dx + vy * dy
+    return dx, dy, along * dx - vx, along * dy - vy
+
+
+@phase
+def unit_line(lines, n, me, other, d2, distance, share):
     """The line that makes a unit take its share in not running into another (RULES 9.3).
 
     Two units at one point with one velocity have no direction to part in: no line.
@@ -23,29 +54,12 @@ def unit_line(world, battle, scratch, n, unit, other, d2):
     Returns:
         The new number of lines.
     """
-    x = np.float64(battle.x[other]) - np.float64(battle.x[unit])
-    y = np.float64(battle.y[other]) - np.float64(battle.y[unit])
-    vx = battle.vx[unit] - battle.vx[other]
-    vy = battle.vy[unit] - battle.vy[other]
-    distance = world.body[unit] + world.body[other]
-    share = 0.5 if scratch.pref_x[other] != 0.0 or scratch.pref_y[other] != 0.0 else 1.0
+    x = np.float64(other.x) - np.float64(me.x)
+    y = np.float64(other.y) - np.float64(me.y)
+    vx = me.vx - other.vx
+    vy = me.vy - other.vy
     if d2 > distance * distance:
-        wx, wy = vx - x, vy - y
-        w2 = wx * wx + wy * wy
-        k = wx * x + wy * y
-        if k < 0.0 and k * k > distance * distance * w2:
-            length = math.sqrt(w2)
-            nx, ny = wx / length, wy / length
-            dx, dy = ny, -nx
-            ux, uy = (distance - length) * nx, (distance - length) * ny
-        else:
-            leg = math.sqrt(d2 - distance * distance)
-            if det(x, y, wx, wy) > 0.0:
-                dx, dy = (x * leg - y * distance) / d2, (x * distance + y * leg) / d2
-            else:
-                dx, dy = (-x * leg - y * distance) / d2, (x * distance - y * leg) / d2
-            along = vx * dx + vy * dy
-            ux, uy = along * dx - vx, along * dy - vy
+        dx, dy, ux, uy = turn_apart(x, y, d2, vx, vy, distance)
     else:
         wx, wy = vx - x / TICK_S, vy - y / TICK_S
         length = math.sqrt(wx * wx + wy * wy)
@@ -55,42 +69,42 @@ def unit_line(world, battle, scratch, n, unit, other, d2):
         dx, dy = ny, -nx
         gap = distance / TICK_S - length
         ux, uy = gap * nx, gap * ny
-    set_line(scratch.lines, n, battle.vx[unit] + share * ux, battle.vy[unit] + share * uy, dx, dy)
+    set_line(lines, n, me.vx + share * ux, me.vy + share * uy, dx, dy)
     return n + 1
 
 
 @phase
-def unit_lines(world, battle, scratch, n_living, n, unit):
-    """Append the lines of all living units on the same plane within the largest body plus the own, ascending id."""
-    reach = world.body_max + world.body[unit]
+def unit_lines(kinds, units, scratch, n_living, n, i, reach):
+    """Append the lines of all living units on the plane of unit i that are within `reach`, in ascending id."""
+    me, kind = units[i], kinds[i]
     for k in range(n_living):
-        other = scratch.living[k]
-        if other == unit or world.plane[other] != world.plane[unit]:
+        j = scratch.living[k]
+        d2 = squared_distance(me, units[j])
+        if d2 > reach * reach or j == i or kinds[j].plane != kind.plane:
             continue
-        d2 = squared_distance(battle, unit, other)
-        if d2 <= reach * reach:
-            n = unit_line(world, battle, scratch, n, unit, other, d2)
+        draft = scratch.drafts[j]
+        share = 0.5 if draft.pref_x != 0.0 or draft.pref_y != 0.0 else 1.0
+        n = unit_line(scratch.lines, n, me, units[j], d2, kind.body + kinds[j].body, share)
     return n
 
 
 @phase
-def avoid_collisions(world, rules, battle, scratch, n_living):
+def avoid_collisions(world, units, scratch, n_living):
     """P4: new velocities from positions, velocities and preferences as they are before this phase.
 
     A unit that wants to stand is never pushed (RULES 9.1).
     """
     for k in range(n_living):
-        unit = scratch.living[k]
-        pref_x, pref_y = scratch.pref_x[unit], scratch.pref_y[unit]
-        if pref_x == 0.0 and pref_y == 0.0:
-            scratch.new_vx[unit] = 0.0
-            scratch.new_vy[unit] = 0.0
-            continue
-        n_walls = wall_lines(world, rules, battle, scratch.lines, unit) if world.plane[unit] == GROUND else 0
-        n = unit_lines(world, battle, scratch, n_living, n_walls, unit)
-        speed = world.speed[unit]
-        stopped, vx, vy = best_velocity(scratch.lines, n, speed, pref_x, pref_y, False)
-        if stopped < n:
-            vx, vy = least_violation(scratch.lines, scratch.projected, n, n_walls, stopped, speed, vx, vy)
-        scratch.new_vx[unit] = vx
-        scratch.new_vy[unit] = vy
+        i = scratch.living[k]
+        draft = scratch.drafts[i]
+        vx, vy = draft.pref_x, draft.pref_y
+        if vx != 0.0 or vy != 0.0:
+            kind = world.kinds[i]
+            n_walls = wall_lines(world, scratch.lines, units[i], kind) if kind.plane == GROUND else 0
+            reach = world.map.body_max + kind.body
+            n = unit_lines(world.kinds, units, scratch, n_living, n_walls, i, reach)
+            stopped, vx, vy = best_velocity(scratch.lines, n, kind.speed, vx, vy, False)
+            if stopped < n:
+                vx, vy = least_violation(scratch.lines, scratch.projected, n, n_walls, stopped, kind.speed, vx, vy)
+        draft.new_vx = vx
+        draft.new_vy = vy

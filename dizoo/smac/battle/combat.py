@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dizoo.smac.battle.compiler import inlined, phase
+from dizoo.smac.battle.compiler import phase
 from dizoo.smac.battle.rng import next_unit
 from dizoo.smac.battle.state import ATTACK_MOVE_COMMAND, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, TICK_S
 from dizoo.smac.battle.targeting import near
@@ -21,165 +21,166 @@ ENERGY_TO_START_HEALING = 5.0
 
 
 @phase
-def hit(world, battle, attacker, victim, death_reward):
+def hit(world, units, attacker, victim):
     """All hits of one attack on one unit (RULES 10.1).
 
     Returns:
-        Damage done plus `death_reward` for a kill if the victim is an enemy, else 0.
+        Damage done, and the reward of a kill, if the victim is an enemy; else 0.
     """
+    target, kind = units[victim], world.kinds[victim]
+    base = world.damage[world.kinds[attacker].type, kind.type]
     reward = 0.0
-    base = world.damage[world.unit_type[attacker], world.unit_type[victim]]
-    for _ in range(world.attacks[attacker]):
-        if battle.hp[victim] == 0.0:
+    for _ in range(world.kinds[attacker].attacks):
+        if target.hp == 0.0:
             break
-        amount = base
-        if world.shield_max[victim] > 0.0:
-            battle.shield_cooldown[victim] = SHIELD_DELAY_S
-        absorbed = 0.0
-        if battle.shield[victim] > 0.0:
-            absorbed = min(amount, battle.shield[victim])
-            battle.shield[victim] -= absorbed
-            amount -= absorbed
-        wound = max(0.0, min(amount - world.armor[victim], battle.hp[victim]))
-        battle.hp[victim] -= wound
-        if not world.is_ally[victim]:
-            reward += absorbed + wound
-            if battle.hp[victim] == 0.0:
-                reward += death_reward
-    return reward
+        if kind.shield_max > 0.0:
+            target.shield_cooldown = SHIELD_DELAY_S
+        absorbed = min(base, target.shield) if target.shield > 0.0 else 0.0
+        target.shield -= absorbed
+        wound = max(0.0, min(base - absorbed - kind.armor, target.hp))
+        target.hp -= wound
+        reward += absorbed + wound
+        if target.hp == 0.0:
+            reward += world.rules.reward_death_value
+    return 0.0 if kind.is_ally else reward
 
 
 @phase
-def heal(world, rules, battle, scratch, healer, patient):
+def heal(world, units, draft, healer, patient):
     """One tick of healing, paid with energy in advance; a dead patient may be revived (RULES 10.2)."""
-    new_patient = scratch.prev_target[healer] != battle.target[healer]
-    lost = new_patient and battle.energy[healer] < ENERGY_TO_START_HEALING
-    if lost or battle.hp[patient] == world.hp_max[patient]:
-        battle.target[healer] = NO_UNIT
+    me, other = units[healer], units[patient]
+    hp_max = world.kinds[patient].hp_max
+    turned_away = draft.prev_target != me.target and me.energy < ENERGY_TO_START_HEALING
+    if turned_away or other.hp == hp_max:
+        me.target = NO_UNIT
         return
-    if battle.hp[patient] == 0.0 and not rules.heals_dead_targets:
+    if other.hp == 0.0 and not world.rules.heals_dead_targets:
         return
-    wanted = min(world.hp_max[patient] - battle.hp[patient], HEAL_PER_TICK)
-    if battle.healing[healer] < wanted:
-        spent = min(1.0, battle.energy[healer])
-        battle.energy[healer] -= spent
-        battle.healing[healer] += HP_PER_ENERGY * spent
-    given = min(wanted, battle.healing[healer])
-    battle.healing[healer] -= given
-    battle.hp[patient] += given
-
-
-@inlined
-def opponents(world, unit):
-    """Ids of the other side, ascending."""
-    return world.enemies if world.is_ally[unit] else world.allies
-
-
-@inlined
-def was_within(scratch, x, y, radius_squared, other):
-    """Whether a unit stood within the radius of a point at the start of the tick."""
-    dx = scratch.snap_x[other] - x
-    dy = scratch.snap_y[other] - y
-    return dx * dx + dy * dy <= radius_squared
+    wanted = min(hp_max - other.hp, HEAL_PER_TICK)
+    if me.healing < wanted:
+        spent = min(1.0, me.energy)
+        me.energy -= spent
+        me.healing += HP_PER_ENERGY * spent
+    given = min(wanted, me.healing)
+    me.healing -= given
+    other.hp += given
 
 
 @phase
-def blast(world, rules, battle, scratch, unit):
+def was_near(draft, unit, radius):
+    """Whether somebody stood within `radius` of where a unit is now, at the start of the tick."""
+    dx = draft.start_x - np.float64(unit.x)
+    dy = draft.start_y - np.float64(unit.y)
+    return dx * dx + dy * dy <= radius * radius
+
+
+@phase
+def blast(world, units, scratch, i):
     """A suicide unit goes off and hits everyone of the other side around it, on all planes (RULES 10.3)."""
-    reward = 0.0 if world.is_ally[unit] else battle.hp[unit]
-    if rules.reward_own_death and reward > 0.0:
-        reward += rules.reward_death_value
-    battle.hp[unit] = 0.0
-    scratch.exploded[unit] = True
-    x, y = battle.x[unit], battle.y[unit]
-    query = world.blast_radius[unit] + world.radius_max
-    for other in opponents(world, unit):
-        if not battle.in_play[other] or not was_within(scratch, np.float64(x), np.float64(y), query * query, other):
-            continue
-        reach = world.blast_radius[unit] + world.radius[other]
-        if near(battle.x[other], battle.y[other], x, y, np.float32(reach), np.float32(reach * reach)):
-            reward += hit(world, battle, unit, other, rules.reward_death_value)
-    return reward
-
-
-@phase
-def beam(world, rules, battle, scratch, unit, target):
-    """A beam sweeps a rectangle centred on the target, `width` across the line of fire and `height` along it (RULES 10.4)."""
-    x, y = battle.x[target], battle.y[target]
-    query = 0.5 * math.hypot(world.beam_width[unit], world.beam_height[unit])
-    angle = np.float32(math.atan(np.float32(-1.0) / ((y - battle.y[unit]) / (x - battle.x[unit]))))
-    cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
-    target_u = x * cos + y * sin
-    target_v = -x * sin + y * cos
-    half_width, half_height = 0.5 * world.beam_width[unit], 0.5 * world.beam_height[unit]
+    me, kind = units[i], world.kinds[i]
     reward = 0.0
-    for other in opponents(world, unit):
-        if not battle.in_play[other] or not was_within(scratch, np.float64(x), np.float64(y), query * query, other):
+    if not kind.is_ally and me.hp > 0.0:
+        reward = me.hp + (world.rules.reward_death_value if world.rules.reward_own_death else 0.0)
+    me.hp = 0.0
+    scratch.drafts[i].exploded = True
+    for j in world.enemies if kind.is_ally else world.allies:
+        if not units[j].in_play or not was_near(scratch.drafts[j], me, kind.blast_radius + world.map.radius_max):
             continue
-        u = battle.x[other] * cos + battle.y[other] * sin
-        v = -battle.x[other] * sin + battle.y[other] * cos
-        gap_u = max(np.float64(abs(target_u - u)) - half_width, 0.0)
-        gap_v = max(np.float64(abs(target_v - v)) - half_height, 0.0)
-        if gap_u * gap_u + gap_v * gap_v <= world.radius[other] * world.radius[other]:
-            reward += hit(world, battle, unit, other, rules.reward_death_value)
+        if near(units[j], me, kind.blast_radius + world.kinds[j].radius):
+            reward += hit(world, units, i, j)
     return reward
 
 
 @phase
-def use_weapon(world, rules, battle, scratch, unit, target):
-    """Fire, blast or heal at the target, which may be dead already; returns the reward (RULES 10.1 to 10.4)."""
-    weapon = world.weapon[unit]
+def beam(world, units, scratch, i, target):
+    """A beam sweeps a rectangle around its target, `width` across the line of fire, `height` along it (RULES 10.4)."""
+    aim, kind = units[target], world.kinds[i]
+    query = 0.5 * math.hypot(kind.beam_width, kind.beam_height)
+    angle = np.float32(math.atan(np.float32(-1.0) / ((aim.y - units[i].y) / (aim.x - units[i].x))))
+    cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
+    aim_u, aim_v = aim.x * cos + aim.y * sin, -aim.x * sin + aim.y * cos
+    reward = 0.0
+    for j in world.enemies if kind.is_ally else world.allies:
+        other = units[j]
+        if not other.in_play or not was_near(scratch.drafts[j], aim, query):
+            continue
+        u, v = other.x * cos + other.y * sin, -other.x * sin + other.y * cos
+        gap_u = max(np.float64(abs(aim_u - u)) - 0.5 * kind.beam_width, 0.0)
+        gap_v = max(np.float64(abs(aim_v - v)) - 0.5 * kind.beam_height, 0.0)
+        if gap_u * gap_u + gap_v * gap_v <= world.kinds[j].radius * world.kinds[j].radius:
+            reward += hit(world, units, i, j)
+    return reward
+
+
+@phase
+def use_weapon(world, units, scratch, i, target):
+    """Fire, blast or heal at the target, which may be dead already; returns the reward."""
+    weapon = world.kinds[i].weapon
     if weapon == HEAL:
-        heal(world, rules, battle, scratch, unit, target)
+        heal(world, units, scratch.drafts[i], i, target)
         return 0.0
     if weapon == BLAST:
-        return blast(world, rules, battle, scratch, unit)
+        return blast(world, units, scratch, i)
     if weapon == BEAM:
-        return beam(world, rules, battle, scratch, unit, target)
-    return hit(world, battle, unit, target, rules.reward_death_value)
+        return beam(world, units, scratch, i, target)
+    return hit(world, units, i, target)
 
 
 @phase
-def run_timers(world, battle, unit):
+def move(unit, draft):
+    """Take over the new velocity and follow it for one tick."""
+    unit.vx = draft.new_vx
+    unit.vy = draft.new_vy
+    unit.x = np.float32(np.float64(unit.x) + draft.new_vx * TICK_S)
+    unit.y = np.float32(np.float64(unit.y) + draft.new_vy * TICK_S)
+
+
+@phase
+def run_timers(unit, kind):
     """Weapon and shield timers, then regeneration of shield, energy and hit points."""
-    if battle.cooldown[unit] > 0.0:
-        battle.cooldown[unit] = max(0.0, battle.cooldown[unit] - TICK_S)
-    if battle.shield_cooldown[unit] > 0.0:
-        battle.shield_cooldown[unit] = max(0.0, battle.shield_cooldown[unit] - TICK_S)
-    if battle.shield_cooldown[unit] == 0.0 and battle.shield[unit] < world.shield_max[unit]:
-        battle.shield[unit] = min(battle.shield[unit] + SHIELD_PER_TICK, world.shield_max[unit])
-    if battle.energy[unit] < world.energy_max[unit]:
-        battle.energy[unit] = min(battle.energy[unit] + ENERGY_PER_TICK, world.energy_max[unit])
-    if world.regen_per_tick[unit] > 0.0 and battle.hp[unit] < world.hp_max[unit]:
-        battle.hp[unit] = min(battle.hp[unit] + world.regen_per_tick[unit], world.hp_max[unit])
+    unit.cooldown = max(0.0, unit.cooldown - TICK_S)
+    unit.shield_cooldown = max(0.0, unit.shield_cooldown - TICK_S)
+    if unit.shield < kind.shield_max and unit.shield_cooldown == 0.0:
+        unit.shield = min(unit.shield + SHIELD_PER_TICK, kind.shield_max)
+    if unit.energy < kind.energy_max:
+        unit.energy = min(unit.energy + ENERGY_PER_TICK, kind.energy_max)
+    if unit.hp < kind.hp_max:
+        unit.hp = min(unit.hp + kind.regen_per_tick, kind.hp_max)
 
 
 @phase
-def act(world, rules, battle, scratch, unit):
+def weapon_cooldown(rules, kind, battle):
+    """Seconds until the weapon can be used again; drawn from the battle's stream if periods vary."""
+    if kind.period == 0.0 or rules.weapon_delay_max <= rules.weapon_delay_min:
+        return kind.period
+    spread = rules.weapon_delay_max - rules.weapon_delay_min
+    return max(0.0, kind.period + rules.weapon_delay_min + spread * next_unit(battle))
+
+
+@phase
+def act(world, units, battle, scratch, i):
     """What the command does at the end of a unit's turn (RULES 10, item 7); returns the reward."""
-    command = battle.command[unit]
-    if command == TARGET_COMMAND:
-        target = battle.command_unit[unit]
-    elif command == ATTACK_MOVE_COMMAND:
-        target = battle.target[unit]
+    unit = units[i]
+    if unit.command == STOP_COMMAND:
+        unit.target = NO_UNIT
+        return 0.0
+    if unit.command == TARGET_COMMAND:
+        target = unit.command_unit
+    elif unit.command == ATTACK_MOVE_COMMAND:
+        target = unit.target
     else:
-        if command == STOP_COMMAND:
-            battle.target[unit] = NO_UNIT
         return 0.0
-    if target == NO_UNIT or not battle.attacking[unit]:
+    if target == NO_UNIT or not unit.attacking:
         return 0.0
-    battle.attacking[unit] = False
-    if battle.cooldown[unit] > 0.0:
+    unit.attacking = False
+    if unit.cooldown > 0.0:
         return 0.0
-    battle.cooldown[unit] = world.period[unit]
-    if rules.weapon_delay_max > rules.weapon_delay_min and world.period[unit] > 0.0:
-        spread = rules.weapon_delay_max - rules.weapon_delay_min
-        battle.cooldown[unit] += rules.weapon_delay_min + spread * next_unit(battle.stream)
-    return use_weapon(world, rules, battle, scratch, unit, target)
+    unit.cooldown = weapon_cooldown(world.rules, world.kinds[i], battle)
+    return use_weapon(world, units, scratch, i, target)
 
 
 @phase
-def execute(world, rules, battle, scratch, n_order):
+def execute(world, units, battle, scratch, n_order):
     """P5: the units take their turns in the order `scratch.order[:n_order]`; who died before its turn does nothing.
 
     Returns:
@@ -187,38 +188,34 @@ def execute(world, rules, battle, scratch, n_order):
     """
     reward = 0.0
     for k in range(n_order):
-        unit = scratch.order[k]
-        if battle.hp[unit] == 0.0:
+        i = scratch.order[k]
+        if units[i].hp == 0.0:
             continue
-        vx, vy = scratch.new_vx[unit], scratch.new_vy[unit]
-        battle.vx[unit] = vx
-        battle.vy[unit] = vy
-        battle.x[unit] = np.float32(np.float64(battle.x[unit]) + vx * TICK_S)
-        battle.y[unit] = np.float32(np.float64(battle.y[unit]) + vy * TICK_S)
-        run_timers(world, battle, unit)
-        reward += act(world, rules, battle, scratch, unit)
+        move(units[i], scratch.drafts[i])
+        run_timers(units[i], world.kinds[i])
+        reward += act(world, units, battle, scratch, i)
     return reward
 
 
 @phase
-def explode_the_killed(world, rules, battle, scratch, n_living):
+def explode_the_killed(world, units, scratch, n_living):
     """Blast units that explode when killed go off, and so do those they kill; returns the reward."""
     reward = 0.0
     again = True
     while again:
         again = False
         for k in range(n_living):
-            unit = scratch.living[k]
-            if world.explodes[unit] and battle.hp[unit] == 0.0 and not scratch.exploded[unit]:
-                reward += blast(world, rules, battle, scratch, unit)
+            i = scratch.living[k]
+            if world.kinds[i].explodes and units[i].hp == 0.0 and not scratch.drafts[i].exploded:
+                reward += blast(world, units, scratch, i)
                 again = True
     return reward
 
 
 @phase
-def remove_dead(battle, scratch, n_living):
+def remove_dead(units, scratch, n_living):
     """P6: units without hit points leave play."""
     for k in range(n_living):
-        unit = scratch.living[k]
-        if battle.hp[unit] == 0.0:
-            battle.in_play[unit] = False
+        i = scratch.living[k]
+        if units[i].hp == 0.0:
+            units[i].in_play = False

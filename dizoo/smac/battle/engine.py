@@ -20,8 +20,8 @@ from dizoo.smac.battle.kernels import BEGIN, FINISH, first_bad_action, reset_bat
 from dizoo.smac.battle.rng import stream_keys
 from dizoo.smac.battle.rules import TICKS_PER_STEP, Profile, get_profile
 from dizoo.smac.battle.scenario import Scenario, load_scenario
-from dizoo.smac.battle.state import BATTLE_FIELDS, NO_ACTION, Array, Battle, Outputs, empty_battles, empty_scratch
-from dizoo.smac.battle.tables import build_rules, build_world
+from dizoo.smac.battle.state import BATTLE, NO_ACTION, UNIT, Array, Outputs, empty_scratch, empty_state
+from dizoo.smac.battle.tables import build_world
 from dizoo.smac.battle.text import nearest
 
 WEAPON_DELAY_S = (-0.0625, 0.125)
@@ -100,8 +100,8 @@ class BattleEngine:
         self.num_threads = _thread_count(num_threads)
         jitter = _finite_number("start_jitter", start_jitter, 0.0)
         delay = WEAPON_DELAY_S if random_weapon_delay else (0.0, 0.0)
-        self._world = build_world(self.scenario)
-        self._rules = build_rules(self.scenario, jitter, delay, random_side)
+        self._world = build_world(self.scenario, jitter, delay, bool(random_side))
+        self._unit_count = len(self._world.kinds)
         self._allocate()
         self._pool: ThreadPoolExecutor | None = None
         self._pool_pid = -1
@@ -132,11 +132,10 @@ class BattleEngine:
         self.alive = np.zeros((n_envs, self.agent_num), np.bool_)
         self.episode_length = np.zeros(n_envs, np.int32)
         self._outputs = Outputs(*(getattr(self, name) for name in Outputs._fields))
-        self._battles = empty_battles(n_envs, self._world.n_units, self.agent_num)
-        self._battles.last_action[:] = NO_ACTION
+        self._state = empty_state(n_envs, self._unit_count, self.agent_num)
         self._actions = np.zeros((n_envs, self.agent_num), np.int64)
         self._scratch = [
-            empty_scratch(self._world.n_units, len(scenario.rects)) for _ in range(min(self.num_threads, n_envs))
+            empty_scratch(self._unit_count, len(scenario.rects)) for _ in range(min(self.num_threads, n_envs))
         ]
 
     @property
@@ -150,9 +149,14 @@ class BattleEngine:
         return state_names(self.scenario)
 
     @property
-    def units(self) -> Battle:
-        """The live state of all units, (E, U) arrays in unit id order (see `Battle`); to be read, not written."""
-        return self._battles
+    def units(self) -> Array:
+        """(E, U) the live state of all units by id, records of type `state.UNIT`: ``units["hp"]``; to be read, not written."""
+        return self._state.units
+
+    @property
+    def battles(self) -> Array:
+        """(E,) the live state of each battle as a whole, records of type `state.BATTLE`; to be read, not written."""
+        return self._state.battles
 
     @property
     def agent_unit(self) -> Array:
@@ -177,10 +181,10 @@ class BattleEngine:
         """
         chosen = self._battle_ids(ids)
         if seed is not None:
-            self._battles.stream[chosen, 0] = stream_keys(_whole_number("seed", seed, None), chosen)
-            self._battles.stream[chosen, 1] = 0
-            self._battles.last_action[chosen] = NO_ACTION
-        reset_battles(self._world, self._rules, self._battles, self._outputs, chosen, True)
+            self._state.battles["stream_key"][chosen] = stream_keys(_whole_number("seed", seed, None), chosen)
+            self._state.battles["stream_count"][chosen] = 0
+            self._state.last_action[chosen] = NO_ACTION
+        reset_battles(self._world, self._state, self._outputs, chosen, True)
 
     def step(self, actions: ArrayLike) -> None:
         """Advance all battles that are not over by one step of 8 ticks.
@@ -239,8 +243,7 @@ class BattleEngine:
 
     def get_state(self) -> dict[str, Array]:
         """Copies of everything that the future of the battles depends on, and of the outcome of the last step."""
-        state = {name: getattr(self._battles, name).copy() for name in Battle._fields}
-        return state | {name: getattr(self, name).copy() for name in _OUTCOME_FIELDS}
+        return {name: value.copy() for name, value in self._state_arrays().items()}
 
     def set_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Restore what `get_state` returned (of an engine with the same map and number of battles), outputs included.
@@ -252,11 +255,16 @@ class BattleEngine:
             BattleError: a missing or unknown name, a wrong shape or type, a value that no battle can have; nothing has changed then.
         """
         arrays = self._checked_state(state)
-        for name in Battle._fields:
-            getattr(self._battles, name)[:] = arrays[name]
-        for name in _OUTCOME_FIELDS:
-            getattr(self, name)[:] = arrays[name]
-        reset_battles(self._world, self._rules, self._battles, self._outputs, np.arange(self.num_envs), False)
+        for name, own in self._state_arrays().items():
+            own[...] = arrays[name]
+        reset_battles(self._world, self._state, self._outputs, np.arange(self.num_envs), False)
+
+    def _state_arrays(self) -> dict[str, Array]:
+        """Views of everything that changes, by name."""
+        state = self._state
+        arrays = {name: state.units[name] for name in UNIT.names or ()}
+        arrays |= {name: state.battles[name] for name in BATTLE.names or ()}
+        return arrays | {"last_action": state.last_action} | {name: getattr(self, name) for name in _OUTCOME_FIELDS}
 
     def close(self) -> None:
         """Let go of the threads; the engine can still be used."""
@@ -272,8 +280,7 @@ class BattleEngine:
         def run(i: int) -> None:
             step_battles(
                 self._world,
-                self._rules,
-                self._battles,
+                self._state,
                 self._outputs,
                 self._scratch[i],
                 self._actions,
@@ -282,7 +289,6 @@ class BattleEngine:
                 bounds[i + 1],
                 parts,
                 n_ticks,
-                self.episode_limit,
             )
 
         others = [self._threads().submit(run, i) for i in range(1, shares)]
@@ -335,24 +341,23 @@ class BattleEngine:
             )
 
     def _checked_orders(self, orders: Array, n_ticks: int) -> Array:
-        expected = (self.num_envs, n_ticks, self._world.n_units)
+        expected = (self.num_envs, n_ticks, self._unit_count)
         if orders.shape != expected or not np.issubdtype(orders.dtype, np.integer):
             raise BattleError(f"order: found {orders.dtype} of shape {orders.shape}. It is integers of shape {expected}.")
-        if orders.max() >= self._world.n_units:
-            raise BattleError(f"order: found unit {orders.max()}. The map's units are 0 to {self._world.n_units - 1}.")
+        if orders.max() >= self._unit_count:
+            raise BattleError(f"order: found unit {orders.max()}. The map's units are 0 to {self._unit_count - 1}.")
         return np.ascontiguousarray(orders, dtype=np.int16)
 
     def _checked_state(self, state: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """The arrays of a state in the engine's types, or an error."""
-        names = [*Battle._fields, *_OUTCOME_FIELDS]
+        known = self._state_arrays()
         for name in state:
-            if name not in names:
-                raise BattleError(f"state['{name}']: unknown.{nearest(name, names)}")
+            if name not in known:
+                raise BattleError(f"state['{name}']: unknown.{nearest(name, known)}")
         arrays = {}
-        for name in names:
+        for name, own in known.items():
             if name not in state:
-                raise BattleError(f"state['{name}']: missing. A state has: {', '.join(names)}.")
-            own = getattr(self._battles, name) if name in BATTLE_FIELDS else getattr(self, name)
+                raise BattleError(f"state['{name}']: missing. A state has: {', '.join(known)}.")
             value = np.asarray(state[name])
             if value.shape != own.shape:
                 raise BattleError(f"state['{name}']: found shape {value.shape}. This engine's is {own.shape}.")
@@ -366,7 +371,7 @@ class BattleEngine:
 
     def _check_ids(self, arrays: Mapping[str, Array]) -> None:
         """Refuse unit ids, commands and actions outside their range: the kernels index with them unchecked."""
-        n_units = self._world.n_units
+        n_units = self._unit_count
         ranges = {
             "target": (-1, n_units - 1),
             "command_unit": (-1, n_units - 1),

@@ -9,16 +9,15 @@ import math
 
 import numpy as np
 
-from dizoo.smac.battle.compiler import inlined, phase
+from dizoo.smac.battle.compiler import phase
 from dizoo.smac.battle.rules import SIGHT_RANGE, TARGET_RANGE
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario
 from dizoo.smac.battle.state import NO_ACTION
 from dizoo.smac.battle.targeting import near, squared_distance
 
 NO_OP, STOP, FIRST_MOVE = 0, 1, 2
+_PER_SIGHT = 1.0 / SIGHT_RANGE
 DIRECTIONS = ("north", "south", "east", "west")
-_RANGE = np.float32(TARGET_RANGE)
-_RANGE_SQUARED = np.float32(TARGET_RANGE * TARGET_RANGE)
 
 
 def obs_names(scenario: Scenario) -> list[str]:
@@ -28,7 +27,7 @@ def obs_names(scenario: Scenario) -> list[str]:
         scenario: the map.
 
     Returns:
-        Names such as ``can_move.north``, ``enemy3.distance``, ``ally.0.hp`` (the n-th other ally), ``own.hp``.
+        Names such as ``can_move.north``, ``enemy3.distance``, ``other_ally0.hp`` (in index order, without the agent), ``own.hp``.
     """
     slots = [f"type{i}" for i in range(scenario.num_type_slots)]
 
@@ -62,174 +61,178 @@ def state_names(scenario: Scenario) -> list[str]:
     return names + [f"last_action.agent{k}.action{n}" for k in range(scenario.n_agents) for n in actions]
 
 
-@inlined
+@phase
 def heading(battle, direction):
-    """Unit vector of north, south, east, west (0 to 3); east and west change places on the mirrored map."""
+    """Unit vector of north, south, east, west (0 to 3); east and west change places in a mirrored battle."""
     if direction < 2:
         return 0.0, 1.0 - 2.0 * direction
-    east = (direction == 2) != battle.mirrored[0]
-    return (1.0 if east else -1.0), 0.0
+    return (1.0 if (direction == 2) != battle.mirrored else -1.0), 0.0
 
 
 @phase
-def can_move(world, rules, battle, unit, direction):
+def can_move(world, unit, battle, direction):
     """Whether the cell one ahead is open; SMAClite exchanges width and height in the bounds (RULES 5.2)."""
     dx, dy = heading(battle, direction)
-    x = np.float64(battle.x[unit]) + dx
-    y = np.float64(battle.y[unit]) + dy
-    if not (0.0 <= x < world.width and 0.0 <= y < world.height):
+    x, y = np.float64(unit.x) + dx, np.float64(unit.y) + dy
+    width, height = world.map.width, world.map.height
+    if not (0.0 <= x < width and 0.0 <= y < height):
         return False
-    if rules.swap_move_bounds and not (x < world.height and y < world.width):
+    if world.rules.swap_move_bounds and not (x < height and y < width):
         return False
     return world.open_cells[int(y), int(x)]
 
 
 @phase
-def write_action_mask(world, rules, battle, mask):
-    """Availability of all actions of all agents into mask (A, N) bool."""
-    for k in range(world.n_agents):
-        unit = world.agent_unit[k]
-        row = mask[k]
-        row[:] = False
-        if not battle.in_play[unit]:
-            row[NO_OP] = True
-            continue
-        row[STOP] = True
-        for direction in range(4):
-            row[FIRST_MOVE + direction] = can_move(world, rules, battle, unit, direction)
-        x, y = battle.x[unit], battle.y[unit]
-        healer = world.is_healer[unit]
-        others = world.agent_unit if healer else world.enemy_unit
-        n_targets = min(others.shape[0], world.n_actions - FIRST_TARGET_ACTION)
-        for j in range(n_targets):
-            other = others[j]
-            if battle.in_play[other] and not (healer and world.is_healer[other]):
-                row[FIRST_TARGET_ACTION + j] = near(
-                    x, y, battle.x[other], battle.y[other], _RANGE, _RANGE_SQUARED
-                )
-
-
-@inlined
-def fraction(value, maximum):
-    """value / maximum, 0 where there is no maximum (a shown shield of a type without shields)."""
-    return value / maximum if maximum > 0.0 else 0.0
+def write_action_mask(world, units, battle, agent, row):
+    """Availability of all actions of one agent into row (N,) bool."""
+    row[:] = False
+    i = world.agent_unit[agent]
+    me = units[i]
+    if not me.in_play:
+        row[NO_OP] = True
+        return
+    row[STOP] = True
+    for direction in range(4):
+        row[FIRST_MOVE + direction] = can_move(world, me, battle, direction)
+    healer = world.kinds[i].is_healer
+    others = world.agent_unit if healer else world.enemy_unit
+    for j in range(min(others.shape[0], row.shape[0] - FIRST_TARGET_ACTION)):
+        other = units[others[j]]
+        if other.in_play and near(me, other, TARGET_RANGE):
+            row[FIRST_TARGET_ACTION + j] = not (healer and world.kinds[others[j]].is_healer)
 
 
 @phase
-def write_tail(world, battle, unit, show_shield, row, at):
-    """Write shield (if shown) and type one-hot of a unit into row[at:]."""
+def write_tail(unit, kind, show_shield, n_slots, row, at):
+    """Write shield (if shown; 0 for a type without) and type one-hot of a unit into row[at:]."""
     if show_shield:
-        row[at] = fraction(battle.shield[unit], world.shield_max[unit])
+        row[at] = unit.shield / kind.shield_max if kind.shield_max > 0.0 else 0.0
         at += 1
-    for i in range(world.n_slots):
-        row[at + i] = 1.0 if i == world.slot[unit] else 0.0
+    for i in range(n_slots):
+        row[at + i] = 0.0
+    if n_slots > 0:
+        row[at + kind.slot] = 1.0
 
 
 @phase
-def write_body(world, battle, unit, show_shield, row, at):
-    """Write hit points, shield and type one-hot of a unit into row[at:]."""
-    row[at] = battle.hp[unit] / world.hp_max[unit]
-    write_tail(world, battle, unit, show_shield, row, at + 1)
-
-
-@phase
-def write_seen(world, battle, unit, other, flag, distance, show_shield, row, at):
+def write_seen(battle, me, other, kind, flag, distance, show_shield, n_slots, row, at):
     """Write the block of a visible unit into row[at:]."""
+    dx = np.float64(other.x - me.x) * _PER_SIGHT
     row[at] = flag
-    row[at + 1] = distance / SIGHT_RANGE
-    dx = np.float64(battle.x[other] - battle.x[unit]) / SIGHT_RANGE
-    row[at + 2] = -dx if battle.mirrored[0] else dx
-    row[at + 3] = np.float64(battle.y[other] - battle.y[unit]) / SIGHT_RANGE
-    write_body(world, battle, other, show_shield, row, at + 4)
+    row[at + 1] = distance * _PER_SIGHT
+    row[at + 2] = -dx if battle.mirrored else dx
+    row[at + 3] = np.float64(other.y - me.y) * _PER_SIGHT
+    row[at + 4] = other.hp / kind.hp_max
+    write_tail(other, kind, show_shield, n_slots, row, at + 5)
 
 
 @phase
-def target_flag(world, rules, battle, unit, j, distance, mask):
-    """Flag in the block of enemy j: in target range, or for a healer whether ally j is (RULES 12)."""
-    if not world.is_healer[unit]:
+def target_flag(world, units, i, j, distance, mask):
+    """Flag in the block of enemy j: in target range; for a healer, whether *ally* j is (RULES 12)."""
+    if not world.kinds[i].is_healer:
         return distance <= TARGET_RANGE
-    if not rules.healer_flags_show_healers:
+    if not world.rules.healer_flags_show_healers:
         return mask[FIRST_TARGET_ACTION + j]
-    if j >= world.n_agents:
+    if j >= world.agent_unit.shape[0]:
         return False
-    ally = world.agent_unit[j]
-    if ally == unit or not battle.in_play[ally]:
-        return False
-    return squared_distance(battle, unit, ally) <= TARGET_RANGE * TARGET_RANGE
+    k = world.agent_unit[j]
+    return k != i and units[k].in_play and squared_distance(units[i], units[k]) <= TARGET_RANGE * TARGET_RANGE
 
 
 @phase
-def write_observation(world, rules, battle, agent, mask, row):
+def write_enemy_blocks(world, units, battle, i, mask, row):
+    """What unit i sees of the enemies, into row (K * block,)."""
+    me = units[i]
+    show_shield, n_slots = world.map.show_enemy_shield, world.map.n_slots
+    block = 5 + show_shield + n_slots
+    at = 0
+    for j in range(world.enemy_unit.shape[0]):
+        k = world.enemy_unit[j]
+        d2 = squared_distance(me, units[k])
+        if units[k].in_play and d2 <= SIGHT_RANGE * SIGHT_RANGE:
+            distance = math.sqrt(d2)
+            flag = 1.0 if target_flag(world, units, i, j, distance, mask) else 0.0
+            write_seen(battle, me, units[k], world.kinds[k], flag, distance, show_shield, n_slots, row, at)
+        else:
+            row[at : at + block] = 0.0
+        at += block
+
+
+@phase
+def write_ally_blocks(world, units, battle, i, row):
+    """What unit i sees of the other allies, into row ((A - 1) * block,)."""
+    me = units[i]
+    show_shield, n_slots = world.map.show_ally_shield, world.map.n_slots
+    block = 5 + show_shield + n_slots
+    at = 0
+    for k in world.agent_unit:
+        if k == i:
+            continue
+        d2 = squared_distance(me, units[k])
+        if units[k].in_play and d2 <= SIGHT_RANGE * SIGHT_RANGE:
+            write_seen(battle, me, units[k], world.kinds[k], 1.0, math.sqrt(d2), show_shield, n_slots, row, at)
+        else:
+            row[at : at + block] = 0.0
+        at += block
+
+
+@phase
+def write_observation(world, units, battle, agent, mask, row):
     """The observation of one agent into row (O,) f32, given its row of the action mask; zeros out of play."""
-    unit = world.agent_unit[agent]
-    if not battle.in_play[unit]:
+    i = world.agent_unit[agent]
+    me, kind = units[i], world.kinds[i]
+    if not me.in_play:
         row[:] = 0.0
         return
     for direction in range(4):
         row[direction] = mask[FIRST_MOVE + direction]
-    at = 4
-    block = 5 + world.show_enemy_shield + world.n_slots
-    for j in range(world.n_enemies):
-        other = world.enemy_unit[j]
-        d2 = squared_distance(battle, unit, other)
-        if battle.in_play[other] and d2 <= SIGHT_RANGE * SIGHT_RANGE:
-            distance = math.sqrt(d2)
-            flag = target_flag(world, rules, battle, unit, j, distance, mask)
-            write_seen(world, battle, unit, other, flag, distance, world.show_enemy_shield, row, at)
-        else:
-            row[at : at + block] = 0.0
-        at += block
-    block = 5 + world.show_ally_shield + world.n_slots
-    for k in range(world.n_agents):
-        other = world.agent_unit[k]
-        if other == unit:
-            continue
-        d2 = squared_distance(battle, unit, other)
-        if battle.in_play[other] and d2 <= SIGHT_RANGE * SIGHT_RANGE:
-            write_seen(world, battle, unit, other, 1.0, math.sqrt(d2), world.show_ally_shield, row, at)
-        else:
-            row[at : at + block] = 0.0
-        at += block
-    write_body(world, battle, unit, world.show_ally_shield, row, at)
+    own_at = row.shape[0] - (1 + world.map.show_ally_shield + world.map.n_slots)
+    allies_at = 4 + world.enemy_unit.shape[0] * (5 + world.map.show_enemy_shield + world.map.n_slots)
+    write_enemy_blocks(world, units, battle, i, mask, row[4:allies_at])
+    write_ally_blocks(world, units, battle, i, row[allies_at:own_at])
+    row[own_at] = me.hp / kind.hp_max
+    write_tail(me, kind, world.map.show_ally_shield, world.map.n_slots, row, own_at + 1)
 
 
 @phase
-def write_position(world, battle, unit, row, at):
+def write_position(world, unit, battle, row, at):
     """Write the position as offsets from the map's centre, in map sizes."""
-    x = (np.float64(battle.x[unit]) - 0.5 * world.width) / world.width
-    row[at] = -x if battle.mirrored[0] else x
-    row[at + 1] = (np.float64(battle.y[unit]) - 0.5 * world.height) / world.height
+    x = (np.float64(unit.x) - 0.5 * world.map.width) / world.map.width
+    row[at] = -x if battle.mirrored else x
+    row[at + 1] = (np.float64(unit.y) - 0.5 * world.map.height) / world.map.height
 
 
 @phase
-def write_global_state(world, battle, row):
+def write_global_state(world, units, battle, last_action, row):
     """The global state into row (S,) f32: allies, enemies, one-hots of the last actions; zeros for units out of play."""
     row[:] = 0.0
     at = 0
-    for unit in world.agent_unit:
-        if battle.in_play[unit]:
-            row[at] = battle.hp[unit] / world.hp_max[unit]
-            timer = battle.energy[unit] if world.is_healer[unit] else battle.cooldown[unit]
-            row[at + 1] = timer * world.cooldown_scale[unit]
-            write_position(world, battle, unit, row, at + 2)
-            write_tail(world, battle, unit, world.show_ally_shield, row, at + 4)
-        at += 4 + world.show_ally_shield + world.n_slots
-    for unit in world.enemy_unit:
-        if battle.in_play[unit]:
-            row[at] = battle.hp[unit] / world.hp_max[unit]
-            write_position(world, battle, unit, row, at + 1)
-            write_tail(world, battle, unit, world.show_enemy_shield, row, at + 3)
-        at += 3 + world.show_enemy_shield + world.n_slots
-    for k in range(world.n_agents):
-        if battle.last_action[k] != NO_ACTION:
-            row[at + battle.last_action[k]] = 1.0
-        at += world.n_actions
+    n_slots = world.map.n_slots
+    for i in world.agent_unit:
+        unit, kind = units[i], world.kinds[i]
+        if unit.in_play:
+            row[at] = unit.hp / kind.hp_max
+            row[at + 1] = (unit.energy if kind.is_healer else unit.cooldown) * kind.cooldown_scale
+            write_position(world, unit, battle, row, at + 2)
+            write_tail(unit, kind, world.map.show_ally_shield, n_slots, row, at + 4)
+        at += 4 + world.map.show_ally_shield + n_slots
+    for i in world.enemy_unit:
+        unit, kind = units[i], world.kinds[i]
+        if unit.in_play:
+            row[at] = unit.hp / kind.hp_max
+            write_position(world, unit, battle, row, at + 1)
+            write_tail(unit, kind, world.map.show_enemy_shield, n_slots, row, at + 3)
+        at += 3 + world.map.show_enemy_shield + n_slots
+    for action in last_action:
+        if action != NO_ACTION:
+            row[at + action] = 1.0
+        at += world.map.n_actions
 
 
 @phase
-def write_features(world, rules, battle, mask, observations, state):
+def write_features(world, units, battle, last_action, mask, observations, state):
     """Mask (A, N), observations (A, O) and global state (S,) of one battle."""
-    write_action_mask(world, rules, battle, mask)
-    for agent in range(world.n_agents):
-        write_observation(world, rules, battle, agent, mask[agent], observations[agent])
-    write_global_state(world, battle, state)
+    for agent in range(world.agent_unit.shape[0]):
+        write_action_mask(world, units, battle, agent, mask[agent])
+        write_observation(world, units, battle, agent, mask[agent], observations[agent])
+    write_global_state(world, units, battle, last_action, state)

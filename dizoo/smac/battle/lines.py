@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 
-from dizoo.smac.battle.compiler import inlined, phase
+from dizoo.smac.battle.compiler import phase
 
 PARALLEL = 1e-5  # determinants below this count as parallel
 
 
-@inlined
+@phase
 def det(ax, ay, bx, by):
     """Determinant of two vectors: positive if b lies to the left of a."""
     return ax * by - ay * bx
@@ -21,10 +21,11 @@ def det(ax, ay, bx, by):
 @phase
 def set_line(lines, n, px, py, dx, dy):
     """Store line n."""
-    lines.px[n] = px
-    lines.py[n] = py
-    lines.dx[n] = dx
-    lines.dy[n] = dy
+    line = lines[n]
+    line.px = px
+    line.py = py
+    line.dx = dx
+    line.dy = dy
 
 
 @phase
@@ -42,7 +43,7 @@ def best_on_line(lines, k, speed_max, opt_x, opt_y, by_direction):
     Returns:
         Whether there is such a velocity; its x; its y.
     """
-    px, py, dx, dy = lines.px[k], lines.py[k], lines.dx[k], lines.dy[k]
+    px, py, dx, dy = lines[k].px, lines[k].py, lines[k].dx, lines[k].dy
     along = px * dx + py * dy
     discriminant = along * along + speed_max * speed_max - (px * px + py * py)
     if discriminant < 0.0:
@@ -51,8 +52,9 @@ def best_on_line(lines, k, speed_max, opt_x, opt_y, by_direction):
     left = -along - root
     right = -along + root
     for j in range(k):
-        denominator = det(dx, dy, lines.dx[j], lines.dy[j])
-        numerator = det(lines.dx[j], lines.dy[j], px - lines.px[j], py - lines.py[j])
+        other = lines[j]
+        denominator = det(dx, dy, other.dx, other.dy)
+        numerator = det(other.dx, other.dy, px - other.px, py - other.py)
         if abs(denominator) < PARALLEL:
             if numerator < 0.0:
                 return False, 0.0, 0.0
@@ -91,7 +93,8 @@ def best_velocity(lines, n, speed_max, opt_x, opt_y, by_direction):
             length = math.sqrt(squared)
             x, y = speed_max * (opt_x / length), speed_max * (opt_y / length)
     for k in range(n):
-        if det(lines.dx[k], lines.dy[k], lines.px[k] - x, lines.py[k] - y) > 0.0:
+        line = lines[k]
+        if det(line.dx, line.dy, line.px - x, line.py - y) > 0.0:
             found, new_x, new_y = best_on_line(lines, k, speed_max, opt_x, opt_y, by_direction)
             if not found:
                 return k, x, y
@@ -107,18 +110,19 @@ def project(lines, projected, n_fixed, i):
         Number of lines written to `projected`.
     """
     for j in range(n_fixed):
-        set_line(projected, j, lines.px[j], lines.py[j], lines.dx[j], lines.dy[j])
+        set_line(projected, j, lines[j].px, lines[j].py, lines[j].dx, lines[j].dy)
     n = n_fixed
-    px, py, dx, dy = lines.px[i], lines.py[i], lines.dx[i], lines.dy[i]
+    px, py, dx, dy = lines[i].px, lines[i].py, lines[i].dx, lines[i].dy
     for j in range(n_fixed, i):
-        jx, jy = lines.dx[j], lines.dy[j]
+        other = lines[j]
+        jx, jy = other.dx, other.dy
         denominator = det(dx, dy, jx, jy)
         if abs(denominator) <= PARALLEL:
             if dx * jx + dy * jy > 0.0:
                 continue
-            qx, qy = 0.5 * (px + lines.px[j]), 0.5 * (py + lines.py[j])
+            qx, qy = 0.5 * (px + other.px), 0.5 * (py + other.py)
         else:
-            t = det(jx, jy, px - lines.px[j], py - lines.py[j]) / denominator
+            t = det(jx, jy, px - other.px, py - other.py) / denominator
             qx, qy = px + t * dx, py + t * dy
         ex, ey = jx - dx, jy - dy
         length = math.sqrt(ex * ex + ey * ey)
@@ -146,11 +150,12 @@ def least_violation(lines, projected, n, n_fixed, start, speed_max, x, y):
     """
     violation = 0.0
     for i in range(start, n):
-        if det(lines.dx[i], lines.dy[i], lines.px[i] - x, lines.py[i] - y) <= violation:
+        line = lines[i]
+        if det(line.dx, line.dy, line.px - x, line.py - y) <= violation:
             continue
         n_projected = project(lines, projected, n_fixed, i)
-        done, new_x, new_y = best_velocity(projected, n_projected, speed_max, -lines.dy[i], lines.dx[i], True)
+        done, new_x, new_y = best_velocity(projected, n_projected, speed_max, -line.dy, line.dx, True)
         if done == n_projected:
             x, y = new_x, new_y
-        violation = det(lines.dx[i], lines.dy[i], lines.px[i] - x, lines.py[i] - y)
+        violation = det(line.dx, line.dy, line.px - x, line.py - y)
     return x, y

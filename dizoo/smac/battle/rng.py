@@ -10,10 +10,10 @@ from dizoo.smac.battle.compiler import phase
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_B = np.uint64(0x94D049BB133111EB)
-_S27, _S30, _S31, _S32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
+_S11, _S27, _S30, _S31, _S32 = np.uint64(11), np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
+_LOW_HALF = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(1)
-_TO_UNIT = 1.0 / 9007199254740992.0  # 2^-53
-_S11 = np.uint64(11)
+_TO_UNIT = 2.0**-53
 
 
 def _mix(z):  # type: ignore[no-untyped-def]  # one text for numpy arrays and for compiled scalars
@@ -42,33 +42,32 @@ def stream_keys(seed: int, battles: NDArray[np.integer]) -> NDArray[np.uint64]:
 
 
 @phase
-def next_word(stream):
-    """The next 64 random bits of `stream`, the (2,) uint64 array [key, number of draws so far], which is advanced."""
-    stream[1] += _ONE
-    return mix(mix(stream[1] * _GOLDEN + stream[0]) ^ stream[0])
+def next_word(battle):
+    """The next 64 random bits of a battle (BATTLE record), whose count of draws goes up by one."""
+    count = battle.stream_count + _ONE
+    battle.stream_count = count
+    return mix(mix(count * _GOLDEN + battle.stream_key) ^ battle.stream_key)
 
 
 @phase
-def next_unit(stream):
+def next_unit(battle):
     """A float uniform in [0, 1) with 53 random bits."""
-    return np.float64(next_word(stream) >> _S11) * _TO_UNIT
+    return np.float64(next_word(battle) >> _S11) * _TO_UNIT
 
 
 @phase
-def shuffle(order, n, stream):
-    """Shuffle order[:n] in place (Fisher-Yates); each order has the same probability up to 2^-32 * n.
+def shuffle(order, n, battle):
+    """Shuffle order[:n] in place (Fisher-Yates); all orders are equally probable up to n / 2^32.
 
     One word of the stream serves two swaps. Nothing is drawn for n <= 1.
     """
     word = np.uint64(0)
-    fresh = True
     for i in range(n - 1, 0, -1):
-        if fresh:
-            word = next_word(stream)
+        if (n - 1 - i) % 2 == 0:
+            word = next_word(battle)
             half = word >> _S32
         else:
-            half = word & np.uint64(0xFFFFFFFF)
-        fresh = not fresh
+            half = word & _LOW_HALF
         j = np.int64((half * np.uint64(i + 1)) >> _S32)  # multiply and shift: no division, no rejection
         swap = order[i]
         order[i] = order[j]

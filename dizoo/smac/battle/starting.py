@@ -1,26 +1,27 @@
-"""Starting a battle: nominal placement, and the variations that may be asked for (jittered starts, mirrored map)."""
+"""Starting a battle: nominal placement, and the variations that may be asked for (jittered starts, mirrored battle)."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from dizoo.smac.battle.compiler import phase
 from dizoo.smac.battle.rng import next_unit
 from dizoo.smac.battle.state import ATTACK_MOVE_COMMAND, NO_ACTION, NO_UNIT, STOP_COMMAND
 
-JITTER_SWEEPS = 24  # each unit is offered this many moves; more no longer change the spread noticeably
+JITTER_SWEEPS = 24  # moves offered to each unit; more no longer change the spread noticeably
 
 
 @phase
 def is_open(world, x, y):
     """Whether a point lies in an open cell of the map."""
-    if not (0.0 <= x < world.width and 0.0 <= y < world.height):
+    if not (0.0 <= x < world.map.width and 0.0 <= y < world.map.height):
         return False
     return world.open_cells[int(y), int(x)]
 
 
 @phase
-def is_clear_of_walls(world, unit, x, y):
-    """Whether the unit's bounding square at (x, y) touches open cells only (its corners; bodies are at most cells wide)."""
-    r = world.body[unit]
+def is_clear_of_walls(world, x, y, r):
+    """Whether a point and the corners of the square around it lie in open cells."""
     return (
         is_open(world, x, y)
         and is_open(world, x - r, y - r)
@@ -31,97 +32,116 @@ def is_clear_of_walls(world, unit, x, y):
 
 
 @phase
-def is_legal_start(world, battle, unit, x, y):
-    """Whether a unit may start at (x, y): inside its jitter box is the caller's business, walls and others are ours.
-
-    Where the map itself places a unit nearer to a wall or to another unit than its body allows, that much is allowed.
-    """
-    if not is_open(world, x, y):
-        return False
-    if is_clear_of_walls(world, unit, world.start_x[unit], world.start_y[unit]) and not is_clear_of_walls(
-        world, unit, x, y
-    ):
-        return False
-    for other in range(world.n_units):
-        if other == unit or world.plane[other] != world.plane[unit]:
+def is_apart(kinds, units, i, x, y):
+    """Whether unit i would touch nobody of its plane at (x, y); as near as the map itself places two units is allowed."""
+    kind = kinds[i]
+    for j in range(kinds.shape[0]):
+        other = kinds[j]
+        if j == i or other.plane != kind.plane:
             continue
-        dx, dy = x - battle.x[other], y - battle.y[other]
-        nominal_x = float(world.start_x[unit]) - world.start_x[other]
-        nominal_y = float(world.start_y[unit]) - world.start_y[other]
-        apart = world.body[unit] + world.body[other]
-        allowed = min(apart * apart, nominal_x * nominal_x + nominal_y * nominal_y)
-        if dx * dx + dy * dy < allowed:
+        dx, dy = x - units[j].x, y - units[j].y
+        nominal_x = np.float64(kind.start_x) - np.float64(other.start_x)
+        nominal_y = np.float64(kind.start_y) - np.float64(other.start_y)
+        touching = kind.body + other.body
+        if dx * dx + dy * dy < min(touching * touching, nominal_x * nominal_x + nominal_y * nominal_y):
             return False
     return True
 
 
 @phase
-def offer_move(world, battle, unit, x, y, jitter):
-    """Move a unit to (x, y) if that is legal and within `jitter` of its nominal start in each coordinate."""
-    if abs(x - world.start_x[unit]) > jitter or abs(y - world.start_y[unit]) > jitter:
-        return
-    if is_legal_start(world, battle, unit, x, y):
-        battle.x[unit] = x
-        battle.y[unit] = y
+def is_legal_start(world, units, i, x, y):
+    """Whether unit i may start at (x, y): on open ground, clear of walls (where its nominal start is) and of others."""
+    kind = world.kinds[i]
+    nominal_is_clear = is_clear_of_walls(world, np.float64(kind.start_x), np.float64(kind.start_y), kind.body)
+    clear = is_clear_of_walls(world, x, y, kind.body if nominal_is_clear else 0.0)
+    return clear and is_apart(world.kinds, units, i, x, y)
 
 
 @phase
-def jitter_starts(world, battle, jitter):
-    """Spread the starts over all legal placements within `jitter` of the nominal ones.
+def shift_group(world, units, group, dx, dy):
+    """Move a whole group, if every unit of it may stand there."""
+    n_units = world.kinds.shape[0]
+    for i in range(n_units):
+        if world.kinds[i].group == group:
+            units[i].x = world.kinds[i].start_x + dx
+            units[i].y = world.kinds[i].start_y + dy
+    legal = True
+    for i in range(n_units):
+        if world.kinds[i].group == group:
+            legal = legal and is_legal_start(world, units, i, np.float64(units[i].x), np.float64(units[i].y))
+    if not legal:
+        for i in range(n_units):
+            if world.kinds[i].group == group:
+                units[i].x = world.kinds[i].start_x
+                units[i].y = world.kinds[i].start_y
 
-    A dense group leaves its members no room, so its units are first offered one common shift, then take turns with small and
-    large moves of their own (the hard-disk Monte Carlo of Metropolis et al. 1953): every state on the way is legal.
+
+@phase
+def offer_move(world, units, i, x, y, jitter):
+    """Move unit i to (x, y) if that is legal and within `jitter` of its nominal start in each coordinate."""
+    kind = world.kinds[i]
+    if abs(x - kind.start_x) <= jitter and abs(y - kind.start_y) <= jitter and is_legal_start(world, units, i, x, y):
+        units[i].x = x
+        units[i].y = y
+
+
+@phase
+def signed_draw(battle, size):
+    """A float uniform in [-size, size)."""
+    return (2.0 * next_unit(battle) - 1.0) * size
+
+
+@phase
+def jitter_starts(world, units, battle, jitter):
+    """Spread the starts over the legal placements within `jitter` of the nominal ones.
+
+    A dense group leaves its members no room, so its units are first offered one common shift, then take turns with large and small
+    moves of their own (hard-disk Monte Carlo, Metropolis et al. 1953): every state on the way is legal.
     """
-    for group in range(world.n_groups):
-        shift_x = (2.0 * next_unit(battle.stream) - 1.0) * jitter
-        shift_y = (2.0 * next_unit(battle.stream) - 1.0) * jitter
-        legal = True
-        for unit in range(world.n_units):
-            if world.group[unit] == group:
-                battle.x[unit] += shift_x
-                battle.y[unit] += shift_y
-        for unit in range(world.n_units):
-            if world.group[unit] == group:
-                legal = legal and is_legal_start(world, battle, unit, float(battle.x[unit]), float(battle.y[unit]))
-        if not legal:
-            for unit in range(world.n_units):
-                if world.group[unit] == group:
-                    battle.x[unit] = world.start_x[unit]
-                    battle.y[unit] = world.start_y[unit]
+    for group in range(world.map.n_groups):
+        dx = signed_draw(battle, jitter)
+        dy = signed_draw(battle, jitter)
+        shift_group(world, units, group, dx, dy)
     for sweep in range(JITTER_SWEEPS):
-        step = jitter if sweep % 2 == 0 else 0.25 * jitter
-        for unit in range(world.n_units):
-            dx = (2.0 * next_unit(battle.stream) - 1.0) * step
-            dy = (2.0 * next_unit(battle.stream) - 1.0) * step
-            offer_move(world, battle, unit, battle.x[unit] + dx, battle.y[unit] + dy, jitter)
+        size = jitter if sweep % 2 == 0 else 0.25 * jitter
+        for i in range(world.kinds.shape[0]):
+            dx = signed_draw(battle, size)
+            dy = signed_draw(battle, size)
+            offer_move(world, units, i, units[i].x + dx, units[i].y + dy, jitter)
 
 
 @phase
-def start_battle(world, rules, battle):
-    """Reset one battle: full health at the start positions; enemies are sent to the attack point (RULES 4)."""
-    for unit in range(world.n_units):
-        battle.x[unit] = world.start_x[unit]
-        battle.y[unit] = world.start_y[unit]
-        battle.vx[unit] = 0.0
-        battle.vy[unit] = 0.0
-        battle.hp[unit] = world.hp_max[unit]
-        battle.shield[unit] = world.shield_max[unit]
-        battle.energy[unit] = world.energy_start[unit]
-        battle.cooldown[unit] = 0.0
-        battle.shield_cooldown[unit] = 0.0
-        battle.healing[unit] = 0.0
-        battle.target[unit] = NO_UNIT
-        battle.attacking[unit] = False
-        battle.in_play[unit] = True
-        battle.command[unit] = STOP_COMMAND if world.is_ally[unit] else ATTACK_MOVE_COMMAND
-        battle.command_unit[unit] = NO_UNIT
-        battle.command_x[unit] = 0.0 if world.is_ally[unit] else world.attack_x
-        battle.command_y[unit] = 0.0 if world.is_ally[unit] else world.attack_y
-        battle.value[unit] = 0.0
-    if not rules.last_action_survives_reset:
-        battle.last_action[:] = NO_ACTION
-    battle.clock[0] = 0
-    battle.tick_reward[0] = 0.0
-    battle.mirrored[0] = rules.random_side and next_unit(battle.stream) < 0.5
-    if rules.start_jitter > 0.0:
-        jitter_starts(world, battle, rules.start_jitter)
+def place_unit(world, unit, kind):
+    """Full health at the nominal start; enemies are sent to the attack point (RULES 3, 4)."""
+    unit.x = kind.start_x
+    unit.y = kind.start_y
+    unit.vx = 0.0
+    unit.vy = 0.0
+    unit.hp = kind.hp_max
+    unit.shield = kind.shield_max
+    unit.energy = kind.energy_start
+    unit.cooldown = 0.0
+    unit.shield_cooldown = 0.0
+    unit.healing = 0.0
+    unit.target = NO_UNIT
+    unit.attacking = False
+    unit.in_play = True
+    unit.command = STOP_COMMAND if kind.is_ally else ATTACK_MOVE_COMMAND
+    unit.command_unit = NO_UNIT
+    unit.command_x = world.map.attack_x
+    unit.command_y = world.map.attack_y
+    unit.value = 0.0
+
+
+@phase
+def start_battle(world, units, battle, last_action):
+    """Reset one battle; the random stream runs on."""
+    for i in range(units.shape[0]):
+        place_unit(world, units[i], world.kinds[i])
+    if not world.rules.last_action_survives_reset:
+        last_action[:] = NO_ACTION
+    battle.clock = 0
+    battle.tick_reward = 0.0
+    battle.mirrored = world.rules.random_side and next_unit(battle) < 0.5
+    if world.rules.start_jitter > 0.0:
+        jitter_starts(world, units, battle, world.rules.start_jitter)

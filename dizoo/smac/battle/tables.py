@@ -2,118 +2,122 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dizoo.smac.battle.rules import TICKS_PER_SECOND
 from dizoo.smac.battle.scenario import Scenario, UnitType
-from dizoo.smac.battle.state import Array, Rules, World
+from dizoo.smac.battle.state import KIND, MAP, RULES, WALL, Array, World
 
 
-def build_world(scenario: Scenario) -> World:
-    """The unchanging tables of a map.
+def build_world(
+    scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool
+) -> World:
+    """The unchanging tables of a map under its rules.
 
     Args:
         scenario: the map under its profile.
+        start_jitter: cells; see `RULES`.
+        weapon_delay: seconds; least and largest lengthening of an attack period.
+        random_side: mirror half of the battles.
 
     Returns:
-        Arrays as listed at `World`.
+        Tables as listed at `World`.
     """
-    types = [scenario.types[i] for i in scenario.unit_type]
-    reach = np.array([[_reach(a, b) for b in scenario.types] for a in scenario.types])
-    radius = np.array([t.radius for t in types])
-    body = np.array([t.separation_radius for t in types])
-    corners_x, corners_y = _corners(scenario.rects)
     return World(
-        n_units=len(types),
-        n_agents=scenario.n_agents,
-        n_enemies=scenario.n_enemies,
-        n_actions=scenario.n_actions,
-        n_groups=int(scenario.group.max()) + 1,
-        width=float(scenario.width),
-        height=float(scenario.height),
-        attack_x=float(scenario.attack_point[0]),
-        attack_y=float(scenario.attack_point[1]),
-        radius_max=float(radius.max()),
-        body_max=float(body.max()),
+        map=_map_record(scenario),
+        rules=_rules_record(scenario, start_jitter, weapon_delay, random_side),
+        kinds=_kinds(scenario),
         agent_unit=_by_index(scenario, True),
         enemy_unit=_by_index(scenario, False),
         allies=np.flatnonzero(scenario.is_ally).astype(np.int32),
         enemies=np.flatnonzero(~scenario.is_ally).astype(np.int32),
-        is_ally=scenario.is_ally.copy(),
-        is_healer=np.array([t.is_healer for t in types]),
-        unit_type=scenario.unit_type.astype(np.int32),
-        group=scenario.group.astype(np.int32),
-        hp_max=np.array([t.hp for t in types]),
-        shield_max=np.array([t.shield for t in types]),
-        energy_max=np.array([t.energy_max for t in types]),
-        energy_start=np.array([t.energy_start for t in types]),
-        armor=np.array([t.armor for t in types]),
-        attacks=np.array([t.attacks for t in types], dtype=np.int32),
-        period=np.array([t.cooldown for t in types]),
-        speed=np.array([t.speed for t in types]),
-        radius=radius,
-        body=body,
-        scan_range=np.array([t.scan_range for t in types]),
-        regen_per_tick=np.array([t.hp_regen / TICKS_PER_SECOND for t in types]),
-        plane=np.array([t.plane for t in types], dtype=np.int32),
-        can_hit=np.array([t.can_hit for t in types], dtype=np.int32),
-        weapon=np.array([t.weapon for t in types], dtype=np.int32),
-        blast_radius=np.array([t.blast_radius for t in types]),
-        beam_width=np.array([t.beam_width for t in types]),
-        beam_height=np.array([t.beam_height for t in types]),
-        explodes=np.array([t.explodes_on_death for t in types]),
-        damage=np.array([[_damage(a, b) for b in scenario.types] for a in scenario.types]),
-        reach=reach.astype(np.float32),
-        reach_squared=(reach * reach).astype(np.float32),
-        start_x=np.ascontiguousarray(scenario.start_pos[:, 0], dtype=np.float32),
-        start_y=np.ascontiguousarray(scenario.start_pos[:, 1], dtype=np.float32),
+        damage=np.array([[_damage(a, b) for b in scenario.types] for a in scenario.types], dtype=np.float64),
         open_cells=np.ascontiguousarray(scenario.open_cells, dtype=np.bool_),
         clearance=_clearance(scenario),
-        rect_x=corners_x,
-        rect_y=corners_y,
-        slot=scenario.type_slot.astype(np.int32),
-        n_slots=scenario.num_type_slots,
-        show_ally_shield=int(scenario.ally_has_shields),
-        show_enemy_shield=int(scenario.enemy_has_shields),
-        cooldown_scale=np.array([_cooldown_scale(scenario, t) for t in types]),
+        walls=_walls(scenario),
     )
 
 
-def build_rules(
+def _filled(dtype: np.dtype[np.void], values: dict[str, Any]) -> Any:
+    """A record with exactly the given fields."""
+    if set(values) != set(dtype.names or ()):
+        raise KeyError(f"fields {sorted(set(values) ^ set(dtype.names or ()))} are missing or unknown")
+    record = np.zeros((), dtype)
+    for name, value in values.items():
+        record[name] = value
+    return record[()]
+
+
+def _map_record(scenario: Scenario) -> Any:
+    return _filled(
+        MAP,
+        {
+            "width": scenario.width,
+            "height": scenario.height,
+            "attack_x": scenario.attack_point[0],
+            "attack_y": scenario.attack_point[1],
+            "radius_max": max(t.radius for t in scenario.types),
+            "body_max": max(t.separation_radius for t in scenario.types),
+            "n_actions": scenario.n_actions,
+            "n_groups": int(scenario.group.max()) + 1,
+            "n_slots": scenario.num_type_slots,
+            "show_ally_shield": int(scenario.ally_has_shields),
+            "show_enemy_shield": int(scenario.enemy_has_shields),
+            "episode_limit": scenario.episode_limit,
+        },
+    )
+
+
+def _rules_record(
     scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool
-) -> Rules:
-    """The switches of the scenario's profile and the options of variation as the kernels read them.
-
-    Args:
-        scenario: the map under its profile.
-        start_jitter: cells; see `Rules`.
-        weapon_delay: seconds; least and largest lengthening of an attack period.
-        random_side: mirror the map in half of the battles.
-
-    Returns:
-        One flat table.
-    """
+) -> Any:
     profile = scenario.profile
-    own = {f: getattr(profile, f) for f in Rules._fields if hasattr(profile, f)}
-    return Rules(
-        **own,
-        reward_divisor=scenario.max_reward / profile.reward_scale_rate if profile.reward_scale else 1.0,
-        weapon_delay_min=float(weapon_delay[0]),
-        weapon_delay_max=float(weapon_delay[1]),
-        start_jitter=float(start_jitter),
-        random_side=bool(random_side),
+    return _filled(
+        RULES,
+        {name: getattr(profile, name) for name in RULES.names or () if hasattr(profile, name)}
+        | {
+            "reward_divisor": scenario.max_reward / profile.reward_scale_rate if profile.reward_scale else 1.0,
+            "weapon_delay_min": weapon_delay[0],
+            "weapon_delay_max": weapon_delay[1],
+            "start_jitter": start_jitter,
+            "random_side": random_side,
+        },
     )
+
+
+def _kinds(scenario: Scenario) -> Array:
+    """(U,) KIND."""
+    kinds = np.zeros(len(scenario.unit_type), KIND)
+    for i, type_index in enumerate(scenario.unit_type):
+        unit = scenario.types[type_index]
+        kinds[i] = _filled(
+            KIND,
+            {name: getattr(unit, name) for name in KIND.names or () if hasattr(unit, name)}
+            | {
+                "hp_max": unit.hp,
+                "shield_max": unit.shield,
+                "period": unit.cooldown,
+                "body": unit.separation_radius,
+                "regen_per_tick": unit.hp_regen / TICKS_PER_SECOND,
+                "cooldown_scale": _cooldown_scale(scenario, unit),
+                "start_x": scenario.start_pos[i, 0],
+                "start_y": scenario.start_pos[i, 1],
+                "type": type_index,
+                "group": scenario.group[i],
+                "slot": scenario.type_slot[i],
+                "is_ally": scenario.is_ally[i],
+                "explodes": unit.explodes_on_death,
+            },
+        )
+    return kinds
 
 
 def _by_index(scenario: Scenario, ally: bool) -> Array:
     """Unit ids of one side by index in the side."""
     units = np.flatnonzero(scenario.is_ally == ally)
     return units[np.argsort(scenario.index[units])].astype(np.int32)
-
-
-def _reach(attacker: UnitType, other: UnitType) -> float:
-    """Distance of centres at which a weapon reaches, summed in the order that the reference uses."""
-    return attacker.attack_range + other.radius + attacker.radius
 
 
 def _damage(attacker: UnitType, victim: UnitType) -> float:
@@ -130,10 +134,12 @@ def _cooldown_scale(scenario: Scenario, unit: UnitType) -> float:
     return 1.0 / own if own > 0 else 0.0
 
 
-def _corners(rects: Array) -> tuple[Array, Array]:
-    """Corners (R, 4) of rectangles (x, y, width, height), counter-clockwise from the bottom left."""
-    x, y, w, h = rects.reshape(-1, 4).astype(np.float64).T
-    return np.stack([x, x + w, x + w, x], axis=1), np.stack([y, y, y + h, y + h], axis=1)
+def _walls(scenario: Scenario) -> Array:
+    """(R,) WALL from rectangles (x, y, width, height)."""
+    walls = np.zeros(len(scenario.rects), WALL)
+    for k, (x, y, w, h) in enumerate(scenario.rects):
+        walls[k] = (x, y, x + w, y + h)
+    return walls
 
 
 def _clearance(scenario: Scenario) -> Array:

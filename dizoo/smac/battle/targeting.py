@@ -6,105 +6,94 @@ import math
 
 import numpy as np
 
-from dizoo.smac.battle.compiler import inlined, phase
+from dizoo.smac.battle.compiler import phase
 from dizoo.smac.battle.state import ATTACK_MOVE_COMMAND, MOVE_COMMAND, NO_UNIT, TARGET_COMMAND
 
-_RETALIATION_CLASS = 2  # ranks behind every unit in scan range
 
-
-@inlined
-def near(ax, ay, bx, by, reach, reach_squared):
-    """Whether a and b are within `reach` of each other; all float32, as RULES 5.2 says."""
-    dx = abs(ax - bx)
-    dy = abs(ay - by)
-    if dx > reach or dy > reach:
+@phase
+def near(a, b, reach):
+    """Whether the centres of two units are within `reach`; all in float32, as RULES 5.2 says."""
+    limit = np.float32(reach)
+    dx = abs(a.x - b.x)
+    dy = abs(a.y - b.y)
+    if dx > limit or dy > limit:
         return False
-    return dx + dy <= reach or dx * dx + dy * dy <= reach_squared
+    return dx + dy <= limit or dx * dx + dy * dy <= np.float32(reach * reach)
 
 
-@inlined
-def in_weapon_range(world, battle, unit, other):
-    """Whether the edges of the two units are within the unit's weapon range."""
-    i = world.unit_type[unit]
-    j = world.unit_type[other]
-    return near(
-        battle.x[unit], battle.y[unit], battle.x[other], battle.y[other], world.reach[i, j], world.reach_squared[i, j]
-    )
+@phase
+def in_weapon_range(units, kinds, i, j):
+    """Whether the edges of units i and j are within the weapon range of i."""
+    return near(units[i], units[j], kinds[i].attack_range + kinds[j].radius + kinds[i].radius)
 
 
-@inlined
-def can_hit(world, unit, other):
-    """Whether the plane of the other unit is among those that the unit's weapon reaches."""
-    return (world.can_hit[unit] >> world.plane[other]) & 1 == 1
+@phase
+def can_hit(kinds, i, j):
+    """Whether the plane of unit j is among those that the weapon of unit i reaches."""
+    return (kinds[i].can_hit >> kinds[j].plane) & 1 == 1
 
 
-@inlined
-def squared_distance(battle, unit, other):
-    """Squared distance of two centres in float64 (the `query` of RULES 7 while positions equal the snapshot)."""
-    dx = np.float64(battle.x[other]) - np.float64(battle.x[unit])
-    dy = np.float64(battle.y[other]) - np.float64(battle.y[unit])
+@phase
+def squared_distance(a, b):
+    """Squared distance of the centres of two units in float64 (the `query` of RULES 7 while nobody moves)."""
+    dx = np.float64(b.x) - np.float64(a.x)
+    dy = np.float64(b.y) - np.float64(a.y)
     return dx * dx + dy * dy
 
 
 @phase
-def clean_up_targets(world, battle, scratch, n_living):
+def clean_up_targets(kinds, units, scratch, n_living):
     """P1: drop targets that died or got away; ascending id, each seeing the changes before it (RULES 8.1)."""
     for k in range(n_living):
-        unit = scratch.living[k]
-        target = battle.target[unit]
-        scratch.prev_target[unit] = target
-        command = battle.command[unit]
-        if command == TARGET_COMMAND:
-            aim = battle.command_unit[unit]
-            battle.target[unit] = aim if battle.hp[aim] > 0.0 else NO_UNIT
-        elif command == ATTACK_MOVE_COMMAND:
-            if target == NO_UNIT:
-                continue
-            if battle.hp[target] == 0.0:
-                battle.target[unit] = NO_UNIT
-            elif battle.target[target] != unit and not in_weapon_range(world, battle, unit, target):
-                battle.target[unit] = NO_UNIT
-        else:
-            battle.target[unit] = NO_UNIT
+        i = scratch.living[k]
+        unit = units[i]
+        target = unit.target
+        scratch.drafts[i].prev_target = target
+        if unit.command == TARGET_COMMAND:
+            unit.target = unit.command_unit if units[unit.command_unit].hp > 0.0 else NO_UNIT
+        elif unit.command != ATTACK_MOVE_COMMAND:
+            unit.target = NO_UNIT
+        elif target != NO_UNIT:
+            if units[target].hp == 0.0 or (units[target].target != i and not in_weapon_range(units, kinds, i, target)):
+                unit.target = NO_UNIT
 
 
 @phase
-def choose_target(world, battle, enemy):
+def choose_target(world, units, enemy):
     """The ally in scan range that an enemy damage dealer goes for: healers first, then the nearest (RULES 8.3)."""
     best = NO_UNIT
-    best_class = _RETALIATION_CLASS
+    best_class = 2
     best_distance = math.inf
-    scan = world.scan_range[enemy]
-    query = scan + world.radius_max
-    query_squared = query * query
-    for ally in world.allies:
-        if not battle.in_play[ally]:
-            continue
-        d2 = squared_distance(battle, enemy, ally)
-        if d2 > query_squared or battle.hp[ally] <= 0.0 or not can_hit(world, enemy, ally):
+    scan = world.kinds[enemy].scan_range
+    query = scan + world.map.radius_max
+    me = units[enemy]
+    for i in world.allies:
+        ally = units[i]
+        d2 = squared_distance(me, ally)
+        if d2 > query * query or not ally.in_play or ally.hp <= 0.0 or not can_hit(world.kinds, enemy, i):
             continue
         distance = math.sqrt(d2)
-        if distance >= scan + world.radius[ally] and battle.target[ally] != enemy:
+        if distance >= scan + world.kinds[i].radius and ally.target != enemy:
             continue
-        rank = 0 if world.is_healer[ally] else 1
+        rank = 0 if world.kinds[i].is_healer else 1
         if rank < best_class or (rank == best_class and distance < best_distance):
-            best = ally
+            best = i
             best_class = rank
             best_distance = distance
     return best
 
 
 @phase
-def first_attacker(world, battle, enemy):
+def first_attacker(world, units, enemy):
     """The living ally with the lowest id that targets this enemy from any distance (the 2e9 entries of RULES 8.3)."""
-    for ally in world.allies:
-        if battle.in_play[ally] and battle.target[ally] == enemy and can_hit(world, enemy, ally):
-            return ally
+    for i in world.allies:
+        if units[i].target == enemy and units[i].in_play and can_hit(world.kinds, enemy, i):
+            return i
     return NO_UNIT
 
 
 @phase
-def choose_patient(world, battle, healer):
+def choose_patient(world, units, healer):
     """What an enemy healer without a target goes for, and its speed on the way there (RULES 8.4).
 
     Returns:
@@ -113,96 +102,101 @@ def choose_patient(world, battle, healer):
     best = NO_UNIT
     best_hp = math.inf
     slowest = math.inf
-    scan = world.scan_range[healer]
-    query = scan + world.radius_max
-    for other in world.enemies:
-        if not battle.in_play[other] or not can_hit(world, healer, other):
+    scan = world.kinds[healer].scan_range
+    query = scan + world.map.radius_max
+    for i in world.enemies:
+        other, kind = units[i], world.kinds[i]
+        d2 = squared_distance(units[healer], other)
+        if d2 > query * query or not other.in_play or not can_hit(world.kinds, healer, i):
             continue
-        d2 = squared_distance(battle, healer, other)
-        if d2 > query * query:
+        slowest = min(slowest, kind.speed)
+        if other.hp <= 0.0 or other.hp >= best_hp or math.sqrt(d2) >= scan + kind.radius:
             continue
-        slowest = min(slowest, world.speed[other])
-        hp = battle.hp[other]
-        if hp <= 0.0 or hp >= best_hp or math.sqrt(d2) >= scan + world.radius[other]:
-            continue
-        if hp < world.hp_max[other] or battle.target[other] != NO_UNIT:
-            best = other
-            best_hp = hp
-    return best, (world.speed[healer] if slowest == math.inf else slowest)
+        if other.hp < kind.hp_max or other.target != NO_UNIT:
+            best = i
+            best_hp = other.hp
+    return best, (world.kinds[healer].speed if slowest == math.inf else slowest)
 
 
 @phase
-def walk_to_point(battle, scratch, unit, x, y, speed):
+def walk_to_point(unit, draft, x, y, speed):
     """Prefer to walk straight to a point, in float64; no slowing down near it (RULES 8.2)."""
-    dx = x - np.float64(battle.x[unit])
-    dy = y - np.float64(battle.y[unit])
+    dx = x - np.float64(unit.x)
+    dy = y - np.float64(unit.y)
     distance = math.sqrt(dx * dx + dy * dy)
     if speed > 0.0 and distance > 0.0:
-        scratch.pref_x[unit] = dx * speed / distance
-        scratch.pref_y[unit] = dy * speed / distance
+        draft.pref_x = dx * speed / distance
+        draft.pref_y = dy * speed / distance
 
 
 @phase
-def approach_or_attack(world, battle, scratch, unit, other, speed):
-    """Make ready to fire at the other unit if it is in weapon range, else walk to it, in float32 (RULES 8.2, 15)."""
-    if in_weapon_range(world, battle, unit, other) and can_hit(world, unit, other):
-        battle.attacking[unit] = True
-        return
-    dx = battle.x[other] - battle.x[unit]
-    dy = battle.y[other] - battle.y[unit]
+def walk_to_unit(unit, draft, other, speed):
+    """Prefer to walk straight to another unit, in float32 (RULES 15)."""
+    dx = other.x - unit.x
+    dy = other.y - unit.y
     distance = np.float32(math.sqrt(dx * dx + dy * dy))
     pace = np.float32(speed)
     if pace > 0 and distance > 0:
-        scratch.pref_x[unit] = dx * pace / distance
-        scratch.pref_y[unit] = dy * pace / distance
+        draft.pref_x = dx * pace / distance
+        draft.pref_y = dy * pace / distance
 
 
 @phase
-def attack_move(world, battle, scratch, unit, healer_to_hunt):
+def approach_or_attack(kinds, units, draft, i, target, speed):
+    """Make unit i ready to fire at its target if it is in weapon range, else walk to it (RULES 8.2)."""
+    if in_weapon_range(units, kinds, i, target) and can_hit(kinds, i, target):
+        units[i].attacking = True
+    else:
+        walk_to_unit(units[i], draft, units[target], speed)
+
+
+@phase
+def attack_move(world, units, draft, i, healer_to_hunt):
     """An enemy's turn in P3: keep or choose a target, then go for it or on to the attack point."""
-    target = battle.target[unit]
-    speed = world.speed[unit]
-    if world.is_healer[unit]:
+    unit, kind = units[i], world.kinds[i]
+    target = unit.target
+    speed = kind.speed
+    if kind.is_healer:
         if target == NO_UNIT:
-            target, speed = choose_patient(world, battle, unit)
+            target, speed = choose_patient(world, units, i)
     elif target == NO_UNIT:
-        target = choose_target(world, battle, unit)
+        target = choose_target(world, units, i)
         if target == NO_UNIT:
-            target = first_attacker(world, battle, unit)
-    elif healer_to_hunt and not world.is_healer[target]:
-        choice = choose_target(world, battle, unit)
+            target = first_attacker(world, units, i)
+    elif healer_to_hunt and not world.kinds[target].is_healer:
+        choice = choose_target(world, units, i)
         if choice != NO_UNIT:
             target = choice
-    battle.target[unit] = target
+    unit.target = target
     if target == NO_UNIT:
-        walk_to_point(battle, scratch, unit, battle.command_x[unit], battle.command_y[unit], speed)
+        walk_to_point(unit, draft, unit.command_x, unit.command_y, speed)
     else:
-        approach_or_attack(world, battle, scratch, unit, target, speed)
+        approach_or_attack(world.kinds, units, draft, i, target, speed)
 
 
 @phase
-def ally_healer_in_play(world, battle):
+def ally_healer_in_play(world, units):
     """Whether any allied healer is listed among the living."""
-    for ally in world.allies:
-        if battle.in_play[ally] and world.is_healer[ally]:
+    for i in world.allies:
+        if world.kinds[i].is_healer and units[i].in_play:
             return True
     return False
 
 
 @phase
-def prefer_velocities(world, rules, battle, scratch, n_living):
+def prefer_velocities(world, units, scratch, n_living):
     """P2 and P3: preferred velocities of all living units in ascending id; enemies choose their targets on the way."""
-    healer_to_hunt = ally_healer_in_play(world, battle)
+    healer_to_hunt = ally_healer_in_play(world, units)
     for k in range(n_living):
-        unit = scratch.living[k]
-        scratch.pref_x[unit] = 0.0
-        scratch.pref_y[unit] = 0.0
-        command = battle.command[unit]
-        if command == MOVE_COMMAND:
-            walk_to_point(battle, scratch, unit, battle.command_x[unit], battle.command_y[unit], world.speed[unit])
-        elif command == TARGET_COMMAND:
-            aim = battle.command_unit[unit]
-            if rules.hits_dead_targets or battle.hp[aim] > 0.0:
-                approach_or_attack(world, battle, scratch, unit, aim, world.speed[unit])
-        elif command == ATTACK_MOVE_COMMAND:
-            attack_move(world, battle, scratch, unit, healer_to_hunt)
+        i = scratch.living[k]
+        unit = units[i]
+        draft = scratch.drafts[i]
+        draft.pref_x = 0.0
+        draft.pref_y = 0.0
+        if unit.command == ATTACK_MOVE_COMMAND:
+            attack_move(world, units, draft, i, healer_to_hunt)
+        elif unit.command == MOVE_COMMAND:
+            walk_to_point(unit, draft, unit.command_x, unit.command_y, world.kinds[i].speed)
+        elif unit.command == TARGET_COMMAND:
+            if world.rules.hits_dead_targets or units[unit.command_unit].hp > 0.0:
+                approach_or_attack(world.kinds, units, draft, i, unit.command_unit, world.kinds[i].speed)

@@ -14,7 +14,7 @@ from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.scenario import Scenario, load_scenario, map_names
 from dizoo.smac.battle.state import NO_ACTION, Array
 
-#: Fields of a trace (behind ``h_`` or ``tick_``) and the fields of `Battle` that they restore; positions and velocities are pairs.
+#: Fields of a trace (behind ``h_`` or ``tick_``) and the fields of UNIT that they restore; positions and velocities are pairs.
 UNIT_FIELDS = {
     "hp": "hp",
     "shield": "shield",
@@ -148,7 +148,7 @@ def engine_at(scenario: Scenario, rows: dict[str, Array], last_actions: Array) -
 
     Args:
         scenario: the map.
-        rows: (n, U) unit states by name of `Battle`.
+        rows: (n, U) unit states by name of UNIT.
         last_actions: (n, A).
 
     Returns:
@@ -164,7 +164,7 @@ def restore(engine: BattleEngine, rows: dict[str, Array], last_actions: Array | 
 
     Args:
         engine: as many battles as there are rows.
-        rows: (E, U) unit states by name of `Battle`.
+        rows: (E, U) unit states by name of UNIT.
         last_actions: (E, A), if they are to be restored too.
 
     Raises:

@@ -110,7 +110,7 @@ def compare_units(engine: BattleEngine, expected: dict[str, Array], wrong: Array
 
     Args:
         engine: battles after a tick or step.
-        expected: (E, U) unit states by name of `Battle`.
+        expected: (E, U) unit states by name of UNIT.
         wrong: (E,) bool, cases already known to be wrong, for instance by their reward.
 
     Returns:
@@ -118,12 +118,12 @@ def compare_units(engine: BattleEngine, expected: dict[str, Array], wrong: Array
     """
     units = engine.units
     alive = expected["in_play"].astype(bool)
-    wrong = wrong | (units.in_play != alive).any(1)
-    both = alive & units.in_play
+    wrong = wrong | (units["in_play"] != alive).any(1)
+    both = alive & units["in_play"]
     for name in UNIT_FIELDS.values():
-        difference = np.abs(getattr(units, name).astype(np.float64) - expected[name].astype(np.float64))
+        difference = np.abs(units[name].astype(np.float64) - expected[name].astype(np.float64))
         wrong |= ((difference > VALUE_TOLERANCE) & both).any(1)
-    off = np.maximum(np.abs(units.x - expected["x"]), np.abs(units.y - expected["y"])).astype(np.float64)[both]
+    off = np.maximum(np.abs(units["x"] - expected["x"]), np.abs(units["y"] - expected["y"])).astype(np.float64)[both]
     off = np.nan_to_num(off, nan=np.inf)
     return Comparison(
         len(wrong), int(wrong.sum()), off.size, int((off > POSITION_TOLERANCE).sum()), float(off.max(initial=0.0))
@@ -157,7 +157,7 @@ def compare_ticks(trace: Trace) -> Comparison:
         if k > 0:
             restore(engine, {name: v[k - 1 :: TICKS] for name, v in ticks.items()})
         engine.run_tick(trace.orders()[:, k])
-        reward = engine.units.tick_reward[:, 0].copy()
+        reward = engine.battles["tick_reward"].copy()
         wrong = np.abs(reward - reward_before - trace.arrays["tick_reward"][k::TICKS]) > 1e-6
         reward_before = reward
         total += compare_units(engine, {name: v[k::TICKS] for name, v in ticks.items()}, wrong)

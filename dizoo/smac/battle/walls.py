@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dizoo.smac.battle.compiler import inlined, phase
+from dizoo.smac.battle.compiler import phase
 from dizoo.smac.battle.lines import det, set_line
 
 COVERED = -1e-5
@@ -14,14 +14,14 @@ EDGE_DX = np.array([1.0, 0.0, -1.0, 0.0])  # edge i runs from corner i to corner
 EDGE_DY = np.array([0.0, 1.0, 0.0, -1.0])
 
 
-@inlined
+@phase
 def left_leg(vx, vy, leg, radius):
     """Direction of the left tangent from the origin to the circle of `radius` around v; `leg` is its length."""
     squared = vx * vx + vy * vy
     return (vx * leg - vy * radius) / squared, (vx * radius + vy * leg) / squared
 
 
-@inlined
+@phase
 def right_leg(vx, vy, leg, radius):
     """Direction of the right tangent."""
     squared = vx * vx + vy * vy
@@ -32,7 +32,7 @@ def right_leg(vx, vy, leg, radius):
 def already_covered(lines, n, ax, ay, bx, by, radius):
     """Whether one of the first n lines already keeps both ends of an edge at the unit's radius."""
     for j in range(n):
-        px, py, dx, dy = lines.px[j], lines.py[j], lines.dx[j], lines.dy[j]
+        px, py, dx, dy = lines[j].px, lines[j].py, lines[j].dx, lines[j].dy
         if det(ax - px, ay - py, dx, dy) - radius >= COVERED and det(bx - px, by - py, dx, dy) - radius >= COVERED:
             return True
     return False
@@ -157,48 +157,50 @@ def edge_line(lines, n, i, ax, ay, bx, by, vx, vy, radius, on_both_axes):
 
 
 @phase
-def wall_in_reach(world, k, x, y, reach):
-    """Whether the box of rectangle k is within `reach` of a point."""
-    x0, x1 = world.rect_x[k, 0], world.rect_x[k, 1]
-    y0, y1 = world.rect_y[k, 0], world.rect_y[k, 2]
-    dx = max(0.0, abs(x - 0.5 * (x0 + x1)) - 0.5 * (x1 - x0))
-    dy = max(0.0, abs(y - 0.5 * (y0 + y1)) - 0.5 * (y1 - y0))
+def corner(wall, i):
+    """Corner i (0 to 3) of a wall, counter-clockwise from the bottom left."""
+    return (wall.x1 if i == 1 or i == 2 else wall.x0), (wall.y1 if i >= 2 else wall.y0)
+
+
+@phase
+def in_reach(wall, x, y, reach):
+    """Whether the wall is within `reach` of a point."""
+    dx = max(0.0, abs(x - 0.5 * (wall.x0 + wall.x1)) - 0.5 * (wall.x1 - wall.x0))
+    dy = max(0.0, abs(y - 0.5 * (wall.y0 + wall.y1)) - 0.5 * (wall.y1 - wall.y0))
     if dx > reach or dy > reach:
         return False
     return dx + dy <= reach or dx * dx + dy * dy <= reach * reach
 
 
 @phase
-def wall_lines(world, rules, battle, lines, unit):
-    """The lines of all walls within one second of travel, in the order of the rectangles.
+def no_wall_near(clearance, x, y, reach):
+    """Whether the cell of a point is known to be farther than `reach` from every wall; unknown outside the grid."""
+    column, row = int(x), int(y)
+    if x < 0.0 or y < 0.0 or row >= clearance.shape[0] or column >= clearance.shape[1]:
+        return False
+    return clearance[row, column] > reach
+
+
+@phase
+def wall_lines(world, lines, unit, kind):
+    """The lines of all walls within one second of travel, in the order of the walls.
 
     Returns:
         Number of lines written from the start of `lines`.
     """
-    x, y = np.float64(battle.x[unit]), np.float64(battle.y[unit])
-    radius = world.body[unit]
-    reach = radius + world.speed[unit]
-    column, row = int(x), int(y)
-    height, width = world.clearance.shape
-    if x >= 0.0 and y >= 0.0 and column < width and row < height and world.clearance[row, column] > reach:
+    x, y = np.float64(unit.x), np.float64(unit.y)
+    radius = kind.body
+    reach = radius + kind.speed
+    if no_wall_near(world.clearance, x, y, reach):
         return 0
+    on_both_axes = world.rules.wall_offset_on_both_axes
     n = 0
-    for k in range(world.rect_x.shape[0]):
-        if not wall_in_reach(world, k, x, y, reach):
+    for k in range(world.walls.shape[0]):
+        wall = world.walls[k]
+        if not in_reach(wall, x, y, reach):
             continue
         for i in range(4):
-            j = (i + 1) % 4
-            n = edge_line(
-                lines,
-                n,
-                i,
-                world.rect_x[k, i] - x,
-                world.rect_y[k, i] - y,
-                world.rect_x[k, j] - x,
-                world.rect_y[k, j] - y,
-                battle.vx[unit],
-                battle.vy[unit],
-                radius,
-                rules.wall_offset_on_both_axes,
-            )
+            ax, ay = corner(wall, i)
+            bx, by = corner(wall, (i + 1) % 4)
+            n = edge_line(lines, n, i, ax - x, ay - y, bx - x, by - y, unit.vx, unit.vy, radius, on_both_axes)
     return n
