@@ -2,7 +2,8 @@
 
 Each time step is one block of rows (see `Packing`) and is finished while it is in the cache: input product, hidden
 product, gates. Backward goes through the blocks in reverse and adds each one's share to the weights' gradients at once.
-Nothing is computed on padding, and the gates' buffer is used again from update to update: fresh memory costs page faults.
+Nothing is computed on padding, and the gates' buffer is used again from update to update: fresh memory costs page
+faults.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ class IQLPolicy(QMIXPolicy):
     def _init_learn(self) -> None:
         if self._cfg.learn.mask_dead_agents:
             raise ConfigError(
-                "policy.learn.mask_dead_agents: True. An independent learner's return goes on after its death; use False."
+                "policy.learn.mask_dead_agents: True. An independent learner's return goes on after its death; "
+                "use False."
             )
         super()._init_learn()
 

@@ -34,7 +34,7 @@ def test_greedy_is_the_masked_argmax():
 
 
 def test_each_agent_flips_its_own_coin():
-    """Random actions make up epsilon * 3/4 of the choices (one in four random ones is greedy too), agents independent."""
+    """Epsilon * 3/4 of the choices are not greedy (one in four random ones is), each agent for itself."""
     rng = np.random.default_rng(1)
     q = np.zeros((4000, 2, 4), np.float32)
     q[..., 2] = 1.0
