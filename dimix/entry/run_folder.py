@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,9 @@ class RunFolder:
             CheckpointError: there is none.
         """
         base = Path(wanted)
-        found = [cls(p).latest for p in base.parent.glob(f"{base.name}*") if p == base or p.name[len(base.name) + 1 :].isdigit()]
-        saved = [p for p in found if p.exists()]
+        is_ours = re.compile(re.escape(base.name) + r"(_\d+)?").fullmatch
+        runs = [cls(p).latest for p in base.parent.glob("*") if is_ours(p.name)]
+        saved = [p for p in runs if p.exists()]
         if not saved:
             raise CheckpointError(f"--resume: no run with a checkpoint at {base}. Start one without --resume, or give its folder.")
         return max(saved, key=lambda p: p.stat().st_mtime).parent.parent

@@ -11,10 +11,10 @@ from easydict import EasyDict
 from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import ConfigError, EnvError
 from dimix.registry import ENV_REGISTRY
-from dizoo.smac.battle import BattleEngine
+from dizoo.smac.battle import BattleEngine, needs_compile
 from dizoo.smac.battle.errors import BattleError, MapError
 from dizoo.smac.battle.rules import get_profile
-from dizoo.smac.battle.scenario import load_scenario
+from dizoo.smac.battle.scenario import load_scenario, map_names
 
 _REWARD_KEYS = (
     "reward_only_positive",
@@ -162,6 +162,16 @@ class SMACEnv(VecEnv):
             scenario.n_actions,
             scenario.episode_limit,
         )
+
+    @classmethod
+    def map_names(cls) -> list[str]:
+        """Names of the maps that come with the engine."""
+        return map_names()
+
+    @classmethod
+    def compile_notice(cls) -> str | None:
+        """What to tell before the first battle on this machine, None when the simulator is compiled already."""
+        return "compiling the simulator (once on this machine, about half a minute)" if needs_compile() else None
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> SMACEnv:

@@ -1,0 +1,216 @@
+"""Whole trainings on a game of two steps, in this process: same seed, resume, signals, bad numbers, checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dimix.config import compile_config
+from dimix.entry import eval_pipeline, serial_pipeline
+from dimix.entry.eval_pipeline import wilson_interval
+from dimix.entry.rooms import STREAMS, stream_seed
+from dimix.errors import CheckpointError, ConfigError, OutputError, TrainingError
+from dimix.policy import QMIXPolicy
+from dimix.worker import load_checkpoint
+
+
+def quiet(*args, **options):
+    return serial_pipeline(*args, out=lambda line: None, **options)
+
+
+def test_run_writes_its_folder(tmp_path, game_config):
+    lines: list[str] = []
+    result = serial_pipeline(game_config(), 3, exp_name=str(tmp_path / "run"), out=lines.append)
+    text = "\n".join(lines)
+    folder = tmp_path / "run"
+    assert result.reason == "env_step" and result.env_step >= 400 and result.seed == 3
+    assert json.loads((folder / "result.json").read_text()) == dataclasses.asdict(result)
+    assert {p.name for p in (folder / "ckpt").iterdir()} == {
+        "best.pth.tar", "final.pth.tar", "latest.pth.tar", "previous.pth.tar"
+    }  # fmt: skip
+    assert "qmix on matrix_game two_step, seed 3, on cpu (1 torch thread)" in text
+    assert "2 agents, 2 actions, agent input 7, global state 3, limit 2 steps" in text
+    assert "replay ratio 2 (steps learned from per step played)" in text  # 2 updates of 8 episodes per 8 episodes
+    assert re.search(r"result: win rate \d\.\d+ over the last 5 evaluations", text)
+    assert f"dimix -m eval --load-path {folder}/ckpt/best.pth.tar -n 100" in text
+
+
+def test_rows_tell_what_happened(tmp_path, game_config, runs):
+    result = quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    table = runs.rows(tmp_path / "run")
+    trained = [row for row in table if row["train/num_updates"]]
+    evaluated = [row for row in table if row["eval/battle_won"]]
+    assert float(trained[-1]["train/num_updates"]) == result.train_iter
+    assert float(trained[-1]["rollout/num_episodes"]) == result.episode_count
+    # 2 updates of 8 episodes of 2 steps for each 8 episodes of 2 steps
+    assert float(trained[-1]["train/replay_ratio"]) == pytest.approx(2.0)
+    # epsilon falls on a straight line from 1 to 0.05 over 50,000 steps: after n steps it is 1 - 0.95 n / 50,000
+    assert float(trained[1]["rollout/epsilon"]) == pytest.approx(1 - 0.95 * int(trained[0]["env_step"]) / 50_000)
+    assert [int(row["train_iter"]) for row in evaluated][:3] == [0, 10, 20]  # every eval_freq=10 updates
+
+
+def test_config_is_as_it_was_after_a_run(tmp_path, game_config):
+    quiet(game_config(), 1, exp_name=str(tmp_path / "run"))
+    before = compile_config(game_config(), seed=1, exp_name=str(tmp_path / "run"))
+    assert compile_config(tmp_path / "run/total_config.py") == before
+
+
+def test_same_seed_same_run_and_another_seed_another(tmp_path, game_config, runs):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        quiet(game_config(), seed, exp_name=str(tmp_path / name))
+    runs.assert_same(runs.state_of(tmp_path / "a"), runs.state_of(tmp_path / "b"))
+    assert runs.rows(tmp_path / "a") == runs.rows(tmp_path / "b")
+    assert runs.rows(tmp_path / "a") != runs.rows(tmp_path / "c")
+
+
+def test_stop_and_resume_equals_one_run(tmp_path, game_config, runs):
+    """400 steps, then 400 more, against 800 at once."""
+    quiet(game_config(), 0, exp_name=str(tmp_path / "once"), env_step=800)
+    quiet(game_config(), 0, exp_name=str(tmp_path / "twice"), env_step=400)
+    quiet(None, resume=tmp_path / "twice", env_step=800)
+    runs.assert_same(runs.state_of(tmp_path / "once"), runs.state_of(tmp_path / "twice"))
+    assert runs.rows(tmp_path / "once") == runs.rows(tmp_path / "twice")
+
+
+def test_saving_changes_nothing(tmp_path, game_config, runs):
+    quiet(game_config(), 0, exp_name=str(tmp_path / "rarely"))
+    quiet(game_config(), 0, exp_name=str(tmp_path / "often"), overrides=["run.checkpoint_interval_s=1e-6"])
+    runs.assert_same(runs.state_of(tmp_path / "rarely"), runs.state_of(tmp_path / "often"))
+    assert runs.rows(tmp_path / "rarely") == runs.rows(tmp_path / "often")
+
+
+def test_resume_without_folder_takes_the_last_run(tmp_path, game_config, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = quiet(game_config(), 0)
+    second = quiet(game_config(), 0, resume="", env_step=500)
+    assert first.run_folder == second.run_folder == "dimix_result/seed0"
+    assert second.env_step >= 500
+
+
+def test_signal_saves_and_says_how_to_go_on(tmp_path, game_config, monkeypatch, runs):
+    lines: list[str] = []
+    forward = QMIXPolicy._forward_learn
+
+    def forward_and_stop(self, batch):
+        if self._train_iter == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return forward(self, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(QMIXPolicy, "_forward_learn", forward_and_stop)
+        result = serial_pipeline(game_config(), 0, exp_name=str(tmp_path / "cut"), out=lines.append)
+    assert result.reason == "SIGTERM" and result.interrupted and result.train_iter == 8
+    assert f"go on with: dimix -m serial --resume {tmp_path}/cut" in lines[-1]
+    quiet(None, resume=tmp_path / "cut")
+    quiet(game_config(), 0, exp_name=str(tmp_path / "whole"))
+    runs.assert_same(runs.state_of(tmp_path / "whole"), runs.state_of(tmp_path / "cut"))
+    assert runs.rows(tmp_path / "whole") == runs.rows(tmp_path / "cut")
+
+
+def test_loss_that_is_no_number_stops_with_the_batch_saved(tmp_path, game_config, monkeypatch):
+    reward = QMIXPolicy._reward
+
+    def broken_reward(self, batch):
+        return reward(self, batch) + (float("nan") if self._train_iter == 5 else 0.0)
+
+    monkeypatch.setattr(QMIXPolicy, "_reward", broken_reward)
+    with pytest.raises(TrainingError, match=r"update 5: loss nan.*batch is in .*nan_batch.pt; the last good checkpoint is"):
+        quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    batch = torch.load(tmp_path / "run/nan_batch.pt", weights_only=True)
+    assert batch["reward"].shape == (8, 2)
+    assert load_checkpoint(tmp_path / "run/ckpt/latest.pth.tar")["kind"] == "run"
+
+
+def test_changed_config_is_refused_key_by_key(tmp_path, game_config):
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    with pytest.raises(CheckpointError, match="config changed since") as caught:
+        quiet(None, resume=tmp_path / "run", overrides=["policy.learn.batch_size=4", "run.stop_window=2"])
+    assert "policy.learn.batch_size: the run has 8, the config now 4" in str(caught.value)
+    assert "stop_window" not in str(caught.value)  # what only decides when to stop may change
+    with pytest.raises(CheckpointError, match="seed: the run has 0, the config now 1"):
+        quiet(None, seed=1, resume=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (dict(resume=True), ConfigError, "--resume: which run"),
+        (dict(), ConfigError, "-c: no config"),
+        (dict(resume="x", load_path="y"), ConfigError, "--load-path with --resume"),
+    ],
+)
+def test_calls_that_make_no_sense(options, error, message):
+    with pytest.raises(error, match=message):
+        quiet(None, **options)
+
+
+def test_damaged_checkpoint_is_named_and_the_previous_one_works(tmp_path, game_config, runs):
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    latest = tmp_path / "run/ckpt/latest.pth.tar"
+    latest.write_bytes(latest.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"latest.pth.tar: .*damaged.*previous.pth.tar"):
+        quiet(None, resume=tmp_path / "run")
+    quiet(None, resume=tmp_path / "run/ckpt/previous.pth.tar")
+    quiet(game_config(), 0, exp_name=str(tmp_path / "whole"))
+    runs.assert_same(runs.state_of(tmp_path / "whole"), runs.state_of(tmp_path / "run"))
+
+
+def test_policy_checkpoint_cannot_resume_but_can_start_a_run(tmp_path, game_config):
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    best = tmp_path / "run/ckpt/final.pth.tar"
+    with pytest.raises(CheckpointError, match="holds networks only. Resume from latest.pth.tar, or use --load-path"):
+        quiet(None, resume=best)
+    quiet(game_config(), 5, exp_name=str(tmp_path / "next"), load_path=best, env_step=1, overrides=["policy.learn.batch_size=5000"])
+    old, new = (load_checkpoint(p)["rooms"]["policy"]["learn"] for p in (best, tmp_path / "next/ckpt/final.pth.tar"))
+    assert all(torch.equal(old["model"][k], new["model"][k]) for k in old["model"])  # the buffer was too small to train
+    assert new["train_iter"] == 0
+
+
+def test_checkpoint_of_another_game_is_refused(tmp_path, game_config):
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    main, create = game_config()
+    main["env"]["map_name"] = "climbing"
+    message = r"trained on two_step, the config says climbing: obs_shape 7 instead of 6, .*action_shape 2 instead of 3"
+    for call in (quiet, lambda *a, **k: eval_pipeline(*a[:1], out=lambda line: None, **k)):
+        with pytest.raises(CheckpointError, match=message):
+            call((main, create), load_path=tmp_path / "run/ckpt/best.pth.tar")
+
+
+def test_evaluation_of_a_checkpoint(tmp_path, game_config):
+    lines: list[str] = []
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    summary = eval_pipeline(load_path=tmp_path / "run/ckpt/best.pth.tar", n_episode=10, out=lines.append)
+    result = summary.nominal
+    assert summary.jitter is None and result.games_played == 10
+    assert result.ep_reward in (0.0, 1.0, 7.0, 8.0)  # the same greedy game ten times
+    low, high = wilson_interval(result.games_won, 10)
+    assert f"won {result.games_won} of 10 games ({result.battle_won:.1%}, 95 % interval {low:.1%} to {high:.1%})" in lines[1]
+    assert "1 distinct game" in lines[1]
+
+
+def test_wilson_interval_by_hand():
+    # 5 of 10, z = 2: centre (0.5 + 0.2) / 1.4 = 0.5, half width 2 * sqrt(0.025 + 0.01) / 1.4 = 0.267261
+    assert wilson_interval(5, 10, z=2.0) == pytest.approx((0.5 - 0.267261, 0.5 + 0.267261), abs=1e-6)
+    assert wilson_interval(10, 10)[1] == 1.0 and wilson_interval(10, 10)[0] == pytest.approx(0.7225, abs=1e-4)
+    assert wilson_interval(0, 10)[0] == 0.0
+
+
+def test_streams_of_a_run_are_different_and_fixed():
+    seeds = {stream_seed(seed, stream) for seed in range(20) for stream in STREAMS}
+    assert len(seeds) == 20 * len(STREAMS)
+    assert stream_seed(0, "collect") == stream_seed(0, "collect") < 2**63
+
+
+def test_folder_that_cannot_be_written_is_said_before_training(tmp_path, game_config):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="run folder .*Give another place with --exp-name"):
+        quiet(game_config(), 0, exp_name=str(tmp_path / "file/run"))

@@ -1,0 +1,75 @@
+"""The command line: what it says when something is missing or wrong, and its exit status."""
+
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from dimix.cli import command
+
+MMM = "dizoo/smac/config/smac_MMM_qmix_config.py"
+
+
+def invoke(*args):
+    return CliRunner().invoke(command, list(args), prog_name="dimix")
+
+
+def test_help_fits_a_screen():
+    shown = invoke("-h")
+    assert shown.exit_code == 0
+    assert len(shown.output.splitlines()) <= 45
+    assert "-m, --mode [serial|eval]" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("args", "missing"),
+    [
+        ([], "Missing: -m MODE (serial or eval) and -c FILE (a config file)."),
+        (["-c", MMM], "Missing: -m MODE (serial or eval)."),
+        (["-m", "serial"], "Missing: -c FILE (a config file)."),
+        (["-m", "eval"], "Missing: --load-path CKPT (what to evaluate)."),
+    ],
+)
+def test_help_says_what_is_missing(args, missing):
+    shown = invoke(*args)
+    assert shown.exit_code == 2
+    assert "Usage: dimix" in shown.output
+    assert missing in shown.output
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["-m", "serial", "-c", "nothing.py"], "ConfigError: -c nothing.py: no such config file."),
+        (["-m", "serial", "-c", MMM, "-o", "policy.learn.batchsize=3"], "ConfigError: policy.learn.batchsize (in -o): unknown key."),
+        (["-m", "serial", "-c", MMM, "-s", "1", "-s", "1"], "ConfigError: -s: 1 1 names a seed twice."),
+        (["-m", "serial", "--resume"], "Missing: -c FILE"),
+        (["-m", "serial", "--resume", "nowhere"], "CheckpointError: --resume nowhere: no such folder."),
+        (["-m", "eval", "--load-path", "nowhere.pth.tar"], "CheckpointError: no checkpoint nowhere.pth.tar."),
+        (["-m", "eval", "--load-path", "x", "-s", "1", "-s", "2"], "ConfigError: -s: 2 seeds. An evaluation takes one"),
+        (["-m", "serial", "-c", MMM, "--env-step", "1.5"], "'1.5': use a whole number of at least 1."),
+        (["-m", "serial", "-c", MMM, "--env-step", "many"], "'many' is not a number."),
+        (["-m", "sereal"], "'sereal' is not one of"),
+    ],
+)
+def test_errors_are_one_clear_line(args, message):
+    shown = invoke(*args)
+    assert shown.exit_code in (1, 2)
+    assert message in shown.output
+    assert "Traceback" not in shown.output
+
+
+def test_verbose_shows_the_traceback(capsys):
+    shown = invoke("-m", "serial", "-c", "nothing.py", "-v")
+    assert "Traceback" in shown.output + capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"), [("policy", ["qmix"]), ("model", ["qmix"]), ("env", ["smac", "matrix_game"]), ("map", ["3m", "MMM"])]
+)
+def test_query_lists_names(kind, names):
+    shown = invoke("-q", kind)
+    assert shown.exit_code == 0
+    listed = [line.split()[0] for line in shown.output.splitlines()]
+    assert set(names) <= set(listed)
+    assert all(re.match(r"\S+ +\S", line) for line in shown.output.splitlines())
