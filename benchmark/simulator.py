@@ -35,20 +35,19 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 PEER_SCRIPT = HERE / "peers" / "simulators.py"
 PEERS = {"smaclite": "smaclite", "smaclite-cpp": "smaclite", "smax": "jaxmarl"}  # column: module
-# SMAX has its own versions of these maps: other ranges, speeds and no healers; its figures are for orientation.
-SMAX_MAPS = (
-    "3m",
-    "2s3z",
-    "25m",
-    "3s5z",
-    "8m",
-    "5m_vs_6m",
-    "10m_vs_11m",
-    "27m_vs_30m",
-    "3s5z_vs_3s6z",
-    "3s_vs_5z",
-    "6h_vs_8z",
-)
+_SMACLITE_MAPS = (
+    "10m_vs_11m", "27m_vs_30m", "2c_vs_64zg", "2s3z", "2s_vs_1sc", "3s5z", "3s5z_vs_3s6z", "3s_vs_5z",
+    "bane_vs_bane", "corridor", "MMM", "MMM2",
+)  # fmt: skip
+# SMAX has its own versions of its maps: other ranges, speeds and no healers; its figures are for orientation.
+PEER_MAPS = {
+    "smaclite": _SMACLITE_MAPS,
+    "smaclite-cpp": _SMACLITE_MAPS,
+    "smax": (
+        "3m", "2s3z", "25m", "3s5z", "8m", "5m_vs_6m", "10m_vs_11m", "27m_vs_30m", "3s5z_vs_3s6z", "3s_vs_5z",
+        "6h_vs_8z",
+    ),
+}  # fmt: skip
 WARM_UP_STEPS = 20
 START_CODE = """
 import time
@@ -236,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in args.maps:
         row: dict[str, Any] = {"one_core": measure_ours(name, args.batch, 1, args.seconds, args.rules), "peers": {}}
         for peer, python in peers.items():
-            if peer != "smax" or name in SMAX_MAPS:
+            if name in PEER_MAPS[peer]:
                 row["peers"][peer] = measure_peer(peer, python, name, args.seconds)
         row["all_cores"] = measure_ours(name, args.batch, here["cores"], args.seconds, args.rules)
         report["maps"][name] = row
