@@ -1,0 +1,198 @@
+"""SMAC battles behind the batch contract: sizes, arrays, errors by key, exact resume, a short real training."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from easydict import EasyDict
+
+from dimix.envs.agent_input import AgentInput
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import ConfigError, EnvError
+from dimix.policy import QMIXPolicy
+from dimix.registry import ENV_REGISTRY
+from dimix.types import batch_fields, validate
+from dimix.worker import Collector, Evaluator, Learner, ReplayBuffer, load_checkpoint, save_checkpoint
+from dizoo.smac.envs.smac_env import SMACEnv
+
+
+def make_cfg(**changes):
+    return EasyDict({**copy.deepcopy(SMACEnv.config), "map_name": "3m", **changes})
+
+
+def random_actions(env, rng):
+    return np.where(env.action_mask, rng.random(env.action_mask.shape), -1).argmax(-1)
+
+
+def play(env, steps, seed=0):
+    """Random play; returns copies of all arrays after the last step."""
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        env.step(random_actions(env, rng))
+        env.reset(np.flatnonzero(env.terminated | env.truncated))
+    names = ("agent_state", "global_state", "action_mask", "alive", "reward", "terminated", "truncated")
+    return {name: getattr(env, name).copy() for name in (*names, "battle_won", "episode_length")}
+
+
+def assert_same(found, expected):
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_sizes_are_known_before_anything_is_built():
+    info = SMACEnv.describe(make_cfg(map_name="MMM"))
+    assert info == EnvInfo("MMM", 10, 160, 290, 16, 150)
+    # the input of DI-engine's configs: observation, last action, agent id
+    assert AgentInput(info.obs_shape, info.action_shape, info.agent_num).size == 186
+
+
+def test_registered_and_built_as_described():
+    cfg = make_cfg()
+    env = ENV_REGISTRY.get("smac").create(cfg, "collect", 3, seed=0)
+    assert env.info == SMACEnv.describe(cfg)
+    info = env.info
+    assert env.agent_state.shape == (3, info.agent_num, info.obs_shape)
+    assert env.global_state.shape == (3, info.global_obs_shape)
+    assert env.action_mask.shape == (3, info.agent_num, info.action_shape)
+    assert env.reward.dtype == np.float32 and env.alive.all()
+
+
+def test_reward_of_a_won_battle_sums_to_twenty():
+    env = SMACEnv.create(make_cfg(map_name="2m_vs_1z"), "collect", 8, seed=0)
+    rng, total = np.random.default_rng(0), np.zeros(8)
+    best = 0.0
+    for _ in range(300):
+        env.step(random_actions(env, rng))
+        total += env.reward
+        best = max(best, total.max())
+        over = np.flatnonzero(env.terminated | env.truncated)
+        total[over] = 0
+        env.reset(over)
+    assert 0 < best <= 20 + 1e-4
+
+
+def test_finished_battles_are_frozen_until_reset():
+    env = SMACEnv.create(make_cfg(), "collect", 4, seed=1)
+    rng = np.random.default_rng(0)
+    while not (env.terminated | env.truncated).all():
+        env.step(random_actions(env, rng))
+    before = {name: getattr(env, name).copy() for name in ("agent_state", "global_state", "action_mask", "battle_won")}
+    env.step(random_actions(env, rng))
+    assert not env.reward.any()
+    assert_same({name: getattr(env, name) for name in before}, before)
+    env.reset([2])
+    assert env.episode_length.tolist()[2] == 0 and env.episode_length[[0, 1, 3]].all()
+
+
+@pytest.mark.parametrize("rules", ["smaclite", "smac"])
+def test_state_round_trip(rules, tmp_path):
+    cfg = make_cfg(rules=rules, start_jitter=0.3)
+    env, other = SMACEnv.create(cfg, "collect", 4, seed=0), SMACEnv.create(cfg, "collect", 4, seed=9)
+    play(env, 30)
+    save_checkpoint(tmp_path / "a.tar", env.state_dict())
+    other.load_state_dict(load_checkpoint(tmp_path / "a.tar"))
+    assert_same(play(other, 40, seed=1), play(env, 40, seed=1))
+
+
+def test_roles_have_their_own_streams_and_variation():
+    cfg = make_cfg(start_jitter=0.2)
+    starts = {role: SMACEnv.create(cfg, role, 2, seed=0).global_state for role in ("evaluate", "evaluate_jitter")}
+    nominal = SMACEnv.create(make_cfg(), "collect", 2, seed=5).global_state
+    np.testing.assert_array_equal(starts["evaluate"], nominal)  # training's jitter is not evaluation's
+    assert (starts["evaluate_jitter"] != nominal).any()
+    cfg.evaluator.start_jitter = cfg.jitter_eval.start_jitter
+    assert (SMACEnv.create(cfg, "evaluate", 2, seed=0).global_state != starts["evaluate_jitter"]).any()
+    with pytest.raises(EnvError, match="role 'test'. Right is one of collect, evaluate, evaluate_jitter"):
+        SMACEnv.create(cfg, "test", 2, seed=0)
+
+
+def test_seeds_differ_and_repeat():
+    cfg = make_cfg(start_jitter=0.5)
+    first, again, other = (SMACEnv.create(cfg, "collect", 2, seed).global_state for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(map_name="MMM3"), "env.map_name: .*MMM3.*'MMM2'"),
+        (dict(rules="smacv2"), "env.rules: .*smacv2"),
+        (dict(agent_num=4), "env.agent_num: 4. 3m has 3 agents"),
+    ],
+)
+def test_wrong_configs_name_the_key(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        SMACEnv.describe(make_cfg(**changes))
+
+
+def test_wrong_options_and_actions_are_told():
+    with pytest.raises(EnvError, match=r"env \(collect\): start_jitter"):
+        SMACEnv.create(make_cfg(start_jitter=-1.0), "collect", 1, seed=0)
+    env = SMACEnv.create(make_cfg(), "collect", 2, seed=0)
+    with pytest.raises(EnvError, match=r"actions\[0, 0\]: found 0, .* Available: \[1, "):
+        env.step(np.zeros((2, 3), np.int64))  # action 0 is for the dead
+    with pytest.raises(EnvError, match="battles cannot be restored: .*shape"):
+        SMACEnv.create(make_cfg(), "collect", 3, seed=0).load_state_dict(env.state_dict())
+
+
+class Run:
+    """All rooms of a small training on the real engine."""
+
+    def __init__(self, **buffer_options):
+        cfg, policy_cfg = make_cfg(start_jitter=0.1), EasyDict(copy.deepcopy(QMIXPolicy.config))
+        env = SMACEnv.create(cfg, "collect", 4, seed=0)
+        info = env.info
+        agent_input = AgentInput(info.obs_shape, info.action_shape, info.agent_num)
+        policy_cfg.model = EasyDict(
+            agent_num=info.agent_num,
+            obs_shape=agent_input.size,
+            global_obs_shape=info.global_obs_shape,
+            action_shape=info.action_shape,
+            hidden_size_list=[16],
+        )
+        torch.manual_seed(0)
+        policy = QMIXPolicy(policy_cfg, seed=0)
+        hidden_shape = tuple(policy.collect_mode.init_hidden(1).shape[1:])
+        buffer = ReplayBuffer(30, info, agent_input, hidden_shape, **buffer_options)
+        self.rooms = {
+            "buffer": buffer,
+            "collector": Collector(env, policy.collect_mode, buffer, agent_input),
+            "learner": Learner(policy.learn_mode, buffer, batch_size=4),
+            "evaluator": Evaluator(SMACEnv.create(cfg, "evaluate", 2, seed=0), policy.eval_mode, agent_input),
+            "learn": policy.learn_mode,
+            "collect": policy.collect_mode,
+            "eval": policy.eval_mode,
+        }
+
+    def go_on(self, rounds):
+        told = []
+        for _ in range(rounds):
+            told.append(self.rooms["collector"].collect(2, epsilon=0.5))
+            told.append(self.rooms["learner"].train(2))
+            told.append(self.rooms["evaluator"].evaluate(3))
+        return told
+
+    def state_dict(self):
+        return {name: room.state_dict() for name, room in self.rooms.items()}
+
+    def load_state_dict(self, state):
+        for name, room in self.rooms.items():
+            room.load_state_dict(state[name])
+
+
+@pytest.mark.parametrize("buffer_options", [dict(), dict(unroll_len=5, burnin_len=2)])
+def test_training_resumes_bit_for_bit(tmp_path, buffer_options):
+    whole, first, second = (Run(**buffer_options) for _ in range(3))
+    told = whole.go_on(3) + whole.go_on(3)
+    assert first.go_on(3) == told[:9]
+    save_checkpoint(tmp_path / "a.tar", first.state_dict())
+    second.load_state_dict(load_checkpoint(tmp_path / "a.tar"))
+    assert second.go_on(3) == told[9:]
+    weights, theirs = (run.rooms["learn"].state_dict()["model"] for run in (whole, second))
+    assert all(torch.equal(weights[name], theirs[name]) for name in weights)
+    batch = {name: value.clone() for name, value in batch_fields(whole.rooms["buffer"].sample(4)).items()}
+    their_batch = second.rooms["buffer"].sample(4)
+    validate(their_batch)
+    assert all(torch.equal(value, batch[name]) for name, value in batch_fields(their_batch).items())
