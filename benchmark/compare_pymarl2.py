@@ -3,9 +3,10 @@
     git clone https://github.com/hijkzzz/pymarl2
     python benchmark/compare_pymarl2.py --pymarl2 pymarl2 [--map MMM] [--episodes 32] [--double]
 
-Battles are played with random actions on the battle engine. PyMARL2 gets them in its own layout; its classes are imported
-from the given folder and used as they are. It counts a dead agent's no-op in the mix, so dimix does the same here
-(``mask_dead_agents=False``), in plain and in fused form. Exits with 1 if a relative difference is above the tolerance.
+Battles are played with random actions on the battle engine. PyMARL2 gets them in its own layout; its classes are
+imported from the given folder and used as they are. It counts a dead agent's no-op in the mix, so dimix does the same
+here (``mask_dead_agents=False``), in plain and in fused form. Exits with 1 if a relative difference is above the
+tolerance.
 """
 
 from __future__ import annotations
@@ -77,9 +78,8 @@ class PeerBatch(dict[str, Tensor]):
         def with_last_row(x: Tensor) -> Tensor:
             return torch.cat([x, torch.zeros_like(x[:, :1])], 1)
 
-        next_row = torch.cat(
-            [torch.ones_like(batch.filled[:, :1]), batch.filled], 1
-        )  # row 0, and the row after each step
+        # Row 0, and the row after each step.
+        next_row = torch.cat([torch.ones_like(batch.filled[:, :1]), batch.filled], 1)
         super().__init__(
             obs=batch.obs.agent_state.to(dtype),
             state=batch.obs.global_state.to(dtype),
@@ -112,7 +112,8 @@ def peer_gradients(
         obs_last_action=False, obs_agent_id=False,  # they are in the observation already
         epsilon_start=1.0, epsilon_finish=0.05, epsilon_anneal_time=1, test_greedy=True,
         mixer="qmix", mixing_embed_dim=32, hypernet_embed=64, use_cuda=False, learner_log_interval=1,
-        optimizer="adam", lr=1e-3, gamma=0.99, td_lambda=0.6, grad_norm_clip=1e30, target_update_interval=10**9, env="sc2",
+        optimizer="adam", lr=1e-3, gamma=0.99, td_lambda=0.6, grad_norm_clip=1e30,
+        target_update_interval=10**9, env="sc2",
     )  # fmt: skip
     logged: dict[str, float] = {}
     logger = SimpleNamespace(log_stat=lambda name, value, step: logged.update({name: value}))
@@ -135,7 +136,7 @@ def peer_gradients(
 
 
 def matching(agent: Any, mixer: Any, model: QMix, gradient: bool = False) -> list[tuple[Any, Tensor]]:
-    """Pairs of their parameter and ours (or the gradient of ours); the mixer's first layers are slices of one matrix."""
+    """Pairs of their parameter and ours (or our gradient); the mixer's first layers are slices of one matrix."""
 
     def ours(parameter: Tensor) -> Tensor:
         data = parameter.grad if gradient else parameter.data

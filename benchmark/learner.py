@@ -4,8 +4,8 @@
 
 Times one `QMIXPolicy` update (online forward and backward, target forward, optimizer, target update) on one thread, on
 synthetic episodes with the sizes of a map, in CPU time, fused and plain recurrence in turn. Multiply-adds are counted
-exactly from the rows that are computed; the share is multiply-adds per second over the best rate of a large matrix product
-measured in the same run.
+exactly from the rows that are computed; the share is multiply-adds per second over the best rate of a large matrix
+product measured in the same run.
 """
 
 from __future__ import annotations
@@ -113,6 +113,12 @@ def best_time(function: Callable[[], object], repeats: int) -> float:
     return min(times)
 
 
+def update_time(policy: QMIXPolicy, batch: EpisodeBatch, repeats: int) -> float:
+    """Least CPU time of an update in seconds, after one that compiles and fills the buffers."""
+    policy.learn_mode.forward(batch)
+    return best_time(lambda: policy.learn_mode.forward(batch), repeats)
+
+
 def peak() -> float:
     """Multiply-adds per second of a large matrix product."""
     a, b, out = torch.randn(1024, 1024), torch.randn(1024, 1024), torch.empty(1024, 1024)
@@ -135,9 +141,7 @@ def main() -> None:
         for episodes in args.batch:
             batch = synthetic_batch(MAPS[name], episodes, np.random.default_rng(0))
             policies = [make_policy(MAPS[name], fused) for fused in (True, False)]
-            for policy in policies:  # compile, and fill the buffers
-                policy.learn_mode.forward(batch)
-            fused, plain = (best_time(lambda p=p: p.learn_mode.forward(batch), args.repeats) for p in policies)  # type: ignore[misc]
+            fused, plain = (update_time(policy, batch, args.repeats) for policy in policies)
             work = multiply_adds(policies[0], batch, MAPS[name])
             print(
                 f"| {name} | {episodes} | {int(batch.filled.sum())} | {fused * 1e3:.1f} | {plain * 1e3:.1f} | "

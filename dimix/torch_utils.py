@@ -62,7 +62,9 @@ def make_optimizer(name: str, params: Iterable[Tensor], lr: float, kwargs: Mappi
     known = {k: v for k, v in known.items() if issubclass(v, torch.optim.Optimizer) and k not in ("optimizer", "lbfgs")}
     if name.lower() not in known:
         raise ConfigError(f"policy.learn.optimizer: '{name}' is not in torch.optim.{nearest(name, known)}")
-    options = {"fused": True, **kwargs} if name.lower() in ("adam", "adamw") else dict(kwargs)
+    options = dict(kwargs)
+    if name.lower() in ("adam", "adamw") and not {"fused", "foreach"} & options.keys():
+        options["fused"] = True  # one kernel for all parameters
     try:
         return known[name.lower()](params, lr=lr, **options)
     except (TypeError, ValueError) as error:

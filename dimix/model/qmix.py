@@ -88,6 +88,8 @@ class QMix(nn.Module):
         if not hidden_size_list:
             raise ValueError("hidden_size_list is empty. It must name at least one layer, for example [64].")
         self.agent_num = agent_num
+        self.obs_shape = obs_shape
+        self.global_obs_shape = state_dim
         self.action_shape = action_shape
         self.agent = AgentNetwork(obs_shape, action_shape, hidden_size_list, lstm_type, dueling, fused)
         self.mixer = (

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dimix import value_learning
-from dimix.errors import CheckpointError, ConfigError, TrainingError
+from dimix.errors import BatchError, CheckpointError, ConfigError, TrainingError
 from dimix.model import Packing, QMix
 from dimix.policy.base_policy import Policy
 from dimix.policy.exploration import epsilon_greedy, greedy
@@ -176,6 +176,7 @@ class QMIXPolicy(Policy):
             Metrics by name (see `_monitor_vars_learn`); with prioritised replay also ``priority``, (B,) float array.
 
         Raises:
+            BatchError: the hidden state is not of the model's size.
             TrainingError: loss or gradient is not finite; the weights are as they were.
         """
         batch = batch.to(self.device)
@@ -224,6 +225,11 @@ class QMIXPolicy(Policy):
         Q-values read 0.
         """
         hidden = target_hidden = batch.hidden_state
+        if hidden.shape[-1] != self._model.state_size:
+            raise BatchError(
+                f"batch field 'hidden_state': shape {tuple(hidden.shape)}. Right is H = {self._model.state_size}, "
+                "the size of the model's state."
+            )
         agent_state, first_step = batch.obs.agent_state, None
         if batch.burnin.any():
             first_step = batch.burnin

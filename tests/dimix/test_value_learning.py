@@ -85,7 +85,7 @@ def brute_force(kind, reward, ended, next_q, chosen, gamma, parameter):
     def q_lambda(t):  # one-step target plus the discounted later TD errors
         total = reward[t] + gamma * value(t)
         for k in range(t + 1, length):
-            delta = reward[k] + gamma * value(k) - chosen[k - 1]  # chosen[k - 1] is the value of the action of step k
+            delta = reward[k] + gamma * value(k) - chosen[k - 1]  # chosen[k - 1]: value of step k's action
             total += (gamma * parameter) ** (k - t) * delta
         return total
 

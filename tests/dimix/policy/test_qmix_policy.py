@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dimix.errors import CheckpointError, ConfigError, TrainingError
+from dimix.errors import BatchError, CheckpointError, ConfigError, TrainingError
 from dimix.policy import QMIXPolicy
 from dimix.types import batch_fields, make_batch
 
@@ -250,6 +250,12 @@ def test_nan_stops_before_the_weights_change(rng, make_random_batch, make_config
     with pytest.raises(TrainingError, match="update 0: loss .* gradient norm .* Both must be finite"):
         policy.learn_mode.forward(batch)
     assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
+
+
+def test_hidden_state_of_another_size_is_refused(rng, make_random_batch, make_config):
+    batch = make_random_batch(rng, LENGTHS, ENDS, hidden=0)
+    with pytest.raises(BatchError, match=r"'hidden_state': shape \(5, 3, 0\). Right is H = 8"):
+        make(make_config).learn_mode.forward(batch)
 
 
 def test_metrics_are_those_announced(rng, make_random_batch, make_config):
