@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 
-from dizoo.smac.battle.compiler import phase
+from dizoo.smac.battle.compiler import inlined
 from dizoo.smac.battle.lines import best_velocity, det, least_violation, set_line
 from dizoo.smac.battle.state import TICK_S
-from dizoo.smac.battle.targeting import squared_distance
+from dizoo.smac.battle.targeting import measure
 from dizoo.smac.battle.units import GROUND
 from dizoo.smac.battle.walls import wall_lines
 
 
-@phase
+@inlined
 def turn_apart(x, y, d2, vx, vy, distance):
     """The ORCA line of two discs that do not touch yet, over a horizon of one second (RULES 9.3).
 
@@ -45,7 +45,7 @@ def turn_apart(x, y, d2, vx, vy, distance):
     return dx, dy, along * dx - vx, along * dy - vy
 
 
-@phase
+@inlined
 def unit_line(lines, n, me, other, d2, distance, share):
     """The line that makes a unit take its share in not running into another (RULES 9.3).
 
@@ -73,14 +73,18 @@ def unit_line(lines, n, me, other, d2, distance, share):
     return n + 1
 
 
-@phase
+@inlined
 def unit_lines(kinds, units, scratch, n_living, n, i, reach):
     """Append the lines of all living units on the plane of unit i that are within `reach`, in ascending id."""
     me, kind = units[i], kinds[i]
+    measure(scratch, n_living, np.float64(me.x), np.float64(me.y))
+    reach_squared = reach * reach
     for k in range(n_living):
+        d2 = scratch.squared[k]
+        if d2 > reach_squared:
+            continue
         j = scratch.living[k]
-        d2 = squared_distance(me, units[j])
-        if d2 > reach * reach or j == i or kinds[j].plane != kind.plane:
+        if j == i or kinds[j].plane != kind.plane:
             continue
         draft = scratch.drafts[j]
         share = 0.5 if draft.pref_x != 0.0 or draft.pref_y != 0.0 else 1.0
@@ -88,7 +92,7 @@ def unit_lines(kinds, units, scratch, n_living, n, i, reach):
     return n
 
 
-@phase
+@inlined
 def avoid_collisions(world, units, scratch, n_living):
     """P4: new velocities from positions, velocities and preferences as they are before this phase.
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dizoo.smac.battle.compiler import phase
+from dizoo.smac.battle.compiler import inlined, outlined
 from dizoo.smac.battle.rng import next_unit
 from dizoo.smac.battle.state import ATTACK_MOVE_COMMAND, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, TICK_S
 from dizoo.smac.battle.targeting import near
@@ -20,7 +20,7 @@ HP_PER_ENERGY = 3.0
 ENERGY_TO_START_HEALING = 5.0
 
 
-@phase
+@inlined
 def hit(world, units, attacker, victim):
     """All hits of one attack on one unit (RULES 10.1).
 
@@ -45,7 +45,7 @@ def hit(world, units, attacker, victim):
     return 0.0 if kind.is_ally else reward
 
 
-@phase
+@outlined
 def heal(world, units, draft, healer, patient):
     """One tick of healing, paid with energy in advance; a dead patient may be revived (RULES 10.2)."""
     me, other = units[healer], units[patient]
@@ -66,7 +66,7 @@ def heal(world, units, draft, healer, patient):
     other.hp += given
 
 
-@phase
+@inlined
 def was_near(draft, unit, radius):
     """Whether somebody stood within `radius` of where a unit is now, at the start of the tick."""
     dx = draft.start_x - np.float64(unit.x)
@@ -74,7 +74,7 @@ def was_near(draft, unit, radius):
     return dx * dx + dy * dy <= radius * radius
 
 
-@phase
+@outlined
 def blast(world, units, scratch, i):
     """A suicide unit goes off and hits everyone of the other side around it, on all planes (RULES 10.3)."""
     me, kind = units[i], world.kinds[i]
@@ -91,7 +91,7 @@ def blast(world, units, scratch, i):
     return reward
 
 
-@phase
+@outlined
 def beam(world, units, scratch, i, target):
     """A beam sweeps a rectangle around its target, `width` across the line of fire, `height` along it (RULES 10.4)."""
     aim, kind = units[target], world.kinds[i]
@@ -112,7 +112,7 @@ def beam(world, units, scratch, i, target):
     return reward
 
 
-@phase
+@inlined
 def use_weapon(world, units, scratch, i, target):
     """Fire, blast or heal at the target, which may be dead already; returns the reward."""
     weapon = world.kinds[i].weapon
@@ -126,7 +126,7 @@ def use_weapon(world, units, scratch, i, target):
     return hit(world, units, i, target)
 
 
-@phase
+@inlined
 def move(unit, draft):
     """Take over the new velocity and follow it for one tick."""
     unit.vx = draft.new_vx
@@ -135,7 +135,7 @@ def move(unit, draft):
     unit.y = np.float32(np.float64(unit.y) + draft.new_vy * TICK_S)
 
 
-@phase
+@inlined
 def run_timers(unit, kind):
     """Weapon and shield timers, then regeneration of shield, energy and hit points."""
     unit.cooldown = max(0.0, unit.cooldown - TICK_S)
@@ -148,7 +148,7 @@ def run_timers(unit, kind):
         unit.hp = min(unit.hp + kind.regen_per_tick, kind.hp_max)
 
 
-@phase
+@inlined
 def weapon_cooldown(rules, kind, battle):
     """Seconds until the weapon can be used again; drawn from the battle's stream if periods vary."""
     if kind.period == 0.0 or rules.weapon_delay_max <= rules.weapon_delay_min:
@@ -157,7 +157,7 @@ def weapon_cooldown(rules, kind, battle):
     return max(0.0, kind.period + rules.weapon_delay_min + spread * next_unit(battle))
 
 
-@phase
+@inlined
 def act(world, units, battle, scratch, i):
     """What the command does at the end of a unit's turn (RULES 10, item 7); returns the reward."""
     unit = units[i]
@@ -179,7 +179,7 @@ def act(world, units, battle, scratch, i):
     return use_weapon(world, units, scratch, i, target)
 
 
-@phase
+@inlined
 def execute(world, units, battle, scratch, n_order):
     """P5: the units take their turns in the order `scratch.order[:n_order]`; who died before its turn does nothing.
 
@@ -197,7 +197,7 @@ def execute(world, units, battle, scratch, n_order):
     return reward
 
 
-@phase
+@outlined
 def explode_the_killed(world, units, scratch, n_living):
     """Blast units that explode when killed go off, and so do those they kill; returns the reward."""
     reward = 0.0
@@ -212,7 +212,7 @@ def explode_the_killed(world, units, scratch, n_living):
     return reward
 
 
-@phase
+@inlined
 def remove_dead(units, scratch, n_living):
     """P6: units without hit points leave play."""
     for k in range(n_living):

@@ -34,8 +34,11 @@ _OPTIONS = {
     "_nrt": False,  # no reference counts (13 times faster: each call counted every array of its tables) and so no allocation
 }
 
-#: Every phase function.
-phase = njit(**_OPTIONS)
+#: A function that becomes part of its callers: passing the tables of the map costs more than most functions do.
+inlined = njit(forceinline=True, **_OPTIONS)
+
+#: A function that stays one, being large and called rarely.
+outlined = njit(**_OPTIONS)
 
 
 def source_digest() -> str:

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from dizoo.smac.battle.compiler import phase
+from dizoo.smac.battle.compiler import inlined
 from dizoo.smac.battle.rules import SIGHT_RANGE, TARGET_RANGE
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario
 from dizoo.smac.battle.state import NO_ACTION
@@ -61,7 +61,7 @@ def state_names(scenario: Scenario) -> list[str]:
     return names + [f"last_action.agent{k}.action{n}" for k in range(scenario.n_agents) for n in actions]
 
 
-@phase
+@inlined
 def heading(battle, direction):
     """Unit vector of north, south, east, west (0 to 3); east and west change places in a mirrored battle."""
     if direction < 2:
@@ -69,7 +69,7 @@ def heading(battle, direction):
     return (1.0 if (direction == 2) != battle.mirrored else -1.0), 0.0
 
 
-@phase
+@inlined
 def can_move(world, unit, battle, direction):
     """Whether the cell one ahead is open; SMAClite exchanges width and height in the bounds (RULES 5.2)."""
     dx, dy = heading(battle, direction)
@@ -82,7 +82,7 @@ def can_move(world, unit, battle, direction):
     return world.open_cells[int(y), int(x)]
 
 
-@phase
+@inlined
 def write_action_mask(world, units, battle, agent, row):
     """Availability of all actions of one agent into row (N,) bool."""
     row[:] = False
@@ -102,7 +102,7 @@ def write_action_mask(world, units, battle, agent, row):
             row[FIRST_TARGET_ACTION + j] = not (healer and world.kinds[others[j]].is_healer)
 
 
-@phase
+@inlined
 def write_tail(unit, kind, show_shield, n_slots, row, at):
     """Write shield (if shown; 0 for a type without) and type one-hot of a unit into row[at:]."""
     if show_shield:
@@ -114,7 +114,7 @@ def write_tail(unit, kind, show_shield, n_slots, row, at):
         row[at + kind.slot] = 1.0
 
 
-@phase
+@inlined
 def write_seen(battle, me, other, kind, flag, distance, show_shield, n_slots, row, at):
     """Write the block of a visible unit into row[at:]."""
     dx = np.float64(other.x - me.x) * _PER_SIGHT
@@ -126,7 +126,7 @@ def write_seen(battle, me, other, kind, flag, distance, show_shield, n_slots, ro
     write_tail(other, kind, show_shield, n_slots, row, at + 5)
 
 
-@phase
+@inlined
 def target_flag(world, units, i, j, distance, mask):
     """Flag in the block of enemy j: in target range; for a healer, whether *ally* j is (RULES 12)."""
     if not world.kinds[i].is_healer:
@@ -139,7 +139,7 @@ def target_flag(world, units, i, j, distance, mask):
     return k != i and units[k].in_play and squared_distance(units[i], units[k]) <= TARGET_RANGE * TARGET_RANGE
 
 
-@phase
+@inlined
 def write_enemy_blocks(world, units, battle, i, mask, row):
     """What unit i sees of the enemies, into row (K * block,)."""
     me = units[i]
@@ -158,7 +158,7 @@ def write_enemy_blocks(world, units, battle, i, mask, row):
         at += block
 
 
-@phase
+@inlined
 def write_ally_blocks(world, units, battle, i, row):
     """What unit i sees of the other allies, into row ((A - 1) * block,)."""
     me = units[i]
@@ -176,7 +176,7 @@ def write_ally_blocks(world, units, battle, i, row):
         at += block
 
 
-@phase
+@inlined
 def write_observation(world, units, battle, agent, mask, row):
     """The observation of one agent into row (O,) f32, given its row of the action mask; zeros out of play."""
     i = world.agent_unit[agent]
@@ -194,7 +194,7 @@ def write_observation(world, units, battle, agent, mask, row):
     write_tail(me, kind, world.map.show_ally_shield, world.map.n_slots, row, own_at + 1)
 
 
-@phase
+@inlined
 def write_position(world, unit, battle, row, at):
     """Write the position as offsets from the map's centre, in map sizes."""
     x = (np.float64(unit.x) - 0.5 * world.map.width) / world.map.width
@@ -202,7 +202,7 @@ def write_position(world, unit, battle, row, at):
     row[at + 1] = (np.float64(unit.y) - 0.5 * world.map.height) / world.map.height
 
 
-@phase
+@inlined
 def write_global_state(world, units, battle, last_action, row):
     """The global state into row (S,) f32: allies, enemies, one-hots of the last actions; zeros for units out of play."""
     row[:] = 0.0
@@ -229,7 +229,7 @@ def write_global_state(world, units, battle, last_action, row):
         at += world.map.n_actions
 
 
-@phase
+@inlined
 def write_features(world, units, battle, last_action, mask, observations, state):
     """Mask (A, N), observations (A, O) and global state (S,) of one battle."""
     for agent in range(world.agent_unit.shape[0]):

@@ -12,19 +12,19 @@ import numpy as np
 
 from dizoo.smac.battle.avoidance import avoid_collisions
 from dizoo.smac.battle.combat import execute, explode_the_killed, remove_dead
-from dizoo.smac.battle.compiler import cached_driver, phase
+from dizoo.smac.battle.compiler import cached_driver, inlined, outlined
 from dizoo.smac.battle.features import FIRST_MOVE, heading, write_features
 from dizoo.smac.battle.rng import shuffle
 from dizoo.smac.battle.rules import MOVE_DISTANCE
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION
 from dizoo.smac.battle.starting import start_battle
-from dizoo.smac.battle.state import MOVE_COMMAND, STOP_COMMAND, TARGET_COMMAND
+from dizoo.smac.battle.state import MOVE_COMMAND, NO_UNIT, STOP_COMMAND, TARGET_COMMAND
 from dizoo.smac.battle.targeting import clean_up_targets, prefer_velocities
 
 BEGIN, FINISH = 1, 2  # parts of a step besides its ticks
 
 
-@phase
+@inlined
 def set_command(world, unit, kind, battle, action):
     """Replace the command of a living agent (RULES 5.3)."""
     if action >= FIRST_TARGET_ACTION:
@@ -40,7 +40,7 @@ def set_command(world, unit, kind, battle, action):
         unit.command = STOP_COMMAND
 
 
-@phase
+@inlined
 def begin_step(world, units, battle, last_action, actions):
     """What happens once, before the ticks of a step: remember the actions (A,), set the commands."""
     for k in range(actions.shape[0]):
@@ -54,23 +54,26 @@ def begin_step(world, units, battle, last_action, actions):
         unit.value = unit.hp + unit.shield if unit.in_play else 0.0
 
 
-@phase
+@inlined
 def take_stock(units, scratch):
     """List the living in ascending id and note where they are (RULES 7); returns the number of living."""
     n = 0
     for i in range(units.shape[0]):
         unit = units[i]
         if unit.in_play:
-            scratch.living[n] = i
-            n += 1
             draft = scratch.drafts[i]
             draft.exploded = False
+            draft.attacker = NO_UNIT
             draft.start_x = unit.x
             draft.start_y = unit.y
+            scratch.living[n] = i
+            scratch.living_x[n] = unit.x
+            scratch.living_y[n] = unit.y
+            n += 1
     return n
 
 
-@phase
+@inlined
 def set_order(battle, scratch, n_living, imposed):
     """Order of execution: a fresh shuffle of the living, or the imposed (U,) ids up to the first negative one.
 
@@ -89,7 +92,7 @@ def set_order(battle, scratch, n_living, imposed):
     return n
 
 
-@phase
+@inlined
 def tick(world, units, battle, scratch, imposed):
     """One sixteenth of a second: the phases P1 to P6 of RULES 6."""
     n_living = take_stock(units, scratch)
@@ -103,7 +106,7 @@ def tick(world, units, battle, scratch, imposed):
     battle.tick_reward += reward
 
 
-@phase
+@inlined
 def is_beaten(world, units, side):
     """Whether a side has nobody left in play, or only healers where the rules count that."""
     for i in side:
@@ -112,7 +115,7 @@ def is_beaten(world, units, side):
     return True
 
 
-@phase
+@outlined
 def net_reward(world, units):
     """Hit points and shields lost over the step, net of regeneration, and deaths, as SMAC counts them."""
     rules = world.rules
@@ -133,7 +136,7 @@ def net_reward(world, units):
     return abs(total) if rules.reward_only_positive else total
 
 
-@phase
+@inlined
 def write_outputs(world, units, battle, last_action, outputs, e):
     """Everything that is seen of battle e, from its state."""
     write_features(
@@ -144,7 +147,7 @@ def write_outputs(world, units, battle, last_action, outputs, e):
     outputs.episode_length[e] = battle.clock
 
 
-@phase
+@inlined
 def finish_step(world, units, battle, outputs, e):
     """Reward and end of the battle, after the ticks of a step (RULES 11)."""
     allies_beaten = is_beaten(world, units, world.allies)

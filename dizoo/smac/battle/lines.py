@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 
-from dizoo.smac.battle.compiler import phase
+from dizoo.smac.battle.compiler import inlined, outlined
 
 PARALLEL = 1e-5  # determinants below this count as parallel
 
 
-@phase
+@inlined
 def det(ax, ay, bx, by):
     """Determinant of two vectors: positive if b lies to the left of a."""
     return ax * by - ay * bx
 
 
-@phase
+@inlined
 def set_line(lines, n, px, py, dx, dy):
     """Store line n."""
     line = lines[n]
@@ -28,7 +28,7 @@ def set_line(lines, n, px, py, dx, dy):
     line.dy = dy
 
 
-@phase
+@outlined
 def best_on_line(lines, k, speed_max, opt_x, opt_y, by_direction):
     """LP1: the best velocity on line k that all earlier lines and the speed limit permit.
 
@@ -77,7 +77,7 @@ def best_on_line(lines, k, speed_max, opt_x, opt_y, by_direction):
     return True, px + t * dx, py + t * dy
 
 
-@phase
+@inlined
 def best_velocity(lines, n, speed_max, opt_x, opt_y, by_direction):
     """LP2: the best velocity under the first n lines, taken one after the other.
 
@@ -102,7 +102,7 @@ def best_velocity(lines, n, speed_max, opt_x, opt_y, by_direction):
     return n, x, y
 
 
-@phase
+@inlined
 def project(lines, projected, n_fixed, i):
     """The lines on which line i is violated as much as an earlier line j, for every soft j < i; fixed lines stay.
 
@@ -131,7 +131,7 @@ def project(lines, projected, n_fixed, i):
     return n
 
 
-@phase
+@outlined
 def least_violation(lines, projected, n, n_fixed, start, speed_max, x, y):
     """LP3: when no velocity satisfies all lines, the one whose largest violation of a soft line is smallest.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dizoo.smac.battle.compiler import phase
+from dizoo.smac.battle.compiler import inlined
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
@@ -23,7 +23,7 @@ def _mix(z):  # type: ignore[no-untyped-def]  # one text for numpy arrays and fo
     return z ^ (z >> _S31)
 
 
-mix = phase(_mix)
+mix = inlined(_mix)
 
 
 def stream_keys(seed: int, battles: NDArray[np.integer]) -> NDArray[np.uint64]:
@@ -41,7 +41,7 @@ def stream_keys(seed: int, battles: NDArray[np.integer]) -> NDArray[np.uint64]:
     return keys
 
 
-@phase
+@inlined
 def next_word(battle):
     """The next 64 random bits of a battle (BATTLE record), whose count of draws goes up by one."""
     count = battle.stream_count + _ONE
@@ -49,13 +49,13 @@ def next_word(battle):
     return mix(mix(count * _GOLDEN + battle.stream_key) ^ battle.stream_key)
 
 
-@phase
+@inlined
 def next_unit(battle):
     """A float uniform in [0, 1) with 53 random bits."""
     return np.float64(next_word(battle) >> _S11) * _TO_UNIT
 
 
-@phase
+@inlined
 def shuffle(order, n, battle):
     """Shuffle order[:n] in place (Fisher-Yates); all orders are equally probable up to n / 2^32.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dizoo.smac.battle.compiler import phase
+from dizoo.smac.battle.compiler import inlined, outlined
 from dizoo.smac.battle.rng import next_unit
 from dizoo.smac.battle.state import ATTACK_MOVE_COMMAND, NO_ACTION, NO_UNIT, STOP_COMMAND
 
 JITTER_SWEEPS = 24  # moves offered to each unit; more no longer change the spread noticeably
 
 
-@phase
+@inlined
 def is_open(world, x, y):
     """Whether a point lies in an open cell of the map."""
     if not (0.0 <= x < world.map.width and 0.0 <= y < world.map.height):
@@ -19,7 +19,7 @@ def is_open(world, x, y):
     return world.open_cells[int(y), int(x)]
 
 
-@phase
+@inlined
 def is_clear_of_walls(world, x, y, r):
     """Whether a point and the corners of the square around it lie in open cells."""
     return (
@@ -31,7 +31,7 @@ def is_clear_of_walls(world, x, y, r):
     )
 
 
-@phase
+@inlined
 def is_apart(kinds, units, i, x, y):
     """Whether unit i would touch nobody of its plane at (x, y); as near as the map itself places two units is allowed."""
     kind = kinds[i]
@@ -48,7 +48,7 @@ def is_apart(kinds, units, i, x, y):
     return True
 
 
-@phase
+@outlined
 def is_legal_start(world, units, i, x, y):
     """Whether unit i may start at (x, y): on open ground, clear of walls (where its nominal start is) and of others."""
     kind = world.kinds[i]
@@ -57,7 +57,7 @@ def is_legal_start(world, units, i, x, y):
     return clear and is_apart(world.kinds, units, i, x, y)
 
 
-@phase
+@outlined
 def shift_group(world, units, group, dx, dy):
     """Move a whole group, if every unit of it may stand there."""
     n_units = world.kinds.shape[0]
@@ -76,7 +76,7 @@ def shift_group(world, units, group, dx, dy):
                 units[i].y = world.kinds[i].start_y
 
 
-@phase
+@inlined
 def offer_move(world, units, i, x, y, jitter):
     """Move unit i to (x, y) if that is legal and within `jitter` of its nominal start in each coordinate."""
     kind = world.kinds[i]
@@ -85,13 +85,13 @@ def offer_move(world, units, i, x, y, jitter):
         units[i].y = y
 
 
-@phase
+@inlined
 def signed_draw(battle, size):
     """A float uniform in [-size, size)."""
     return (2.0 * next_unit(battle) - 1.0) * size
 
 
-@phase
+@outlined
 def jitter_starts(world, units, battle, jitter):
     """Spread the starts over the legal placements within `jitter` of the nominal ones.
 
@@ -110,7 +110,7 @@ def jitter_starts(world, units, battle, jitter):
             offer_move(world, units, i, units[i].x + dx, units[i].y + dy, jitter)
 
 
-@phase
+@inlined
 def place_unit(world, unit, kind):
     """Full health at the nominal start; enemies are sent to the attack point (RULES 3, 4)."""
     unit.x = kind.start_x
@@ -133,7 +133,7 @@ def place_unit(world, unit, kind):
     unit.value = 0.0
 
 
-@phase
+@inlined
 def start_battle(world, units, battle, last_action):
     """Reset one battle; the random stream runs on."""
     for i in range(units.shape[0]):

@@ -146,6 +146,7 @@ DRAFT = _record(
     ("start_x", _f8),  # position at the start of the tick (the snapshot of RULES 7)
     ("start_y", _f8),
     ("prev_target", _i4),
+    ("attacker", _i4),  # the ally with the lowest id that targets this unit and that it can hit
     ("exploded", _flag),  # a blast unit that has gone off
 )
 """What a tick works out about a unit and then forgets."""
@@ -194,6 +195,9 @@ class Scratch(NamedTuple):
 
     living: Array  # (U,) i32: ids in play at the start of the tick, ascending
     order: Array  # (U,) i32: order of execution
+    living_x: Array  # (U,) f64: their positions
+    living_y: Array  # (U,) f64
+    squared: Array  # (U,) f64: their squared distances from the unit in question
     drafts: Array  # (U,) DRAFT
     lines: Array  # (L,) LINE
     projected: Array  # (L,) LINE
@@ -231,6 +235,9 @@ def empty_scratch(n_units: int, n_walls: int) -> Scratch:
     return Scratch(
         living=np.zeros(n_units, np.int32),
         order=np.zeros(n_units, np.int32),
+        living_x=np.zeros(n_units),
+        living_y=np.zeros(n_units),
+        squared=np.zeros(n_units),
         drafts=np.zeros(n_units, DRAFT),
         lines=np.zeros(line_count, LINE),
         projected=np.zeros(line_count, LINE),

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from dizoo.smac.battle.compiler import phase
+from dizoo.smac.battle.compiler import inlined, outlined
 from dizoo.smac.battle.state import ATTACK_MOVE_COMMAND, MOVE_COMMAND, NO_UNIT, TARGET_COMMAND
 
 
-@phase
+@inlined
 def near(a, b, reach):
     """Whether the centres of two units are within `reach`; all in float32, as RULES 5.2 says."""
     limit = np.float32(reach)
@@ -21,19 +21,19 @@ def near(a, b, reach):
     return dx + dy <= limit or dx * dx + dy * dy <= np.float32(reach * reach)
 
 
-@phase
+@inlined
 def in_weapon_range(units, kinds, i, j):
     """Whether the edges of units i and j are within the weapon range of i."""
     return near(units[i], units[j], kinds[i].attack_range + kinds[j].radius + kinds[i].radius)
 
 
-@phase
+@inlined
 def can_hit(kinds, i, j):
     """Whether the plane of unit j is among those that the weapon of unit i reaches."""
     return (kinds[i].can_hit >> kinds[j].plane) & 1 == 1
 
 
-@phase
+@inlined
 def squared_distance(a, b):
     """Squared distance of the centres of two units in float64 (the `query` of RULES 7 while nobody moves)."""
     dx = np.float64(b.x) - np.float64(a.x)
@@ -41,7 +41,7 @@ def squared_distance(a, b):
     return dx * dx + dy * dy
 
 
-@phase
+@inlined
 def clean_up_targets(kinds, units, scratch, n_living):
     """P1: drop targets that died or got away; ascending id, each seeing the changes before it (RULES 8.1)."""
     for k in range(n_living):
@@ -58,24 +58,36 @@ def clean_up_targets(kinds, units, scratch, n_living):
                 unit.target = NO_UNIT
 
 
-@phase
-def choose_target(world, units, enemy):
+@inlined
+def measure(scratch, n_living, x, y):
+    """Squared distances of all living units from a point into `scratch.squared`; one pass without branches, in vectors."""
+    for k in range(n_living):
+        dx = scratch.living_x[k] - x
+        dy = scratch.living_y[k] - y
+        scratch.squared[k] = dx * dx + dy * dy
+
+
+@inlined
+def choose_target(world, units, scratch, n_living, enemy):
     """The ally in scan range that an enemy damage dealer goes for: healers first, then the nearest (RULES 8.3)."""
     best = NO_UNIT
     best_class = 2
     best_distance = math.inf
     scan = world.kinds[enemy].scan_range
     query = scan + world.map.radius_max
-    me = units[enemy]
-    for i in world.allies:
-        ally = units[i]
-        d2 = squared_distance(me, ally)
-        if d2 > query * query or not ally.in_play or ally.hp <= 0.0 or not can_hit(world.kinds, enemy, i):
+    query_squared = query * query
+    measure(scratch, n_living, np.float64(units[enemy].x), np.float64(units[enemy].y))
+    for k in range(n_living):
+        if scratch.squared[k] > query_squared:
             continue
-        distance = math.sqrt(d2)
-        if distance >= scan + world.kinds[i].radius and ally.target != enemy:
+        i = scratch.living[k]
+        kind = world.kinds[i]
+        if not kind.is_ally or not can_hit(world.kinds, enemy, i):
             continue
-        rank = 0 if world.kinds[i].is_healer else 1
+        distance = math.sqrt(scratch.squared[k])
+        if distance >= scan + kind.radius and units[i].target != enemy:
+            continue
+        rank = 0 if kind.is_healer else 1
         if rank < best_class or (rank == best_class and distance < best_distance):
             best = i
             best_class = rank
@@ -83,16 +95,19 @@ def choose_target(world, units, enemy):
     return best
 
 
-@phase
-def first_attacker(world, units, enemy):
-    """The living ally with the lowest id that targets this enemy from any distance (the 2e9 entries of RULES 8.3)."""
+@inlined
+def note_attackers(world, units, scratch):
+    """Note for each unit the first ally that targets it and that it can hit (the 2e9 entries of RULES 8.3)."""
     for i in world.allies:
-        if units[i].target == enemy and units[i].in_play and can_hit(world.kinds, enemy, i):
-            return i
-    return NO_UNIT
+        target = units[i].target
+        if target == NO_UNIT or not units[i].in_play:
+            continue
+        draft = scratch.drafts[target]
+        if draft.attacker == NO_UNIT and can_hit(world.kinds, target, i):
+            draft.attacker = i
 
 
-@phase
+@outlined
 def choose_patient(world, units, healer):
     """What an enemy healer without a target goes for, and its speed on the way there (RULES 8.4).
 
@@ -118,7 +133,7 @@ def choose_patient(world, units, healer):
     return best, (world.kinds[healer].speed if slowest == math.inf else slowest)
 
 
-@phase
+@inlined
 def walk_to_point(unit, draft, x, y, speed):
     """Prefer to walk straight to a point, in float64; no slowing down near it (RULES 8.2)."""
     dx = x - np.float64(unit.x)
@@ -129,7 +144,7 @@ def walk_to_point(unit, draft, x, y, speed):
         draft.pref_y = dy * speed / distance
 
 
-@phase
+@inlined
 def walk_to_unit(unit, draft, other, speed):
     """Prefer to walk straight to another unit, in float32 (RULES 15)."""
     dx = other.x - unit.x
@@ -141,7 +156,7 @@ def walk_to_unit(unit, draft, other, speed):
         draft.pref_y = dy * pace / distance
 
 
-@phase
+@inlined
 def approach_or_attack(kinds, units, draft, i, target, speed):
     """Make unit i ready to fire at its target if it is in weapon range, else walk to it (RULES 8.2)."""
     if in_weapon_range(units, kinds, i, target) and can_hit(kinds, i, target):
@@ -150,23 +165,21 @@ def approach_or_attack(kinds, units, draft, i, target, speed):
         walk_to_unit(units[i], draft, units[target], speed)
 
 
-@phase
-def attack_move(world, units, draft, i, healer_to_hunt):
+@inlined
+def attack_move(world, units, scratch, n_living, i, healer_to_hunt):
     """An enemy's turn in P3: keep or choose a target, then go for it or on to the attack point."""
-    unit, kind = units[i], world.kinds[i]
+    unit, kind, draft = units[i], world.kinds[i], scratch.drafts[i]
     target = unit.target
     speed = kind.speed
     if kind.is_healer:
         if target == NO_UNIT:
             target, speed = choose_patient(world, units, i)
-    elif target == NO_UNIT:
-        target = choose_target(world, units, i)
-        if target == NO_UNIT:
-            target = first_attacker(world, units, i)
-    elif healer_to_hunt and not world.kinds[target].is_healer:
-        choice = choose_target(world, units, i)
+    elif target == NO_UNIT or (healer_to_hunt and not world.kinds[target].is_healer):
+        choice = choose_target(world, units, scratch, n_living, i)
         if choice != NO_UNIT:
             target = choice
+        elif target == NO_UNIT:
+            target = draft.attacker
     unit.target = target
     if target == NO_UNIT:
         walk_to_point(unit, draft, unit.command_x, unit.command_y, speed)
@@ -174,7 +187,7 @@ def attack_move(world, units, draft, i, healer_to_hunt):
         approach_or_attack(world.kinds, units, draft, i, target, speed)
 
 
-@phase
+@inlined
 def ally_healer_in_play(world, units):
     """Whether any allied healer is listed among the living."""
     for i in world.allies:
@@ -183,10 +196,11 @@ def ally_healer_in_play(world, units):
     return False
 
 
-@phase
+@inlined
 def prefer_velocities(world, units, scratch, n_living):
     """P2 and P3: preferred velocities of all living units in ascending id; enemies choose their targets on the way."""
     healer_to_hunt = ally_healer_in_play(world, units)
+    note_attackers(world, units, scratch)
     for k in range(n_living):
         i = scratch.living[k]
         unit = units[i]
@@ -194,7 +208,7 @@ def prefer_velocities(world, units, scratch, n_living):
         draft.pref_x = 0.0
         draft.pref_y = 0.0
         if unit.command == ATTACK_MOVE_COMMAND:
-            attack_move(world, units, draft, i, healer_to_hunt)
+            attack_move(world, units, scratch, n_living, i, healer_to_hunt)
         elif unit.command == MOVE_COMMAND:
             walk_to_point(unit, draft, unit.command_x, unit.command_y, world.kinds[i].speed)
         elif unit.command == TARGET_COMMAND:

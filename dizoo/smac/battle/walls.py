@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dizoo.smac.battle.compiler import phase
+from dizoo.smac.battle.compiler import inlined, outlined
 from dizoo.smac.battle.lines import det, set_line
 
 COVERED = -1e-5
@@ -14,21 +14,21 @@ EDGE_DX = np.array([1.0, 0.0, -1.0, 0.0])  # edge i runs from corner i to corner
 EDGE_DY = np.array([0.0, 1.0, 0.0, -1.0])
 
 
-@phase
+@inlined
 def left_leg(vx, vy, leg, radius):
     """Direction of the left tangent from the origin to the circle of `radius` around v; `leg` is its length."""
     squared = vx * vx + vy * vy
     return (vx * leg - vy * radius) / squared, (vx * radius + vy * leg) / squared
 
 
-@phase
+@inlined
 def right_leg(vx, vy, leg, radius):
     """Direction of the right tangent."""
     squared = vx * vx + vy * vy
     return (vx * leg + vy * radius) / squared, (-vx * radius + vy * leg) / squared
 
 
-@phase
+@inlined
 def already_covered(lines, n, ax, ay, bx, by, radius):
     """Whether one of the first n lines already keeps both ends of an edge at the unit's radius."""
     for j in range(n):
@@ -38,7 +38,7 @@ def already_covered(lines, n, ax, ay, bx, by, radius):
     return False
 
 
-@phase
+@inlined
 def corner_line(lines, n, cx, cy, vx, vy, radius):
     """Line tangent to the circle around corner (cx, cy) at the side of the velocity (cut-off circle)."""
     wx, wy = vx - cx, vy - cy
@@ -50,7 +50,7 @@ def corner_line(lines, n, cx, cy, vx, vy, radius):
     return n + 1
 
 
-@phase
+@inlined
 def offset_line(lines, n, base_x, base_y, dx, dy, radius, on_both_axes):
     """Line along (dx, dy) at a distance from `base`; the reference adds one number to both coordinates (RULES 9.2)."""
     if on_both_axes:
@@ -60,7 +60,7 @@ def offset_line(lines, n, base_x, base_y, dx, dy, radius, on_both_axes):
     return n + 1
 
 
-@phase
+@inlined
 def velocity_obstacle_line(lines, n, i1, i2, left_edge, ax, ay, bx, by, leg_a, leg_b, vx, vy, radius, on_both_axes):
     """Steps 4 to 7 of RULES 9.2: the line for the truncated cone that an edge casts in velocity space.
 
@@ -117,7 +117,7 @@ def velocity_obstacle_line(lines, n, i1, i2, left_edge, ax, ay, bx, by, leg_a, l
     return n if right_foreign else offset_line(lines, n, bx, by, -right_x, -right_y, radius, on_both_axes)
 
 
-@phase
+@outlined
 def edge_line(lines, n, i, ax, ay, bx, by, vx, vy, radius, on_both_axes):
     """Steps 1 to 3 of RULES 9.2 for edge i from a to b (relative to the unit); returns the new number of lines."""
     ex, ey = bx - ax, by - ay
@@ -156,13 +156,13 @@ def edge_line(lines, n, i, ax, ay, bx, by, vx, vy, radius, on_both_axes):
     )
 
 
-@phase
+@inlined
 def corner(wall, i):
     """Corner i (0 to 3) of a wall, counter-clockwise from the bottom left."""
     return (wall.x1 if i == 1 or i == 2 else wall.x0), (wall.y1 if i >= 2 else wall.y0)
 
 
-@phase
+@inlined
 def in_reach(wall, x, y, reach):
     """Whether the wall is within `reach` of a point."""
     dx = max(0.0, abs(x - 0.5 * (wall.x0 + wall.x1)) - 0.5 * (wall.x1 - wall.x0))
@@ -172,7 +172,7 @@ def in_reach(wall, x, y, reach):
     return dx + dy <= reach or dx * dx + dy * dy <= reach * reach
 
 
-@phase
+@inlined
 def no_wall_near(clearance, x, y, reach):
     """Whether the cell of a point is known to be farther than `reach` from every wall; unknown outside the grid."""
     column, row = int(x), int(y)
@@ -181,7 +181,7 @@ def no_wall_near(clearance, x, y, reach):
     return clearance[row, column] > reach
 
 
-@phase
+@inlined
 def wall_lines(world, lines, unit, kind):
     """The lines of all walls within one second of travel, in the order of the walls.
 
