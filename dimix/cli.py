@@ -40,13 +40,17 @@ class Count(click.ParamType):
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("-m", "--mode", type=click.Choice(MODES), help="serial: train; eval: play games with a checkpoint.")
 @click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path (dizoo/...) works from any folder.")
-@click.option("-s", "--seed", multiple=True, type=click.IntRange(min=0), help="Seed; repeat it to train several at once.")
+@click.option(
+    "-s", "--seed", multiple=True, type=click.IntRange(min=0), help="Seed; repeat it to train several at once."
+)
 @click.option("-o", "--override", multiple=True, metavar="KEY=VALUE", help="Set one config key, dotted; repeatable.")
 @click.option("--exp-name", metavar="FOLDER", help="Run folder.  [default: <config>_result/seed<seed>]")
 @click.option("--env-step", type=Count(), help="Stop after this many env steps.")
 @click.option("--train-iter", type=Count(), help="Stop after this many updates.")
 @click.option("--load-path", metavar="CKPT", help="Start from (serial) or play with (eval) this checkpoint.")
-@click.option("--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Go on with a run (the config's last one).")
+@click.option(
+    "--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Go on with a run (the config's last one)."
+)
 @click.option("-n", "--games", type=Count(), default=100, show_default=True, help="Games to play with -m eval.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
 @click.option("--jobs", type=Count(), help="Seeds trained at the same time.  [default: one per core]")
@@ -55,7 +59,7 @@ class Count(click.ParamType):
 @click.version_option(__version__, "--version", prog_name="dimix")
 @click.pass_context
 def command(ctx: click.Context, **options: Any) -> None:
-    """Train and evaluate teams with QMIX and its relatives.
+    r"""Train and evaluate teams with QMIX and its relatives.
 
     \b
     dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0

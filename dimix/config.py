@@ -1,7 +1,7 @@
 """One strict merge: what the user wrote, over the commented defaults of the classes that the config names.
 
-`compile_all` checks everything before a process, file or tensor is made and reports all problems at once. Rooms get copies of
-their branches; nobody writes to a compiled config.
+`compile_all` checks everything before a process, file or tensor is made and reports all problems at once. Rooms get
+copies of their branches; nobody writes to a compiled config.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ CREATE_CONFIG = dict(
     ),
 )
 
-#: DI-engine's keys that mean nothing here, with the reason. A branch stands for all keys below it. Environment and policy
-#: classes add their own in a class attribute ``config_ignored``, in the same form, relative to their branch.
+#: DI-engine's keys that mean nothing here, with the reason. A branch stands for all keys below it. Environment and
+#: policy classes add their own in a class attribute ``config_ignored``, in the same form, relative to their branch.
 IGNORED = {
     "create_config.env_manager": "all games are stepped as one batch",
     "create_config.collector": "the collector gathers whole episodes; policy.collect.unroll_len cuts them",
@@ -178,10 +178,10 @@ def full_schema(env_class: Any, policy_class: Any, model_class: Any) -> Schema:
     if policy_class is not None:
         policy = schema["policy"] = class_schema(policy_class)
         if model_class is not None:
-            changed = policy.get("model")
-            policy["model"] = class_schema(model_class)
+            changed, model = policy.get("model"), class_schema(model_class)
             if isinstance(changed, dict):  # defaults of the model that the policy sets otherwise
-                merge_schema(policy["model"], changed)
+                merge_schema(model, changed)
+            policy["model"] = model
     return schema
 
 
@@ -201,7 +201,9 @@ def import_known(env_type: str | None = None) -> None:
             try:
                 point.load()
             except ImportError as e:
-                raise ConfigError(f"environment '{point.name}' ({point.value}): import failed: {e}. Install it anew.") from e
+                raise ConfigError(
+                    f"environment '{point.name}' ({point.value}): import failed: {e}. Install it anew."
+                ) from e
 
 
 def _apply_options(given: dict[str, Any], named: Mapping[str, Any], overrides: Sequence[str], found: Findings) -> None:
@@ -211,7 +213,9 @@ def _apply_options(given: dict[str, Any], named: Mapping[str, Any], overrides: S
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            found.problems.append(f"-o {text}: no key=value. Use -o dotted.key=value, for example -o policy.learn.batch_size=32.")
+            found.problems.append(
+                f"-o {text}: no key=value. Use -o dotted.key=value, for example -o policy.learn.batch_size=32."
+            )
         else:
             set_option(given, key.strip(), OptionText(value.strip()), "-o", found)
 
@@ -223,14 +227,18 @@ def _comments(name: str) -> dict[str, str]:
 def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tuple[Any, Any, Any]:
     """Environment, policy and model class; None for each that could not be had."""
     for branch in ("env", "policy"):
-        found.problems += import_modules(create[branch]["import_names"], f"create_config.{branch}.import_names", found.file)
+        found.problems += import_modules(
+            create[branch]["import_names"], f"create_config.{branch}.import_names", found.file
+        )
     env_type = create["env"]["type"]
     import_known(env_type if env_type not in ENV_REGISTRY.names() else "")
     env_class = _registered(ENV_REGISTRY, env_type, "create_config.env.type", found)
     policy_class = _registered(POLICY_REGISTRY, create["policy"]["type"], "create_config.policy.type", found)
     model_class = None
     if policy_class is not None:
-        model_class = _registered(MODEL_REGISTRY, model_type or _default_model(policy_class), "policy.model.type", found)
+        model_class = _registered(
+            MODEL_REGISTRY, model_type or _default_model(policy_class), "policy.model.type", found
+        )
     return env_class, policy_class, model_class
 
 
@@ -246,7 +254,9 @@ def _fill_types(cfg: EasyDict, given: Mapping[str, Any], policy_class: Any, foun
     """The names under which policy and model are registered; a subclass inherits its base's defaults, not its name."""
     name = cfg.create_config.policy.type
     if lookup(given, "policy.type") not in (None, name):
-        found.report("policy.type", f"{cfg.policy.type!r}, but create_config.policy.type = '{name}'. Leave this key out.")
+        found.report(
+            "policy.type", f"{cfg.policy.type!r}, but create_config.policy.type = '{name}'. Leave this key out."
+        )
     cfg.policy.type = name
     cfg.policy.model.type = lookup(given, "policy.model.type") or _default_model(policy_class)
 

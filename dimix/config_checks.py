@@ -70,7 +70,10 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
 
 def check_combination(cfg: EasyDict, report: Report) -> None:
     """Report keys that fit one by one but not together."""
-    batch, capacity = lookup(cfg, "policy.learn.batch_size"), lookup(cfg, "policy.other.replay_buffer.replay_buffer_size")
+    batch, capacity = (
+        lookup(cfg, "policy.learn.batch_size"),
+        lookup(cfg, "policy.other.replay_buffer.replay_buffer_size"),
+    )
     if batch and capacity and batch > capacity:
         report(
             "policy.learn.batch_size",
@@ -78,12 +81,18 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
             "Use a smaller batch or a larger buffer.",
         )
     if lookup(cfg, "policy.priority_IS_weight") and not lookup(cfg, "policy.priority"):
-        report("policy.priority_IS_weight", "True without priorities. Set policy.priority=True too, or this one to False.")
+        report(
+            "policy.priority_IS_weight", "True without priorities. Set policy.priority=True too, or this one to False."
+        )
     if lookup(cfg, "policy.on_policy"):
         report("policy.on_policy", "True. This pipeline learns from a replay buffer; use False.")
     burnin, unroll = lookup(cfg, "policy.collect.burnin_len"), lookup(cfg, "policy.collect.unroll_len")
     if burnin and (unroll is None or burnin >= unroll):
-        found = "whole episodes are sampled (policy.collect.unroll_len = None)" if unroll is None else f"unroll_len = {unroll}"
+        found = (
+            "whole episodes are sampled (policy.collect.unroll_len = None)"
+            if unroll is None
+            else f"unroll_len = {unroll}"
+        )
         report("policy.collect.burnin_len", f"{burnin}, but {found}. Use a burn-in shorter than the window.")
     start, end = lookup(cfg, "policy.other.eps.start"), lookup(cfg, "policy.other.eps.end")
     if start is not None and end is not None and end > start:
@@ -91,7 +100,7 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
     if lookup(cfg, "policy.learn.target_update_freq") == 0 and lookup(cfg, "policy.learn.target_update_theta") == 0:
         report(
             "policy.learn.target_update_theta",
-            "0, and policy.learn.target_update_freq is 0 as well: the target network would never change. Set one of them.",
+            "0, and policy.learn.target_update_freq is 0 as well: the target network would never change. Set one.",
         )
     _check_device(cfg, report)
 

@@ -14,9 +14,10 @@ from dimix.registry import ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Regist
 
 HEAD = """# Config
 
-A config file is a Python module with two dicts, `main_config` and `create_config`. It states what differs from the defaults
-below; every other key keeps its default. An unknown key, a value of another type or out of range, and a combination that
-cannot work are errors, all reported at once before anything starts. On the command line `-o dotted.key=value` sets one key.
+A config file is a Python module with two dicts, `main_config` and `create_config`. It states what differs from the
+defaults below; every other key keeps its default. An unknown key, a value of another type or out of range, and a
+combination that cannot work are errors, all reported at once before anything starts. On the command line
+`-o dotted.key=value` sets one key.
 
 `policy.model.agent_num`, `obs_shape`, `global_obs_shape` and `action_shape`, `policy.collect.env_num` and
 `policy.eval.env_num` follow from the environment. A config may repeat them; they are then checked.
@@ -31,11 +32,16 @@ def page() -> str:
     import_known()
     parts = [HEAD]
     parts += _section("main_config: the run", "", dict_schema(RUN_CONFIG, source_comments(module, "RUN_CONFIG")))
-    parts += _section("create_config", "create_config.", dict_schema(CREATE_CONFIG, source_comments(module, "CREATE_CONFIG")))
+    parts += _section(
+        "create_config", "create_config.", dict_schema(CREATE_CONFIG, source_comments(module, "CREATE_CONFIG"))
+    )
     parts += _registered("env", "env.", ENV_REGISTRY)
     parts += _registered("policy", "policy.", POLICY_REGISTRY)
     parts += _registered("model", "policy.model.", MODEL_REGISTRY)
-    parts += ["## Accepted without meaning\n", "Keys of DI-engine's files that have no meaning here; each gets one line when a run starts.\n"]
+    parts += [
+        "## Accepted without meaning\n",
+        "Keys of DI-engine's files that have no meaning here; each gets one line when a run starts.\n",
+    ]
     parts += ["| key | why |\n| --- | --- |"]
     parts += [f"| `{key}` | {reason} |" for key, reason in _ignored()]
     return "\n".join(parts) + "\n"

@@ -54,9 +54,12 @@ def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, An
         module = import_file(path)
         main, create = (_dict_of(module, name, path) for name in ("main_config", "create_config"))
         return ConfigSource(main, create, path.name, path)
-    if not (isinstance(input_cfg, tuple | list) and len(input_cfg) == 2 and all(isinstance(c, Mapping) for c in input_cfg)):
+    if not (
+        isinstance(input_cfg, tuple | list) and len(input_cfg) == 2 and all(isinstance(c, Mapping) for c in input_cfg)
+    ):
         raise ConfigError(
-            f"config: found {type(input_cfg).__name__}. Give the path of a config file, or (main_config, create_config)."
+            f"config: found {type(input_cfg).__name__}. Give the path of a config file, or "
+            "(main_config, create_config)."
         )
     main_module = sys.modules.get("__main__")
     script = getattr(main_module, "__file__", None)
@@ -121,7 +124,9 @@ def import_file(path: Path) -> ModuleType:
     except SyntaxError as e:
         raise ConfigError(f"{path.name} line {e.lineno}: {e.msg}: {(e.text or '').strip()}") from e
     except ImportError as e:
-        raise ConfigError(f"{path.name}{_line_in(e, path)}: import failed: {e}. Install or rename what is missing.") from e
+        raise ConfigError(
+            f"{path.name}{_line_in(e, path)}: import failed: {e}. Install or rename what is missing."
+        ) from e
     except Exception as e:
         raise ConfigError(f"{path.name}{_line_in(e, path)}: running the file raised {type(e).__name__}: {e}") from e
     return module
@@ -143,8 +148,8 @@ def import_modules(names: Any, key: str, file: str) -> list[str]:
             missing = f"no module '{e.name}'"
             hint = "" if e.name == name else f" (needed by {name})"
             problems.append(
-                f"{key} (in {file}): {missing}{hint}. A module of your own must lie beside the config file, in the folder "
-                "you start from, or be installed."
+                f"{key} (in {file}): {missing}{hint}. A module of your own must lie beside the config file, "
+                "in the folder you start from, or be installed."
             )
         except ImportError as e:
             problems.append(f"{key} (in {file}): importing '{name}' failed: {e}.")
@@ -194,7 +199,10 @@ def _dict_of(module: ModuleType, name: str, path: Path) -> dict[str, Any]:
     found = getattr(module, name, None)
     if found is None:
         names = [n for n in vars(module) if not n.startswith("_")]
-        raise ConfigError(f"{path.name}: no '{name}' in the file.{nearest(name, names)} A config file sets main_config and create_config.")
+        raise ConfigError(
+            f"{path.name}: no '{name}' in the file.{nearest(name, names)} "
+            "A config file sets main_config and create_config."
+        )
     if not isinstance(found, Mapping):
         raise ConfigError(f"{path.name}: {name} is a {type(found).__name__}. Make it a dict or an EasyDict.")
     return plain(found)

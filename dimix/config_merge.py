@@ -106,9 +106,6 @@ def check_unknown(schema: Schema, found: Findings) -> None:
             found.problems[i] = f"{problem} It belongs at {places[name]}."
 
 
-
-
-
 def _literal(text: str) -> Any:
     words = {"true": True, "false": False, "none": None, "null": None}
     if text.lower() in words:

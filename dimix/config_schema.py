@@ -14,8 +14,8 @@ A default dict is a schema. Every key has a default and a comment above it::
     )
 
 The type in brackets, the range (``>= 1``, ``> 0``, ``<= 1``, ``in [0, 1)``) and the choices (``one of "a", "b"``) are
-enforced, and the same comment is what docs/config.md prints. Where the source of a class cannot be read (a class typed at a
-prompt) the type of the default is enforced alone. A subclass states only the keys that it adds or changes.
+enforced, and the same comment is what docs/config.md prints. Where the source of a class cannot be read (a class typed
+at a prompt) the type of the default is enforced alone. A subclass states only the keys that it adds or changes.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Union
 
+from dimix.errors import nearest
+
 Schema = dict[str, Union["Key", "Schema"]]
 
-#: A value that fits nowhere; `Key.coerce` returns it with the reason.
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "bool": bool,
     "int": int,
@@ -91,8 +92,6 @@ class Key:
         if fitted is _MISFIT:
             raise ValueError(f"{value!r} is {_article(value)}. Use {self.expected}.")
         if self.choices and isinstance(fitted, str) and fitted not in self.choices:
-            from dimix.errors import nearest
-
             raise ValueError(f"{value!r}. Use {self.expected}.{nearest(fitted, self.choices)}")
         if isinstance(fitted, int | float) and not isinstance(fitted, bool) and not self._in_range(fitted):
             raise ValueError(f"{value!r} is out of range. Use {self.expected}.")
@@ -105,7 +104,7 @@ class Key:
                 continue
             if kind == "list" and self.item:
                 fitted = [_fit_kind(self.item, v) for v in fitted]
-                if any(v is _MISFIT for v in fitted):
+                if _MISFIT in fitted:
                     continue
             return fitted
         return _MISFIT
@@ -118,10 +117,11 @@ class Key:
         return ((relation, number) for relation, number in self.bounds if math.isfinite(number))
 
 
-_MISFIT = object()
+_MISFIT: Any = object()
 
 
 def _fit_kind(kind: str, value: Any) -> Any:
+    """The value as one kind, or `_MISFIT`."""
     if kind == "int" and isinstance(value, float) and value.is_integer():
         return int(value)
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
@@ -130,7 +130,7 @@ def _fit_kind(kind: str, value: Any) -> Any:
         return _MISFIT
     if not isinstance(value, _TYPES[kind]):
         return _MISFIT
-    return list(value) if kind == "list" else value
+    return list(value) if isinstance(value, list | tuple) else value
 
 
 def _article(value: Any) -> str:
@@ -248,9 +248,11 @@ def source_comments(owner: type | Callable[..., Any] | Any, name: str = "config"
     body = tree.body[0].body if isinstance(owner, type) and isinstance(tree.body[0], ast.ClassDef) else tree.body
     lines = _CommentLines(source)
     for node in body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        if any(isinstance(t, ast.Name) and t.id == name for t in targets) and node.value is not None:  # type: ignore[union-attr]
-            return dict(_dict_comments(node.value, lines, ""))  # type: ignore[union-attr]
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if any(isinstance(t, ast.Name) and t.id == name for t in targets):
+            return dict(_dict_comments(node.value, lines, ""))
     return {}
 
 
@@ -280,12 +282,15 @@ class _CommentLines:
 
 def _dict_comments(node: ast.expr, lines: _CommentLines, prefix: str) -> Iterator[tuple[str, str]]:
     """Dotted key and comment of each key of ``dict(a=...)``, ``{"a": ...}`` or ``EasyDict(dict(...))``."""
+    pairs: list[tuple[Any, ast.expr, int]]
     if isinstance(node, ast.Call):
         for inner in node.args:
             yield from _dict_comments(inner, lines, prefix)
         pairs = [(k.arg, k.value, k.value.lineno if k.arg is None else k.lineno) for k in node.keywords]
     elif isinstance(node, ast.Dict):
-        pairs = [(k.value, v, k.lineno) for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)]
+        pairs = [
+            (k.value, v, k.lineno) for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)
+        ]
     else:
         return
     for key, value, line in pairs:

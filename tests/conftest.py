@@ -54,7 +54,9 @@ def game_config() -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
             collect=dict(n_episode=8),
             eval=dict(evaluator=dict(eval_freq=10)),
         )
-        main = dict(env=dict(map_name="two_step"), policy={**branches, **policy}, run=dict(env_step=400, tensorboard=False))
+        main = dict(
+            env=dict(map_name="two_step"), policy={**branches, **policy}, run=dict(env_step=400, tensorboard=False)
+        )
         create = dict(
             env=dict(type="matrix_game", import_names=["dizoo.matrix_game.envs.matrix_game_env"]),
             policy=dict(type="qmix"),

@@ -1,4 +1,4 @@
-"""Imports point one way: cli -> entry -> worker -> policy -> model, value_learning -> types, registry, config, errors."""
+"""Imports point one way, from the command line down to types and errors; the layers are listed below."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ REPO = Path(__file__).resolve().parent.parent
 LAYERS = (
     ("dimix.errors", "dimix.registry", "dimix.schedule"),
     ("dimix.envs", "dimix.types", "dimix.torch_utils", "dimix.value_learning"),
-    ("dimix.config", "dimix.config_schema", "dimix.config_merge", "dimix.config_file", "dimix.config_checks", "dimix.config_doc"),
+    (
+        "dimix.config",
+        "dimix.config_schema",
+        "dimix.config_merge",
+        "dimix.config_file",
+        "dimix.config_checks",
+        "dimix.config_doc",
+    ),
     ("dimix.model",),
     ("dimix.policy",),
     ("dimix.worker",),
@@ -42,7 +49,12 @@ def imports(path: Path) -> set[str]:
 
 def layer(module: str) -> int | None:
     """Index in LAYERS of the longest prefix, None for what stands outside (dimix itself, other packages)."""
-    hits = [(len(prefix), i) for i, group in enumerate(LAYERS) for prefix in group if module == prefix or module.startswith(prefix + ".")]
+    hits = [
+        (len(prefix), i)
+        for i, group in enumerate(LAYERS)
+        for prefix in group
+        if module == prefix or module.startswith(prefix + ".")
+    ]
     return max(hits)[1] if hits else None
 
 
@@ -53,7 +65,9 @@ def files(folder: str) -> list[Path]:
 @pytest.mark.parametrize("path", files("dimix"), ids=module_name)
 def test_layers_point_one_way(path):
     mine = layer(module_name(path))
-    assert mine is not None or module_name(path) == "dimix", f"{module_name(path)} belongs to no layer: add it to LAYERS"
+    assert mine is not None or module_name(path) == "dimix", (
+        f"{module_name(path)} belongs to no layer: add it to LAYERS"
+    )
     for module in imports(path):
         theirs = layer(module)
         if mine is not None and theirs is not None:

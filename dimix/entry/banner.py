@@ -1,4 +1,4 @@
-"""The first lines of a run: what is trained where, with which sizes, how much is learned per step, how much memory it takes."""
+"""The first lines of a run: what is trained where, sizes, how much is learned per step, how much memory it takes."""
 
 from __future__ import annotations
 

@@ -63,7 +63,9 @@ def read_run(path: str | Path) -> dict[str, Any]:
     """
     content = read_any(path)
     if content["kind"] != "run":
-        raise CheckpointError(f"checkpoint {path}: holds networks only. Resume from latest.pth.tar, or use --load-path with it.")
+        raise CheckpointError(
+            f"checkpoint {path}: holds networks only. Resume from latest.pth.tar, or use --load-path with it."
+        )
     return content
 
 

@@ -81,8 +81,8 @@ def describe(result: EvalResult, name: str, has_win: bool) -> str:
     parts = [f"return {result.ep_reward:.2f} ± {half:.2f}", f"length {result.ep_length:.1f}"]
     if has_win:
         low, high = wilson_interval(result.games_won, result.games_played)
-        won = f"won {result.games_won} of {result.games_played} games ({result.battle_won:.1%}, 95 % interval {low:.1%} to {high:.1%})"
-        parts.insert(0, won)
+        interval = f"95 % interval {low:.1%} to {high:.1%}"
+        parts.insert(0, f"won {result.games_won} of {result.games_played} games ({result.battle_won:.1%}, {interval})")
     parts.append(f"{result.distinct_games} distinct game{'s' if result.distinct_games != 1 else ''}")
     return f"{name}: " + ", ".join(parts)
 

@@ -67,7 +67,9 @@ def run_seeds(
     if input_cfg is None:
         raise ConfigError("-s: several seeds need a config. Give it with -c; --resume alone goes on with one run.")
     if resume:
-        raise ConfigError(f"--resume {resume}: names one run, but there are {len(seeds)} seeds. Use --resume without a folder.")
+        raise ConfigError(
+            f"--resume {resume}: names one run, but there are {len(seeds)} seeds. Use --resume without a folder."
+        )
     checked = {k: v for k, v in options.items() if k != "load_path"}
     compiled = compile_all(input_cfg, seed=seeds[0], **checked)
     base = exp_name or f"{compiled.source.stem}_result"
@@ -85,7 +87,9 @@ def run_seeds(
     return 0 if len(children) == len(seeds) and not any(c.signalled for c in children) else 130
 
 
-def _run_all(input_cfg: Any, waiting: list[tuple[int, dict[str, Any]]], jobs: int, out: Callable[[str], None]) -> list[_Child]:
+def _run_all(
+    input_cfg: Any, waiting: list[tuple[int, dict[str, Any]]], jobs: int, out: Callable[[str], None]
+) -> list[_Child]:
     """Keep ``jobs`` processes busy until every seed has run, or a signal came."""
     children: list[_Child] = []
     running: list[_Child] = []
@@ -166,9 +170,13 @@ def _table(children: list[_Child]) -> str:
         r = child.result
         jitter = r["evaluation"].get("eval/battle_won_jitter")
         score, shown = f"{r['score']:.3f}", "-" if jitter is None else f"{jitter:.2f}"
-        rows.append((str(child.seed), score, shown, short(r["env_step"]), duration(r["seconds"]), r["reason"], r["run_folder"]))
+        rows.append(
+            (str(child.seed), score, shown, short(r["env_step"]), duration(r["seconds"]), r["reason"], r["run_folder"])
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def _compile_once(compiled: CompiledConfig, out: Callable[[str], None]) -> None:

@@ -76,7 +76,9 @@ class RunFolder:
         runs = [cls(p).latest for p in base.parent.glob("*") if is_ours(p.name)]
         saved = [p for p in runs if p.exists()]
         if not saved:
-            raise CheckpointError(f"--resume: no run with a checkpoint at {base}. Start one without --resume, or give its folder.")
+            raise CheckpointError(
+                f"--resume: no run with a checkpoint at {base}. Start one without --resume, or give its folder."
+            )
         return max(saved, key=lambda p: p.stat().st_mtime).parent.parent
 
     @property
@@ -129,7 +131,9 @@ class RunFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as e:
             self.unlock()
-            raise OutputError(f"run folder {self.path}: another process is training there. Wait for it, or stop it.") from e
+            raise OutputError(
+                f"run folder {self.path}: another process is training there. Wait for it, or stop it."
+            ) from e
 
     def unlock(self) -> None:
         """Give the folder back."""
@@ -141,8 +145,12 @@ class RunFolder:
         """Write the resolved config as ``total_config.py``, which runs again."""
         main, create = split_config(compiled.cfg)
         source = compiled.source.path
-        search = source.parent if source and any((source.parent / f"{n}.py").exists() for n in _imports(create)) else None
-        write_config(self.path / "total_config.py", main, create, f"Resolved config of the run {self.path.name}.", search)
+        search = (
+            source.parent if source and any((source.parent / f"{n}.py").exists() for n in _imports(create)) else None
+        )
+        write_config(
+            self.path / "total_config.py", main, create, f"Resolved config of the run {self.path.name}.", search
+        )
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, whole or not at all."""

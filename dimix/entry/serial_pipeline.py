@@ -96,7 +96,9 @@ def serial_pipeline(
         TrainingError: the loss stopped being a number.
         OutputError: the run folder cannot be written.
     """
-    named = dict(overrides=overrides, seed=seed, env_step=env_step, train_iter=train_iter, device=device)
+    named: dict[str, Any] = dict(
+        overrides=overrides, seed=seed, env_step=env_step, train_iter=train_iter, device=device
+    )
     if resume is None or resume is False:
         if input_cfg is None:
             raise ConfigError("-c: no config. Give a config file, or a run folder to resume.")
@@ -239,7 +241,8 @@ class _Run:
             self._logger.close()
             raise TrainingError(
                 f"{e} This was at env step {self.rooms.collector.env_step}. The batch is in {self._folder.nan_batch}; "
-                f"the last good checkpoint is {self._folder.latest}. A smaller policy.learn.learning_rate or clip_value may help."
+                f"the last good checkpoint is {self._folder.latest}. A smaller policy.learn.learning_rate or clip_value "
+                "may help."
             ) from e
 
     def _evaluate(self) -> None:
@@ -308,8 +311,8 @@ class _Run:
         more = "" if jitter is None else f", from jittered starts {jitter:.2f}"
         return (
             f"result: {name} {result.score:.3f} over the last {window} evaluations (best single one "
-            f"{result.best_score:.3f}{more}) after {short(result.env_step)} env steps, {short(result.train_iter)} updates, "
-            f"{duration(result.seconds)}; stopped by {result.reason}"
+            f"{result.best_score:.3f}{more}) after {short(result.env_step)} env steps, "
+            f"{short(result.train_iter)} updates, {duration(result.seconds)}; stopped by {result.reason}"
         )
 
     # ---- saving --------------------------------------------------------------------------------------------------

@@ -41,7 +41,10 @@ def test_help_says_what_is_missing(args, missing):
     ("args", "message"),
     [
         (["-m", "serial", "-c", "nothing.py"], "ConfigError: -c nothing.py: no such config file."),
-        (["-m", "serial", "-c", MMM, "-o", "policy.learn.batchsize=3"], "ConfigError: policy.learn.batchsize (in -o): unknown key."),
+        (
+            ["-m", "serial", "-c", MMM, "-o", "policy.learn.batchsize=3"],
+            "ConfigError: policy.learn.batchsize (in -o): unknown key.",
+        ),
         (["-m", "serial", "-c", MMM, "-s", "1", "-s", "1"], "ConfigError: -s: 1 1 names a seed twice."),
         (["-m", "serial", "--resume"], "Missing: -c FILE"),
         (["-m", "serial", "--resume", "nowhere"], "CheckpointError: --resume nowhere: no such folder."),
@@ -65,7 +68,8 @@ def test_verbose_shows_the_traceback(capsys):
 
 
 @pytest.mark.parametrize(
-    ("kind", "names"), [("policy", ["qmix"]), ("model", ["qmix"]), ("env", ["smac", "matrix_game"]), ("map", ["3m", "MMM"])]
+    ("kind", "names"),
+    [("policy", ["qmix"]), ("model", ["qmix"]), ("env", ["smac", "matrix_game"]), ("map", ["3m", "MMM"])],
 )
 def test_query_lists_names(kind, names):
     shown = invoke("-q", kind)

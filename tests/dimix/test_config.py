@@ -34,7 +34,9 @@ def test_agent_input_follows_its_switches(switches, size):
 
 
 def test_sizes_that_contradict_the_map_are_named_with_both_numbers():
-    lines = problems(smac(policy=dict(model=dict(obs_shape=204, global_obs_shape=[290], agent_num=9), collect=dict(env_num=8))))
+    lines = problems(
+        smac(policy=dict(model=dict(obs_shape=204, global_obs_shape=[290], agent_num=9), collect=dict(env_num=8)))
+    )
     assert lines[0] == "3 problems with this config:"
     assert "policy.model.agent_num (in main_config): 9, but MMM has 10. Use 10, or leave the key out." in lines[1]
     assert "204, but MMM has 186 (160 observed + 16 last action + 10 agent id). Use 186" in lines[2]
@@ -93,7 +95,10 @@ def test_meaningless_keys_of_di_engine_get_a_line_each():
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (dict(learn=dict(batch_size=64), other=dict(replay_buffer=dict(replay_buffer_size=32))), "64 is more than policy.other"),
+        (
+            dict(learn=dict(batch_size=64), other=dict(replay_buffer=dict(replay_buffer_size=32))),
+            "64 is more than policy.other",
+        ),
         (dict(priority_IS_weight=True), "policy.priority_IS_weight .*True without priorities"),
         (dict(on_policy=True), "policy.on_policy .*learns from a replay buffer"),
         (dict(other=dict(eps=dict(start=0.1, end=0.5))), "0.5 is more than policy.other.eps.start = 0.1"),
@@ -121,7 +126,10 @@ def test_device_that_is_not_there(monkeypatch):
     [
         (dict(policy=dict(type="qmxi")), r"create_config.policy.type .*no policy 'qmxi'. Did you mean 'qmix'"),
         (dict(env=dict(type="smc")), r"create_config.env.type .*no env 'smc'. Did you mean 'smac'"),
-        (dict(policy=dict(import_names=["no_such_module"])), "create_config.policy.import_names .*no module 'no_such_module'"),
+        (
+            dict(policy=dict(import_names=["no_such_module"])),
+            "create_config.policy.import_names .*no module 'no_such_module'",
+        ),
         (dict(policy=dict(typ="qmix")), r"create_config.policy.typ .*unknown key. Did you mean 'type'"),
     ],
 )
@@ -158,7 +166,10 @@ def test_map_name_that_looks_like_a_number_stays_a_text():
 
 
 def test_option_wins_over_the_file_and_the_last_option_over_the_first():
-    cfg = compile_config(smac(policy=dict(learn=dict(batch_size=8))), overrides=["policy.learn.batch_size=16", "policy.learn.batch_size=64"])
+    cfg = compile_config(
+        smac(policy=dict(learn=dict(batch_size=8))),
+        overrides=["policy.learn.batch_size=16", "policy.learn.batch_size=64"],
+    )
     assert cfg.policy.learn.batch_size == 64
 
 

@@ -45,7 +45,10 @@ def test_own_file_wins_over_the_zoo(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("main_confg = {}", r"bad_config.py: no 'main_config' in the file. Did you mean 'main_confg'\? A config file sets"),
+        (
+            "main_confg = {}",
+            r"bad_config.py: no 'main_config' in the file. Did you mean 'main_confg'\? A config file sets",
+        ),
         ("main_config = {}", r"bad_config.py: no 'create_config' in the file."),
         ("main_config = 3\ncreate_config = {}", r"bad_config.py: main_config is a int. Make it a dict"),
         ("x = 1\nmain_config = dict(a=1", r"bad_config.py line 2: '\(' was never closed"),
@@ -59,7 +62,9 @@ def test_files_that_cannot_be_used(tmp_path, text, message):
 
 
 def test_missing_files_name_the_nearest(tmp_path):
-    with pytest.raises(ConfigError, match=r"smac_MM_qmix_config.py: no such config file. Nearest: 'smac_MMM_qmix_config.py'"):
+    with pytest.raises(
+        ConfigError, match=r"smac_MM_qmix_config.py: no such config file. Nearest: 'smac_MMM_qmix_config.py'"
+    ):
         find_config("dizoo/smac/config/smac_MM_qmix_config.py")
     with pytest.raises(ConfigError, match="this is a folder"):
         find_config(tmp_path)
@@ -72,8 +77,12 @@ def test_messages_name_the_file(tmp_path):
 
 
 def test_user_module_beside_the_config_file_is_found(tmp_path):
-    write(tmp_path, "from dimix.registry import POLICY_REGISTRY\nfrom dimix.policy import QMIXPolicy\n"
-          "@POLICY_REGISTRY.register('beside')\nclass Beside(QMIXPolicy):\n    pass\n", "policy_beside_config.py")
+    write(
+        tmp_path,
+        "from dimix.registry import POLICY_REGISTRY\nfrom dimix.policy import QMIXPolicy\n"
+        "@POLICY_REGISTRY.register('beside')\nclass Beside(QMIXPolicy):\n    pass\n",
+        "policy_beside_config.py",
+    )
     path = write(tmp_path, GOOD.replace('type="qmix"', 'type="beside", import_names=["policy_beside_config"]'))
     compiled = compile_all(path)
     assert compiled.policy_class.__name__ == "Beside"

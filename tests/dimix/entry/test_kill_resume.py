@@ -18,7 +18,9 @@ STEPS = 2400
 def start(folder, *args):
     """A training in a fresh process; its output goes to a file."""
     log = open(folder / "console.txt", "a")
-    return subprocess.Popen([sys.executable, "-m", "dimix.cli", "-m", "serial", *args], cwd=folder, stdout=log, stderr=log)
+    return subprocess.Popen(
+        [sys.executable, "-m", "dimix.cli", "-m", "serial", *args], cwd=folder, stdout=log, stderr=log
+    )
 
 
 def finish(folder, *args):

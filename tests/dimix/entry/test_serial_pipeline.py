@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import os
 import re
 import signal
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -123,7 +120,9 @@ def test_loss_that_is_no_number_stops_with_the_batch_saved(tmp_path, game_config
         return reward(self, batch) + (float("nan") if self._train_iter == 5 else 0.0)
 
     monkeypatch.setattr(QMIXPolicy, "_reward", broken_reward)
-    with pytest.raises(TrainingError, match=r"update 5: loss nan.*batch is in .*nan_batch.pt; the last good checkpoint is"):
+    with pytest.raises(
+        TrainingError, match=r"update 5: loss nan.*batch is in .*nan_batch.pt; the last good checkpoint is"
+    ):
         quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
     batch = torch.load(tmp_path / "run/nan_batch.pt", weights_only=True)
     assert batch["reward"].shape == (8, 2)
@@ -169,7 +168,14 @@ def test_policy_checkpoint_cannot_resume_but_can_start_a_run(tmp_path, game_conf
     best = tmp_path / "run/ckpt/final.pth.tar"
     with pytest.raises(CheckpointError, match="holds networks only. Resume from latest.pth.tar, or use --load-path"):
         quiet(None, resume=best)
-    quiet(game_config(), 5, exp_name=str(tmp_path / "next"), load_path=best, env_step=1, overrides=["policy.learn.batch_size=5000"])
+    quiet(
+        game_config(),
+        5,
+        exp_name=str(tmp_path / "next"),
+        load_path=best,
+        env_step=1,
+        overrides=["policy.learn.batch_size=5000"],
+    )
     old, new = (load_checkpoint(p)["rooms"]["policy"]["learn"] for p in (best, tmp_path / "next/ckpt/final.pth.tar"))
     assert all(torch.equal(old["model"][k], new["model"][k]) for k in old["model"])  # the buffer was too small to train
     assert new["train_iter"] == 0
@@ -193,7 +199,10 @@ def test_evaluation_of_a_checkpoint(tmp_path, game_config):
     assert summary.jitter is None and result.games_played == 10
     assert result.ep_reward in (0.0, 1.0, 7.0, 8.0)  # the same greedy game ten times
     low, high = wilson_interval(result.games_won, 10)
-    assert f"won {result.games_won} of 10 games ({result.battle_won:.1%}, 95 % interval {low:.1%} to {high:.1%})" in lines[1]
+    assert (
+        f"won {result.games_won} of 10 games ({result.battle_won:.1%}, 95 % interval {low:.1%} to {high:.1%})"
+        in lines[1]
+    )
     assert "1 distinct game" in lines[1]
 
 

@@ -1,0 +1,79 @@
+"""The documentation tells the truth: its code runs, its commands exist, its generated page is current."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dimix.cli import command
+from dimix.config_doc import page
+from dimix.config_file import find_config
+from dimix.policy import QMIXPolicy
+
+REPO = Path(__file__).resolve().parent.parent
+PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+
+
+def blocks(path: Path) -> dict[str, str]:
+    """Code blocks of a page by the file name that stands above them."""
+    return dict(re.findall(r"`(\w+\.py)`[^\n]*:\n\n```python\n(.*?)```", path.read_text("utf-8"), re.DOTALL))
+
+
+def commands() -> list[tuple[str, str]]:
+    found = []
+    for path in PAGES:
+        for block in re.findall(r"```(?:bash|sh)?\n(.*?)```", path.read_text("utf-8"), re.DOTALL):
+            found += [(path.name, line) for line in block.splitlines() if line.startswith("dimix ")]
+    return found
+
+
+def test_extending_page_trains_through_the_command_line(tmp_path, dimix, shrink):
+    files = blocks(REPO / "docs/extending.md")
+    assert files.keys() == {"my_qmix.py", "my_config.py"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    small = [a for o in shrink for a in ("-o", o)]
+    done = dimix("-m", "serial", "-c", "my_config.py", "-s", 0, "--env-step", 400, *small)
+    assert done.returncode == 0, done.stderr
+    assert "cautious_qmix on smac 3m, seed 0" in done.stdout
+    played = dimix("-m", "eval", "--load-path", "my_result/seed0/ckpt/final.pth.tar", "-n", 4)
+    assert played.returncode == 0, played.stderr
+    assert re.search(r"nominal start: won \d of 4 games", played.stdout)
+    wrong = dimix("-m", "serial", "-c", "my_config.py", "-o", "policy.learn.overestimation_weight=2")
+    assert "policy.learn.overestimation_weight (in -o): 2 is out of range. Use a float >= 0 and <= 1." in wrong.stderr
+
+
+def test_extending_page_lists_methods_that_exist():
+    text = (REPO / "docs/extending.md").read_text("utf-8")
+    named = set(re.findall(r"`(_\w+|default_model)(?:\([^`]*\))?`", text))
+    assert named and all(hasattr(QMIXPolicy, name) for name in named)
+
+
+def test_config_page_is_current():
+    assert (REPO / "docs/config.md").read_text("utf-8") == page(), "run: python -m dimix.config_doc > docs/config.md"
+
+
+@pytest.mark.parametrize(("source", "line"), commands(), ids=lambda v: v[:60])
+def test_commands_in_the_docs_are_right(source, line):
+    """Every option is known, and every zoo file named is there."""
+    words = shlex.split(line.split("#")[0])[1:]
+    context = command.make_context("dimix", list(words), resilient_parsing=False)
+    config = context.params["config"]
+    if config and config.startswith("dizoo/"):
+        assert find_config(config).is_file()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_links_between_pages_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", path.read_text("utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+def test_help_shows_the_example_of_the_readme():
+    example = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
+    assert example in CliRunner().invoke(command, ["-h"]).output
+    assert example in (REPO / "README.md").read_text("utf-8")

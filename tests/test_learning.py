@@ -1,0 +1,26 @@
+"""The command line trains a team that wins: 3m, from nothing, on the engine itself."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+LIMIT_S = 180
+
+
+@pytest.mark.learning
+def test_3m_is_won_within_three_minutes(tmp_path, dimix):
+    done = dimix(
+        *("-m", "serial", "-c", "dizoo/smac/config/smac_3m_qmix_config.py", "-s", 0),
+        *("-o", "env.stop_value=0.9", "-o", "run.tensorboard=False"),
+        timeout=LIMIT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "smac_3m_qmix_result/seed0/result.json").read_text())
+    assert result["reason"] == "stop_value"
+    assert result["score"] >= 0.9
+    played = dimix("-m", "eval", "--load-path", "smac_3m_qmix_result/seed0/ckpt/best.pth.tar", "-n", 64)
+    won = re.search(r"nominal start: won (\d+) of 64 games", played.stdout)
+    assert won is not None and int(won.group(1)) >= 0.9 * 64
