@@ -100,7 +100,7 @@ def measure(map_name: str, team: str, episodes: int, capacity: int) -> Size:
         episode_limit=info.episode_limit,
         pymarl=pymarl,
         unpadded=pymarl_step_bytes(info) * rows / count * capacity,
-        plain=buffer.plain_row_bytes() * rows / count * capacity,
+        plain=buffer.plan.plain_row_bytes * rows / count * capacity,
         dimix=ours,
         ratio=pymarl / ours,
     )

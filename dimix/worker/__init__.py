@@ -6,6 +6,7 @@ from dimix.worker.evaluator import EvalResult, Evaluator
 from dimix.worker.learner import Learner
 from dimix.worker.logger import MetricLogger
 from dimix.worker.open_episodes import Rows, StoredEpisode
+from dimix.worker.priorities import Priorities
 from dimix.worker.replay_buffer import ReplayBuffer
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Evaluator",
     "Learner",
     "MetricLogger",
+    "Priorities",
     "ReplayBuffer",
     "Rows",
     "StoredEpisode",

@@ -49,6 +49,8 @@ class Learner:
         for _ in range(n_updates):
             self.last_batch = self._buffer.sample(self._batch_size)
             metrics = self._policy.forward(self.last_batch)
+            if "priority" in metrics:
+                self._buffer.update_priority(metrics["priority"])
             self.train_iter += 1
             self.sampled_steps += int(self.last_batch.filled.sum())
             for name in self._policy.monitor_vars():

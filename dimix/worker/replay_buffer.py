@@ -14,18 +14,15 @@ from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import BatchError, ConfigError
 from dimix.types import SCHEMA, EpisodeBatch, make_batch
-from dimix.worker.memory import Workspace, available_memory, format_bytes
+from dimix.worker.memory import Workspace
+from dimix.worker.memory_plan import MemoryPlan
 from dimix.worker.open_episodes import OpenEpisodes, Rows, StoredEpisode
-from dimix.worker.row_codec import max_row_words, unpack_rows
-
-#: Share of its plain size that an episode takes: 0.14 to 0.37 on SMAC's maps (benchmark/replay_memory.py).
-PACKED_SHARE = 0.35
-#: Share of the time limit that an episode lasts on average: a guess for the plan, real lengths decide.
-EXPECTED_LENGTH = 0.5
+from dimix.worker.priorities import Priorities
+from dimix.worker.row_codec import unpack_rows
 
 
 class ReplayBuffer:
-    """The last episodes, sampled uniformly as whole episodes or as windows of ``unroll_len`` steps.
+    """The last episodes, sampled as whole episodes or as windows of ``unroll_len`` steps.
 
     A collector writes all its games at once (``open``, ``begin``, ``append``, ``finish``); a finished episode moves
     into the store, and the oldest ones leave when there are more than ``capacity`` sampling units.
@@ -42,6 +39,10 @@ class ReplayBuffer:
         start_state: where a window's recurrent state comes from: "stored" when it was played, or "zero".
         burnin_len: steps before a window that only warm its recurrent state.
         seed: of the sampling.
+        priorities: samples by priority; None samples uniformly.
+
+    Attributes:
+        plan: what memory the full buffer takes.
 
     Raises:
         ConfigError: a number out of range, or memory that this machine does not have.
@@ -57,6 +58,7 @@ class ReplayBuffer:
         start_state: str = "stored",
         burnin_len: int = 0,
         seed: int = 0,
+        priorities: Priorities | None = None,
     ) -> None:
         if capacity < 1:
             raise ConfigError(f"replay_buffer_size: {capacity}. Right is 1 or more.")
@@ -70,6 +72,10 @@ class ReplayBuffer:
         self.info = info
         self.agent_input = agent_input
         self.hidden_shape = tuple(hidden_shape) if hidden_shape is not None else (info.agent_num, 0)
+        self.plan = MemoryPlan(
+            capacity, info, unroll_len, self.hidden_shape if unroll_len and start_state == "stored" else ()
+        )
+        self.plan.check()
         self.unroll_len = unroll_len
         self.start_state = start_state
         self.burnin_len = burnin_len
@@ -80,8 +86,9 @@ class ReplayBuffer:
         self._unit_end: np.ndarray | None = None  # (episodes,) units up to and including each; None: to be counted
         self._open: OpenEpisodes | None = None
         self._rng = np.random.default_rng(seed)
+        self._priorities = priorities
+        self._sampled: np.ndarray | None = None  # units of the last sample, while their numbers are right
         self._workspace = Workspace()
-        self._check_memory()
 
     # ------------------------------------------------------------------------------------------------ what is in it
 
@@ -104,47 +111,9 @@ class ReplayBuffer:
         """Bytes of the finished episodes."""
         return self._nbytes
 
-    # ------------------------------------------------------------------------------------------------------- memory
-
-    def plain_row_bytes(self) -> int:
-        """Bytes of one row as plain arrays: float32 values, one byte per flag."""
-        info = self.info
-        values = info.agent_num * info.obs_shape + info.global_obs_shape
-        return 4 * values + info.agent_num * (info.action_shape + 1)
-
-    def planned_bytes(self) -> tuple[int, int]:
-        """Bytes of the full buffer: expected, and at most (all episodes at their limit, nothing to pack)."""
-        info = self.info
-        row_words = max_row_words(info.agent_num, info.obs_shape, info.global_obs_shape, info.action_shape)
-        hidden = 4 * int(np.prod(self.hidden_shape)) if self._piece_len() else 0
-        step_bytes = info.agent_num + 4 + 4  # actions, reward, row start
-        limit = info.episode_limit
-        if self.unroll_len is None:
-            mean, most = max(EXPECTED_LENGTH * limit, 1.0), float(limit)
-        else:
-            mean = most = float(min(self.unroll_len, limit))
-        expected = self.capacity * ((mean + 1) * (self.plain_row_bytes() * PACKED_SHARE + step_bytes) + hidden)
-        at_most = self.capacity * ((most + 1) * (4 * row_words + step_bytes) + hidden)
-        return int(expected), int(at_most)
-
     def memory_plan(self) -> str:
-        """One line: what the full buffer will take, before anything is allocated."""
-        expected, at_most = self.planned_bytes()
-        unit = "episodes" if self.unroll_len is None else f"windows of {self.unroll_len} steps"
-        available = available_memory()
-        there = "unknown" if available is None else format_bytes(available)
-        return (
-            f"replay buffer: {self.capacity} {unit} of {self.info.name}, about {format_bytes(expected)} when full, "
-            f"never more than {format_bytes(at_most)} ({there} available)"
-        )
-
-    def _check_memory(self) -> None:
-        expected, available = self.planned_bytes()[0], available_memory()
-        if available is not None and expected > available:
-            raise ConfigError(
-                f"replay_buffer_size: {self.capacity} needs about {format_bytes(expected)} on {self.info.name}, "
-                f"{format_bytes(available)} are available. Right is at most {self.capacity * available // expected}."
-            )
+        """One line: what the full buffer will take."""
+        return self.plan.text()
 
     def _piece_len(self) -> int | None:
         """Distance of stored recurrent states; None when none are stored."""
@@ -201,8 +170,14 @@ class ReplayBuffer:
         """Put one finished episode into the store; the oldest leave where the room is used up."""
         self._episodes.append(episode)
         self._count(episode, 1)
+        if self._priorities is not None:
+            self._priorities.append(self._units_of(episode))
         while self._num_units > self.capacity and len(self._episodes) > 1:
-            self._count(self._episodes.popleft(), -1)
+            oldest = self._episodes.popleft()
+            self._count(oldest, -1)
+            if self._priorities is not None:
+                self._priorities.drop(self._units_of(oldest))
+        self._sampled = None
 
     def _count(self, episode: StoredEpisode, sign: int) -> None:
         self._num_units += sign * self._units_of(episode)
@@ -221,7 +196,7 @@ class ReplayBuffer:
     # ----------------------------------------------------------------------------------------------------- sampling
 
     def sample(self, batch_size: int) -> EpisodeBatch:
-        """Draw sampling units, each at most once, all equally likely.
+        """Draw sampling units, each at most once; all equally likely, or by priority.
 
         The batch lives in memory that the next call writes over: clone what has to last.
 
@@ -236,7 +211,37 @@ class ReplayBuffer:
         """
         if batch_size < 1 or not self.can_sample(batch_size):
             raise BatchError(f"batch_size: {batch_size}. The replay buffer holds {len(self)} units now. Collect more.")
-        return self.gather(self._rng.choice(len(self), batch_size, replace=False))
+        if self._priorities is None:
+            units, weight = self._rng.choice(len(self), batch_size, replace=False), None
+        else:
+            units, weight = self._priorities.draw(self._rng, batch_size)
+        self._sampled = units
+        batch = self.gather(units)
+        if weight is not None:
+            batch.weight.copy_(torch.from_numpy(weight))
+        return batch
+
+    def update_priority(self, priority: np.ndarray) -> None:
+        """Tell how much the units of the last sample surprised.
+
+        Args:
+            priority: (B,) float, >= 0.
+
+        Raises:
+            BatchError: the buffer samples uniformly, has changed since the last sample, or the numbers do not fit.
+        """
+        if self._priorities is None:
+            raise BatchError(
+                "update_priority: this replay buffer samples uniformly. Give it priorities when it is made."
+            )
+        if self._sampled is None:
+            raise BatchError("update_priority: the buffer has changed since the last sample. Update before collecting.")
+        if priority.shape != self._sampled.shape or not np.isfinite(priority).all() or priority.min() < 0:
+            raise BatchError(
+                f"update_priority: {priority.shape} numbers from {priority.min()}. "
+                f"Right is {self._sampled.shape}, finite, 0 or more."
+            )
+        self._priorities.update(self._sampled, priority)
 
     def can_sample(self, batch_size: int) -> bool:
         """Whether there are enough units for a batch."""
@@ -332,6 +337,7 @@ class ReplayBuffer:
             "num_envs": None if self._open is None else self._open.num_envs,
             "open": None if self._open is None else self._open.state_dict(),
             "rng": self._rng.bit_generator.state,
+            "priorities": None if self._priorities is None else self._priorities.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -362,9 +368,12 @@ class ReplayBuffer:
             self.open(state["num_envs"])
             self._opened().load_state_dict(state["open"])
         self._rng.bit_generator.state = state["rng"]
+        if self._priorities is not None:
+            self._priorities.load_state_dict(state["priorities"])
 
     def _layout(self) -> list[Any]:
         unit = [self.capacity, self.unroll_len, self.start_state, self.burnin_len, *self.hidden_shape]
+        unit.append("uniform" if self._priorities is None else "priority")
         return [*astuple(self.info), *unit]
 
     def check_valid(self) -> None:
@@ -381,6 +390,8 @@ class ReplayBuffer:
         for name, value in counted.items():
             if getattr(self, name) != value:
                 raise BatchError(f"replay buffer: {name} is {getattr(self, name)}. Right is {value}.")
+        if self._priorities is not None and len(self._priorities.values) != self._num_units:
+            raise BatchError(f"replay buffer: {len(self._priorities.values)} priorities for {self._num_units} units.")
         if self._num_units > self.capacity and len(self._episodes) > 1:
             raise BatchError(f"replay buffer: {self._num_units} units. Right is at most {self.capacity}.")
         for number, episode in enumerate(islice(self._episodes, len(self._episodes))):

@@ -6,9 +6,10 @@ import torch
 
 from dimix.errors import BatchError, ConfigError
 from dimix.types import batch_fields, validate
-from dimix.worker import replay_buffer
+from dimix.worker import memory_plan
 from dimix.worker.checkpoint import load_checkpoint, save_checkpoint
 from dimix.worker.open_episodes import Rows
+from dimix.worker.priorities import Priorities
 from dimix.worker.replay_buffer import ReplayBuffer
 
 HIDDEN = 2
@@ -101,6 +102,8 @@ class Twin:
 
 
 def make_buffer(toy_env, toy_input, capacity=20, **options):
+    if options.pop("priorities", None):
+        options["priorities"] = Priorities()  # one of its own for each buffer
     return ReplayBuffer(capacity, toy_env(1).info, toy_input, (3, HIDDEN), **options)
 
 
@@ -122,6 +125,7 @@ def assert_same(batch, expected):
         dict(unroll_len=4, burnin_len=6),
         dict(unroll_len=1, burnin_len=1, capacity=50),
         dict(unroll_len=100),
+        dict(unroll_len=4, priorities=True),
     ],
 )
 @pytest.mark.parametrize("seed", [0, 1])
@@ -169,7 +173,7 @@ def test_batches_reuse_memory_and_never_show_old_values(toy_env, toy_input):
         assert_same(buffer.gather(np.array([unit])), twin.expected([unit]))
 
 
-@pytest.mark.parametrize("options", [dict(), dict(unroll_len=4, burnin_len=2)])
+@pytest.mark.parametrize("options", [dict(), dict(unroll_len=4, burnin_len=2), dict(priorities=True)])
 def test_resume_goes_on_bit_for_bit(toy_env, toy_input, tmp_path, options):
     buffer = make_buffer(toy_env, toy_input, **options)
     twin = Twin(buffer, toy_env(4))
@@ -192,6 +196,11 @@ def test_resume_goes_on_bit_for_bit(toy_env, toy_input, tmp_path, options):
         theirs = {name: value.clone() for name, value in batch_fields(other_buffer.sample(3)).items()}
         for name, value in batch_fields(buffer.sample(3)).items():
             assert torch.equal(value, theirs[name]), name
+        if options.get("priorities"):
+            surprise = twin.rng.random(3)
+            other.rng.random(3)
+            for each in (buffer, other_buffer):
+                each.update_priority(surprise)
 
 
 def test_empty_buffer_round_trip(toy_env, toy_input, tmp_path):
@@ -210,13 +219,13 @@ def test_state_of_another_kind_is_refused(toy_env, toy_input):
 def test_plan_and_refusal(toy_env, toy_input, monkeypatch):
     buffer = make_buffer(toy_env, toy_input, capacity=1000)
     # row: (3 * 37 + 5) floats + 3 * 5 flags = 479 bytes plain
-    assert buffer.plain_row_bytes() == 4 * 116 + 15
-    expected, at_most = buffer.planned_bytes()
+    assert buffer.plan.plain_row_bytes == 4 * 116 + 15
+    expected, at_most = buffer.plan.expected, buffer.plan.at_most
     assert expected < 1000 * 13 * 479 < at_most
     assert "replay buffer: 1000 episodes of toy, about" in buffer.memory_plan()
     windows = make_buffer(toy_env, toy_input, capacity=1000, unroll_len=4)
     assert "1000 windows of 4 steps of toy" in windows.memory_plan()
-    monkeypatch.setattr(replay_buffer, "available_memory", lambda: (expected + 1) // 2)
+    monkeypatch.setattr(memory_plan, "available_memory", lambda: (expected + 1) // 2)
     with pytest.raises(
         ConfigError, match=r"replay_buffer_size: 1000 needs about .* are available. Right is at most 500"
     ):
@@ -228,7 +237,7 @@ def test_real_use_stays_below_the_plan(toy_env, toy_input):
     twin = Twin(buffer, toy_env(4, end=0.0))  # every episode runs to its limit
     while buffer.num_episodes < 30:
         twin.step()
-    assert buffer.nbytes <= buffer.planned_bytes()[1]
+    assert buffer.nbytes <= buffer.plan.at_most
 
 
 @pytest.mark.parametrize(
@@ -269,3 +278,39 @@ def test_wrong_use(toy_env, toy_input):
         buffer.sample(1)
     buffer.finish(ids, env.terminated)
     assert not buffer.can_sample(5) and buffer.can_sample(4)
+
+
+def test_priorities_follow_their_units(toy_env, toy_input):
+    buffer = make_buffer(toy_env, toy_input, capacity=10, priorities=True)
+    twin = Twin(buffer, toy_env(4))
+    while len(twin.episodes) < 10:
+        twin.step()
+    wanted = twin.episodes[7]["reward"]
+    for _ in range(20):  # everything is dull but one episode
+        batch = buffer.sample(10)
+        rewards = batch.reward.numpy()
+        buffer.update_priority(np.array([float((r[: len(wanted)] == wanted).all()) for r in rewards]))
+    counts = 0
+    for _ in range(50):
+        drawn = buffer.sample(1)
+        counts += drawn.reward.numpy()[0].tolist() == wanted
+        assert drawn.weight.tolist() == [1.0]
+    # chance of another: 9 * (1e-6)**0.6 / (1 + 9 * (1e-6)**0.6) = 0.2 % a draw
+    assert counts >= 48
+
+
+def test_priorities_are_refused_where_they_do_not_fit(toy_env, toy_input):
+    uniform, buffer = make_buffer(toy_env, toy_input), make_buffer(toy_env, toy_input, priorities=True)
+    with pytest.raises(BatchError, match="samples uniformly"):
+        uniform.update_priority(np.ones(3))
+    twin = Twin(buffer, toy_env(4))
+    while buffer.num_episodes < 8:
+        twin.step()
+    buffer.sample(3)
+    for wrong in (np.ones(2), np.array([1, np.nan, 1]), np.array([1, -1, 1])):
+        with pytest.raises(BatchError, match="update_priority: .*finite, 0 or more"):
+            buffer.update_priority(wrong)
+    while buffer.num_episodes < 9:
+        twin.step()
+    with pytest.raises(BatchError, match="has changed since the last sample"):
+        buffer.update_priority(np.ones(3))
