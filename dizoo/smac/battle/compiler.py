@@ -31,7 +31,7 @@ KERNEL_FILES = (
 
 _OPTIONS = {
     "error_model": "numpy",  # division as IEEE says, without exception branches
-    "_nrt": False,  # no reference counts (13 times faster: each call counted every array of its tables) and so no allocation
+    "_nrt": False,  # no reference counts (a call would count every array of its tables) and so no allocation
 }
 
 #: A function that becomes part of its callers: passing the tables of the map costs more than most functions do.
@@ -44,8 +44,9 @@ outlined = njit(**_OPTIONS)
 def source_digest() -> str:
     """A hash of all kernel sources.
 
-    Numba's cache looks only at the file of the cached function, not at the functions that it calls. A driver therefore closes over
-    this digest, which makes it part of the cache key: after an edit of any kernel file the drivers are compiled anew.
+    Numba's cache looks only at the file of the cached function, not at the functions that it calls. A driver therefore
+    closes over this digest, which makes it part of the cache key: after an edit of any kernel file the drivers are
+    compiled anew.
 
     Returns:
         64 hexadecimal digits.
@@ -57,7 +58,7 @@ def source_digest() -> str:
 
 
 def cached_driver(make: Callable[[str], Callable[..., Any]]) -> Any:
-    """Compile the driver that `make` builds around the source digest, cached on disk; it runs without the interpreter lock.
+    """Compile a driver, cached on disk; it runs without the interpreter lock.
 
     Args:
         make: takes the digest and returns the function to compile, which has to refer to the digest.

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dizoo.smac.battle.checks import (
+    battle_ids,
+    checked_orders,
+    checked_state,
+    finite_number,
+    profile_with,
+    whole_number,
+)
 from dizoo.smac.battle.compiler import compiled_marker, mark_compiled
 from dizoo.smac.battle.errors import ActionError, BattleError
 from dizoo.smac.battle.features import obs_names, state_names
 from dizoo.smac.battle.kernels import BEGIN, FINISH, first_bad_action, reset_battles, step_battles
 from dizoo.smac.battle.rng import stream_keys
-from dizoo.smac.battle.rules import TICKS_PER_STEP, Profile, get_profile
+from dizoo.smac.battle.rules import TICKS_PER_STEP, Profile
 from dizoo.smac.battle.scenario import Scenario, load_scenario
 from dizoo.smac.battle.state import BATTLE, NO_ACTION, UNIT, Array, Outputs, empty_scratch, empty_state
 from dizoo.smac.battle.tables import build_world
-from dizoo.smac.battle.text import nearest
 
 WEAPON_DELAY_S = (-0.0625, 0.125)
 """StarCraft II's random part of each attack period, in Normal seconds (game data: RandomDelayMin, RandomDelayMax)."""
@@ -35,11 +40,11 @@ _NO_ORDERS = np.zeros((1, TICKS_PER_STEP, 0), dtype=np.int16)
 class BattleEngine:
     """Many battles on one map, advanced together by compiled code.
 
-    All arrays are owned by the engine and written in place; copy what has to outlive the next step. Letters: E battles, A agents,
-    N actions, O observation size, S state size, U units (all that ever existed, by id).
+    All arrays are owned by the engine and written in place; copy what has to outlive the next step. Letters: E battles,
+    A agents, N actions, O observation size, S state size, U units (all that ever existed, by id).
 
-    A battle that is over (terminated or truncated) is frozen until it is reset: its actions are ignored, its reward reads 0, all
-    else stays as it was at its end.
+    A battle that is over (terminated or truncated) is frozen until it is reset: its actions are ignored, its reward
+    reads 0, all else stays as it was at its end.
 
     Attributes:
         scenario: the map and its rules.
@@ -73,7 +78,7 @@ class BattleEngine:
         num_threads: int | None = None,
         **reward_options: float,
     ) -> None:
-        """Load the map, allocate everything, and start all battles (the first time ever this compiles; see `needs_compile`).
+        """Load the map and start all battles; the first engine of all compiles the kernels (see `needs_compile`).
 
         Args:
             map: name, path or content of a map, see `load_scenario`; or a `Scenario`, which brings its own rules.
@@ -83,8 +88,10 @@ class BattleEngine:
             start_jitter: each start coordinate is moved by up to this many cells, kept on open ground and apart.
             random_weapon_delay: lengthen each attack period by a draw from `WEAPON_DELAY_S`.
             random_side: at each reset a fair coin mirrors the battle left to right, as its agents see it.
-            num_threads: threads that share the batch; default: all processors of this process. Results do not depend on it.
-            **reward_options: fields of `Profile` that start with ``reward_`` (for example ``reward_only_positive=False``).
+            num_threads: threads that share the batch; default: all processors of this process. Results do not depend on
+                it.
+            **reward_options: fields of `Profile` that start with ``reward_`` (for example
+                ``reward_only_positive=False``).
 
         Raises:
             MapError: unknown or damaged map.
@@ -93,12 +100,12 @@ class BattleEngine:
         if isinstance(map, Scenario):
             self.scenario = map
             if reward_options:
-                raise BattleError("reward options: a ready Scenario has its own. Change its profile, or pass the map's name.")
+                raise BattleError("reward options: a Scenario has its own. Change its profile, or pass the map's name.")
         else:
-            self.scenario = load_scenario(map, _profile_with(rules, reward_options))
-        self.num_envs = _whole_number("num_envs", num_envs, 1)
+            self.scenario = load_scenario(map, profile_with(rules, reward_options))
+        self.num_envs = whole_number("num_envs", num_envs, 1)
         self.num_threads = _thread_count(num_threads)
-        jitter = _finite_number("start_jitter", start_jitter, 0.0)
+        jitter = finite_number("start_jitter", start_jitter, 0.0)
         delay = WEAPON_DELAY_S if random_weapon_delay else (0.0, 0.0)
         self._world = build_world(self.scenario, jitter, delay, bool(random_side))
         self._unit_count = len(self._world.kinds)
@@ -109,7 +116,7 @@ class BattleEngine:
         self._compile()
 
     def _compile(self) -> None:
-        """Have the remaining drivers compiled or loaded (the first engine of a process), so that no step has to wait for it."""
+        """Compile or load the remaining drivers (the first engine of a process), so that no step has to wait for it."""
         if not step_battles.signatures:
             first_bad_action(self._actions, self._outputs)
             self._run(0, 0, _NO_ORDERS)
@@ -150,12 +157,12 @@ class BattleEngine:
 
     @property
     def units(self) -> Array:
-        """(E, U) the live state of all units by id, records of type `state.UNIT`: ``units["hp"]``; to be read, not written."""
+        """(E, U) live state of all units by id, records `state.UNIT`: ``units["hp"]``; to be read, not written."""
         return self._state.units
 
     @property
     def battles(self) -> Array:
-        """(E,) the live state of each battle as a whole, records of type `state.BATTLE`; to be read, not written."""
+        """(E,) live state of each battle as a whole, records `state.BATTLE`; to be read, not written."""
         return self._state.battles
 
     @property
@@ -173,15 +180,15 @@ class BattleEngine:
 
         Args:
             ids: indices of the battles, or a (E,) bool mask; default: all.
-            seed: restart the random streams of these battles as a new engine with this seed would have them (the last actions in the
-                global state are forgotten too); default: the streams run on.
+            seed: restart the random streams of these battles as a new engine with this seed would have them (the last
+                actions in the global state are forgotten too); default: the streams run on.
 
         Raises:
             BattleError: an index that is not a battle, or a seed that is not an integer.
         """
-        chosen = self._battle_ids(ids)
+        chosen = battle_ids(ids, self.num_envs)
         if seed is not None:
-            self._state.battles["stream_key"][chosen] = stream_keys(_whole_number("seed", seed, None), chosen)
+            self._state.battles["stream_key"][chosen] = stream_keys(whole_number("seed", seed, None), chosen)
             self._state.battles["stream_count"][chosen] = 0
             self._state.last_action[chosen] = NO_ACTION
         reset_battles(self._world, self._state, self._outputs, chosen, True)
@@ -199,7 +206,7 @@ class BattleEngine:
         self._run(BEGIN | FINISH, TICKS_PER_STEP, _NO_ORDERS)
 
     def begin_step(self, actions: ArrayLike) -> None:
-        """Give the orders of a step without running it; `run_tick` eight times and `finish_step` complete it as `step` would.
+        """Give the orders of a step without running it; eight times `run_tick` and `finish_step` complete it.
 
         Args:
             actions: as for `step`.
@@ -214,13 +221,14 @@ class BattleEngine:
         """Run one tick of a step that was begun.
 
         Args:
-            order: (E, U) unit ids in their order of execution, padded with -1; default: drawn from each battle's stream.
+            order: (E, U) unit ids in their order of execution, padded with -1; default: drawn from each battle's
+                stream.
 
         Raises:
             BattleError: an order of the wrong shape.
         """
-        orders = _NO_ORDERS if order is None else self._checked_orders(np.asarray(order)[:, None], 1)
-        self._run(0, 1, orders)
+        shape = (self.num_envs, 1, self._unit_count)
+        self._run(0, 1, _NO_ORDERS if order is None else checked_orders(np.asarray(order)[:, None], shape))
 
     def finish_step(self) -> None:
         """Reward, end and outputs after the ticks of a step."""
@@ -237,7 +245,8 @@ class BattleEngine:
             ActionError: as for `step`.
             BattleError: orders of the wrong shape.
         """
-        checked = self._checked_orders(np.asarray(orders), TICKS_PER_STEP)
+        shape = (self.num_envs, TICKS_PER_STEP, self._unit_count)
+        checked = checked_orders(np.asarray(orders), shape)
         self._check_actions(actions)
         self._run(BEGIN | FINISH, TICKS_PER_STEP, checked)
 
@@ -252,9 +261,10 @@ class BattleEngine:
             state: arrays by name.
 
         Raises:
-            BattleError: a missing or unknown name, a wrong shape or type, a value that no battle can have; nothing has changed then.
+            BattleError: a missing or unknown name, a wrong shape or type, a value that no battle can have; nothing has
+            changed then.
         """
-        arrays = self._checked_state(state)
+        arrays = checked_state(state, self._state_arrays(), self.action_shape)
         for name, own in self._state_arrays().items():
             own[...] = arrays[name]
         reset_battles(self._world, self._state, self._outputs, np.arange(self.num_envs), False)
@@ -303,24 +313,6 @@ class BattleEngine:
             self._pool_pid = os.getpid()
         return self._pool
 
-    def _battle_ids(self, ids: ArrayLike | None) -> Array:
-        if ids is None:
-            return np.arange(self.num_envs)
-        chosen = np.atleast_1d(np.asarray(ids))
-        if chosen.dtype == np.bool_ and chosen.shape == (self.num_envs,):
-            return np.flatnonzero(chosen)
-        if chosen.size == 0:
-            return np.zeros(0, np.int64)
-        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
-            raise BattleError(
-                f"reset ids: found {chosen.dtype} of shape {chosen.shape}. Give indices of battles or a bool mask of shape "
-                f"({self.num_envs},)."
-            )
-        bad = chosen[(chosen < 0) | (chosen >= self.num_envs)]
-        if bad.size:
-            raise BattleError(f"reset ids: found {bad[0]}. Battles are numbered 0 to {self.num_envs - 1}.")
-        return chosen.astype(np.int64)
-
     def _check_actions(self, actions: ArrayLike) -> None:
         """Take over the actions, or raise with the engine unchanged."""
         given = np.asarray(actions)
@@ -328,7 +320,9 @@ class BattleEngine:
         if given.shape != expected:
             raise ActionError(f"actions: found shape {given.shape}. It is {expected}: (battles, agents).")
         if not np.issubdtype(given.dtype, np.integer):
-            raise ActionError(f"actions: found dtype {given.dtype}. Action ids are integers from 0 to {self.action_shape - 1}.")
+            raise ActionError(
+                f"actions: found dtype {given.dtype}. Action ids are integers from 0 to {self.action_shape - 1}."
+            )
         self._actions[...] = given
         bad = first_bad_action(self._actions, self._outputs)
         if bad >= 0:
@@ -336,63 +330,16 @@ class BattleEngine:
             available = np.flatnonzero(self.action_mask[battle, agent]).tolist()
             status = "alive" if self.alive[battle, agent] else "dead"
             raise ActionError(
-                f"actions[{battle}, {agent}]: found {given[battle, agent]}, which agent {agent} ({status}) of battle {battle} may not "
-                f"take now. Available: {available}."
+                f"actions[{battle}, {agent}]: found {given[battle, agent]}, which agent {agent} ({status}) of battle "
+                f"{battle} may not take now. Available: {available}."
             )
-
-    def _checked_orders(self, orders: Array, n_ticks: int) -> Array:
-        expected = (self.num_envs, n_ticks, self._unit_count)
-        if orders.shape != expected or not np.issubdtype(orders.dtype, np.integer):
-            raise BattleError(f"order: found {orders.dtype} of shape {orders.shape}. It is integers of shape {expected}.")
-        if orders.max() >= self._unit_count:
-            raise BattleError(f"order: found unit {orders.max()}. The map's units are 0 to {self._unit_count - 1}.")
-        return np.ascontiguousarray(orders, dtype=np.int16)
-
-    def _checked_state(self, state: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        """The arrays of a state in the engine's types, or an error."""
-        known = self._state_arrays()
-        for name in state:
-            if name not in known:
-                raise BattleError(f"state['{name}']: unknown.{nearest(name, known)}")
-        arrays = {}
-        for name, own in known.items():
-            if name not in state:
-                raise BattleError(f"state['{name}']: missing. A state has: {', '.join(known)}.")
-            value = np.asarray(state[name])
-            if value.shape != own.shape:
-                raise BattleError(f"state['{name}']: found shape {value.shape}. This engine's is {own.shape}.")
-            if not np.can_cast(value.dtype, own.dtype, "same_kind"):
-                raise BattleError(f"state['{name}']: found dtype {value.dtype}. It is {own.dtype}.")
-            if value.dtype.kind == "f" and not np.isfinite(value).all():
-                raise BattleError(f"state['{name}']: found a value that is not finite. All of it has to be finite.")
-            arrays[name] = value.astype(own.dtype)
-        self._check_ids(arrays)
-        return arrays
-
-    def _check_ids(self, arrays: Mapping[str, Array]) -> None:
-        """Refuse unit ids, commands and actions outside their range: the kernels index with them unchecked."""
-        n_units = self._unit_count
-        ranges = {
-            "target": (-1, n_units - 1),
-            "command_unit": (-1, n_units - 1),
-            "command": (0, 3),
-            "last_action": (NO_ACTION, self.action_shape - 1),
-        }
-        for name, (low, high) in ranges.items():
-            value = arrays[name]
-            if value.min() < low or value.max() > high:
-                worst = value.min() if value.min() < low else value.max()
-                raise BattleError(f"state['{name}']: found {worst}. Values go from {low} to {high}.")
-        aimless = (arrays["command"] == 2) & (arrays["command_unit"] < 0)
-        if aimless.any():
-            raise BattleError("state['command_unit']: found -1 for a unit that is commanded to act on a unit. Name that unit.")
 
 
 def needs_compile() -> bool:
-    """Whether making the first engine will compile the kernels, because this machine has no cache of them for this source.
+    """Whether making the first engine will compile the kernels, for want of a cache of this source on this machine.
 
-    Loading the cache takes a second or two, compiling half a minute: ask before the first engine is made if you want to tell the user
-    what the wait is for.
+    Loading the cache takes a second or two, compiling half a minute: ask before the first engine is made if you want to
+    tell the user what the wait is for.
     """
     return not step_battles.signatures and not compiled_marker(step_battles).exists()
 
@@ -402,37 +349,7 @@ def warm_up() -> None:
     BattleEngine("2m_vs_1z", 1, num_threads=1)
 
 
-def _profile_with(rules: str | Profile, options: Mapping[str, float]) -> Profile:
-    """A profile with some of its reward numbers changed."""
-    profile = get_profile(rules)
-    known = [f.name for f in fields(Profile) if f.name.startswith("reward_")]
-    for name, value in options.items():
-        if name not in known:
-            raise BattleError(f"{name}: unknown option of BattleEngine.{nearest(name, known)}")
-        if not isinstance(getattr(profile, name), bool):
-            _finite_number(name, value, None)
-        elif not isinstance(value, bool | np.bool_):
-            raise BattleError(f"{name}: found {value!r}. It is True or False.")
-    return replace(profile, **options)  # type: ignore[arg-type]
-
-
-def _whole_number(name: str, value: Any, least: int | None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or (least is not None and value < least):
-        at_least = "" if least is None else f" of at least {least}"
-        raise BattleError(f"{name}: found {value!r}. It is a whole number{at_least}.")
-    return int(value)
-
-
-def _finite_number(name: str, value: Any, least: float | None) -> float:
-    numeric = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not numeric or not math.isfinite(value) or (least is not None and value < least):
-        at_least = "" if least is None else f" of at least {least:g}"
-        raise BattleError(f"{name}: found {value!r}. It is a finite number{at_least}.")
-    return float(value)
-
-
 def _thread_count(num_threads: int | None) -> int:
     if num_threads is not None:
-        return _whole_number("num_threads", num_threads, 1)
-    affinity: Iterable[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return len(list(affinity))
+        return whole_number("num_threads", num_threads, 1)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -27,7 +27,8 @@ def obs_names(scenario: Scenario) -> list[str]:
         scenario: the map.
 
     Returns:
-        Names such as ``can_move.north``, ``enemy3.distance``, ``other_ally0.hp`` (in index order, without the agent), ``own.hp``.
+        Names such as ``can_move.north``, ``enemy3.distance``, ``other_ally0.hp`` (in index order, without the agent),
+        ``own.hp``.
     """
     slots = [f"type{i}" for i in range(scenario.num_type_slots)]
 
@@ -204,7 +205,7 @@ def write_position(world, unit, battle, row, at):
 
 @inlined
 def write_global_state(world, units, battle, last_action, row):
-    """The global state into row (S,) f32: allies, enemies, one-hots of the last actions; zeros for units out of play."""
+    """The global state into row (S,) f32: allies, enemies, last actions; zeros for units out of play."""
     row[:] = 0.0
     at = 0
     n_slots = world.map.n_slots

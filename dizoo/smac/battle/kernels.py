@@ -217,7 +217,7 @@ def _make_reset_battles(digest: str) -> Callable[..., None]:
 
 def _make_first_bad_action(digest: str) -> Callable[..., int]:
     def first_bad_action(actions, outputs):
-        """Flat index (battle * A + agent) of the first action that is not available, -1 if all are; frozen battles pass."""
+        """Flat index (battle * A + agent) of the first action that may not be taken, or -1; frozen battles pass."""
         digest  # noqa: B018  # part of the cache key
         n_envs, n_agents, n_actions = outputs.action_mask.shape
         for e in range(n_envs):

@@ -33,7 +33,7 @@ def is_clear_of_walls(world, x, y, r):
 
 @inlined
 def is_apart(kinds, units, i, x, y):
-    """Whether unit i would touch nobody of its plane at (x, y); as near as the map itself places two units is allowed."""
+    """Whether unit i at (x, y) touches nobody of its plane; it may come as near as the map itself places the two."""
     kind = kinds[i]
     for j in range(kinds.shape[0]):
         other = kinds[j]
@@ -95,8 +95,8 @@ def signed_draw(battle, size):
 def jitter_starts(world, units, battle, jitter):
     """Spread the starts over the legal placements within `jitter` of the nominal ones.
 
-    A dense group leaves its members no room, so its units are first offered one common shift, then take turns with large and small
-    moves of their own (hard-disk Monte Carlo, Metropolis et al. 1953): every state on the way is legal.
+    A dense group leaves its members no room, so its units are first offered one common shift, then take turns with
+    large and small moves of their own (hard-disk Monte Carlo, Metropolis et al. 1953): every state on the way is legal.
     """
     for group in range(world.map.n_groups):
         dx = signed_draw(battle, jitter)

@@ -1,8 +1,8 @@
-"""The data of the kernels: what a map fixes (`World`), what changes (UNIT, BATTLE), what is written out, and scratch space.
+"""The data of the kernels: what a map fixes (`World`), what changes (`State`), what is written out, and scratch space.
 
-Units are records, so that a rule reads as `unit.hp -= wound`; numba compiles a record to a plain pointer. Letters in shapes: E battles,
-U units, A agents (allies), K enemies, N actions, Y unit types, R walls, H rows and W columns of the grid. Lengths in cells, times in
-seconds, speeds in cells per second.
+Units are records, so that a rule reads as `unit.hp -= wound`; numba compiles a record to a plain pointer. Letters in
+shapes: E battles, U units, A agents (allies), K enemies, N actions, Y unit types, R walls, H rows and W columns of the
+grid. Lengths in cells, times in seconds, speeds in cells per second.
 """
 
 from __future__ import annotations

@@ -11,9 +11,7 @@ from dizoo.smac.battle.scenario import Scenario, UnitType
 from dizoo.smac.battle.state import KIND, MAP, RULES, WALL, Array, World
 
 
-def build_world(
-    scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool
-) -> World:
+def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool) -> World:
     """The unchanging tables of a map under its rules.
 
     Args:
@@ -70,9 +68,7 @@ def _map_record(scenario: Scenario) -> Any:
     )
 
 
-def _rules_record(
-    scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool
-) -> Any:
+def _rules_record(scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool) -> Any:
     profile = scenario.profile
     return _filled(
         RULES,
@@ -143,7 +139,7 @@ def _walls(scenario: Scenario) -> Array:
 
 
 def _clearance(scenario: Scenario) -> Array:
-    """(H, W) a lower bound for the distance of any point of a cell to the nearest wall; inf where there are no walls."""
+    """(H, W) at most the distance from any point of a cell to the nearest wall; inf where there are no walls."""
     x, y = np.meshgrid(np.arange(scenario.width), np.arange(scenario.height))
     nearest = np.full(x.shape, np.inf)
     for rx, ry, rw, rh in scenario.rects:

@@ -60,7 +60,7 @@ def clean_up_targets(kinds, units, scratch, n_living):
 
 @inlined
 def measure(scratch, n_living, x, y):
-    """Squared distances of all living units from a point into `scratch.squared`; one pass without branches, in vectors."""
+    """Squared distances of all living units from a point into `scratch.squared`; branch-free, in vectors."""
     for k in range(n_living):
         dx = scratch.living_x[k] - x
         dy = scratch.living_y[k] - y
@@ -112,7 +112,8 @@ def choose_patient(world, units, healer):
     """What an enemy healer without a target goes for, and its speed on the way there (RULES 8.4).
 
     Returns:
-        The weakest unit in scan range that is hurt or fighting, or NO_UNIT; the smallest speed among all units in range.
+        The weakest unit in scan range that is hurt or fighting, or NO_UNIT; the smallest speed among all units in
+        range.
     """
     best = NO_UNIT
     best_hp = math.inf

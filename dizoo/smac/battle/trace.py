@@ -14,7 +14,7 @@ from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.scenario import Scenario, load_scenario, map_names
 from dizoo.smac.battle.state import NO_ACTION, Array
 
-#: Fields of a trace (behind ``h_`` or ``tick_``) and the fields of UNIT that they restore; positions and velocities are pairs.
+#: Fields of a trace (behind ``h_`` or ``tick_``) and the fields of UNIT that they restore.
 UNIT_FIELDS = {
     "hp": "hp",
     "shield": "shield",
@@ -26,6 +26,7 @@ UNIT_FIELDS = {
     "attacking": "attacking",
     "alive": "in_play",
 }
+#: The same for pairs of numbers.
 PAIR_FIELDS = {"pos": ("x", "y"), "vel": ("vx", "vy")}
 TICKS = 8
 
@@ -137,10 +138,10 @@ def _check_shapes(trace: Trace) -> None:
             raise BattleError(f"{trace.path.name}: '{key}' is missing.")
         if arrays[key].shape != shape:
             raise BattleError(
-                f"{trace.path.name}: '{key}' has shape {arrays[key].shape}. On map {s.name} with {t} steps it is {shape}."
+                f"{trace.path.name}: '{key}' has shape {arrays[key].shape}. On {s.name} with {t} steps it is {shape}."
             )
     if "unit_is_ally" in arrays and not np.array_equal(arrays["unit_is_ally"], s.is_ally):
-        raise BattleError(f"{trace.path.name}: the sides of its units are not those of map {s.name}. Is it the same map?")
+        raise BattleError(f"{trace.path.name}: the sides of its units are not those of {s.name}. Is it the same map?")
 
 
 def engine_at(scenario: Scenario, rows: dict[str, Array], last_actions: Array) -> BattleEngine:

@@ -151,9 +151,7 @@ def edge_line(lines, n, i, ax, ay, bx, by, vx, vy, radius, on_both_axes):
     if a_squared < r_squared or b_squared < r_squared:
         return n  # s exactly 0 or 1 at a corner nearer than the radius: the reference's numbers are not numbers here
     leg_a, leg_b = math.sqrt(a_squared - r_squared), math.sqrt(b_squared - r_squared)
-    return velocity_obstacle_line(
-        lines, n, i1, i2, before, ax, ay, bx, by, leg_a, leg_b, vx, vy, radius, on_both_axes
-    )
+    return velocity_obstacle_line(lines, n, i1, i2, before, ax, ay, bx, by, leg_a, leg_b, vx, vy, radius, on_both_axes)
 
 
 @inlined

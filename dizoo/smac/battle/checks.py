@@ -1,0 +1,154 @@
+"""What the engine is given, checked before anything changes: options, battle indices, orders of execution, states."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dizoo.smac.battle.errors import BattleError
+from dizoo.smac.battle.rules import Profile, get_profile
+from dizoo.smac.battle.state import ATTACK_MOVE_COMMAND, NO_ACTION, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, Array
+from dizoo.smac.battle.text import nearest
+
+
+def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
+    """A profile with some of its reward numbers changed.
+
+    Args:
+        rules: name of a profile, or a profile.
+        options: new values of fields whose names start with ``reward_``.
+
+    Raises:
+        BattleError: an unknown profile or option, or a value of the wrong kind.
+    """
+    profile = get_profile(rules)
+    known = [f.name for f in fields(Profile) if f.name.startswith("reward_")]
+    for name, value in options.items():
+        if name not in known:
+            raise BattleError(f"{name}: unknown option of BattleEngine.{nearest(name, known)}")
+        if not isinstance(getattr(profile, name), bool):
+            finite_number(name, value, None)
+        elif not isinstance(value, bool | np.bool_):
+            raise BattleError(f"{name}: found {value!r}. It is True or False.")
+    if options.get("reward_scale_rate", 1.0) <= 0:
+        raise BattleError(f"reward_scale_rate: found {options['reward_scale_rate']!r}. It is above 0.")
+    return replace(profile, **options)
+
+
+def whole_number(name: str, value: Any, least: int | None) -> int:
+    """The value as an int.
+
+    Raises:
+        BattleError: it is not a whole number of at least `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or (least is not None and value < least):
+        at_least = "" if least is None else f" of at least {least}"
+        raise BattleError(f"{name}: found {value!r}. It is a whole number{at_least}.")
+    return int(value)
+
+
+def finite_number(name: str, value: Any, least: float | None) -> float:
+    """The value as a float.
+
+    Raises:
+        BattleError: it is not a finite number of at least `least`.
+    """
+    numeric = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not numeric or not math.isfinite(value) or (least is not None and value < least):
+        at_least = "" if least is None else f" of at least {least:g}"
+        raise BattleError(f"{name}: found {value!r}. It is a finite number{at_least}.")
+    return float(value)
+
+
+def battle_ids(ids: ArrayLike | None, num_envs: int) -> Array:
+    """Indices of battles (n,) int64 from indices, a bool mask (E,), or None for all.
+
+    Raises:
+        BattleError: something else, or an index that is not a battle.
+    """
+    if ids is None:
+        return np.arange(num_envs)
+    chosen = np.atleast_1d(np.asarray(ids))
+    if chosen.dtype == np.bool_ and chosen.shape == (num_envs,):
+        return np.flatnonzero(chosen)
+    if chosen.size == 0:
+        return np.zeros(0, np.int64)
+    if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+        raise BattleError(
+            f"reset ids: found {chosen.dtype} of shape {chosen.shape}. Give indices of battles or a bool mask of shape "
+            f"({num_envs},)."
+        )
+    bad = chosen[(chosen < 0) | (chosen >= num_envs)]
+    if bad.size:
+        raise BattleError(f"reset ids: found {bad[0]}. Battles are numbered 0 to {num_envs - 1}.")
+    return chosen.astype(np.int64)
+
+
+def checked_orders(orders: Array, shape: tuple[int, int, int]) -> Array:
+    """Orders of execution (E, ticks, U) as the kernels take them.
+
+    Raises:
+        BattleError: another shape, not integers, an unknown unit, or a unit that appears twice in a tick.
+    """
+    if orders.shape != shape or not np.issubdtype(orders.dtype, np.integer):
+        raise BattleError(f"order: found {orders.dtype} of shape {orders.shape}. It is integers of shape {shape}.")
+    if orders.max() >= shape[2]:
+        raise BattleError(f"order: found unit {orders.max()}. The map's units are 0 to {shape[2] - 1}.")
+    ascending = np.sort(orders, axis=-1)
+    twice = (ascending[..., 1:] == ascending[..., :-1]) & (ascending[..., 1:] >= 0)
+    if twice.any():
+        raise BattleError(f"order: unit {ascending[..., 1:][twice][0]} appears twice in a tick. Each unit acts once.")
+    return np.ascontiguousarray(orders, dtype=np.int16)
+
+
+def checked_state(state: Mapping[str, ArrayLike], own: Mapping[str, Array], n_actions: int) -> dict[str, Array]:
+    """The arrays of a state in the engine's types.
+
+    Args:
+        state: what was given.
+        own: the engine's arrays, whose names, shapes and types the given ones must have.
+        n_actions: number of actions N.
+
+    Raises:
+        BattleError: a missing or unknown name, a wrong shape or type, or a value that no battle can have.
+    """
+    for name in state:
+        if name not in own:
+            raise BattleError(f"state['{name}']: unknown.{nearest(name, own)}")
+    arrays = {}
+    for name, mine in own.items():
+        if name not in state:
+            raise BattleError(f"state['{name}']: missing. A state has: {', '.join(own)}.")
+        value = np.asarray(state[name])
+        if value.shape != mine.shape:
+            raise BattleError(f"state['{name}']: found shape {value.shape}. This engine's is {mine.shape}.")
+        if not np.can_cast(value.dtype, mine.dtype, "same_kind"):
+            raise BattleError(f"state['{name}']: found dtype {value.dtype}. It is {mine.dtype}.")
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise BattleError(f"state['{name}']: found a value that is not finite. All of it has to be finite.")
+        arrays[name] = value.astype(mine.dtype)
+    _check_indices(arrays, n_actions)
+    return arrays
+
+
+def _check_indices(arrays: Mapping[str, Array], n_actions: int) -> None:
+    """Refuse unit ids, commands and actions outside their range: the kernels index with them unchecked."""
+    last_unit = arrays["target"].shape[1] - 1
+    ranges = {
+        "target": (NO_UNIT, last_unit),
+        "command_unit": (NO_UNIT, last_unit),
+        "command": (STOP_COMMAND, ATTACK_MOVE_COMMAND),
+        "last_action": (NO_ACTION, n_actions - 1),
+    }
+    for name, (low, high) in ranges.items():
+        value = arrays[name]
+        if value.min() < low or value.max() > high:
+            worst = value.min() if value.min() < low else value.max()
+            raise BattleError(f"state['{name}']: found {worst}. Values go from {low} to {high}.")
+    if ((arrays["command"] == TARGET_COMMAND) & (arrays["command_unit"] == NO_UNIT)).any():
+        raise BattleError("state['command_unit']: found -1 for a unit commanded to act on a unit. Name that unit.")
