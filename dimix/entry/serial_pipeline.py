@@ -241,8 +241,8 @@ class _Run:
             self._logger.close()
             raise TrainingError(
                 f"{e} This was at env step {self.rooms.collector.env_step}. The batch is in {self._folder.nan_batch}; "
-                f"the last good checkpoint is {self._folder.latest}. A smaller policy.learn.learning_rate or clip_value "
-                "may help."
+                f"the last good checkpoint is {self._folder.latest}. A smaller policy.learn.learning_rate or "
+                "clip_value may help."
             ) from e
 
     def _evaluate(self) -> None:
