@@ -57,6 +57,7 @@ class GameState:
         info = env.info
         self._policy = policy
         self._agent_input = agent_input
+        self._start_hidden = policy.init_hidden(1)
         self._agent_state = np.zeros((env.num_envs, info.agent_num, agent_input.size), np.float32)
         self.hidden = policy.init_hidden(env.num_envs)
         self.last_action = np.full((env.num_envs, info.agent_num), -1, np.int64)
@@ -64,7 +65,7 @@ class GameState:
 
     def begin(self, env_ids: np.ndarray) -> None:
         """Forget what belongs to the last episode of these environments."""
-        self.hidden[torch.from_numpy(env_ids)] = self._policy.init_hidden(len(env_ids)).to(self.hidden)
+        self.hidden[torch.from_numpy(env_ids)] = self._start_hidden.to(self.hidden)
         self.last_action[env_ids] = -1
         self.ep_return[env_ids] = 0.0
 

@@ -41,8 +41,16 @@ def max_row_words(agent_num: int, obs_shape: int, global_obs_shape: int, action_
 def _pack_floats(values: np.ndarray, out: np.ndarray, at: int) -> int:
     size = values.shape[0]
     for first in range(0, size, WORD):
+        last = min(first + WORD, size)
+        seen = np.uint32(0)
+        for i in range(first, last):
+            seen |= values[i]
+        if seen == 0:
+            out[at] = 0
+            at += 1
+            continue
         nonzero, ones, slot = 0, 0, at + 2
-        for i in range(first, min(first + WORD, size)):  # no branch inside: which values are zero cannot be predicted
+        for i in range(first, last):  # no branch inside: which values are zero cannot be predicted
             bits = values[i]
             is_nonzero, is_one = int(bits != 0), int(bits == ONE)
             nonzero |= is_nonzero << (i - first)
@@ -50,11 +58,8 @@ def _pack_floats(values: np.ndarray, out: np.ndarray, at: int) -> int:
             out[slot] = bits
             slot += is_nonzero - is_one
         out[at] = nonzero
-        if nonzero == 0:
-            at += 1
-        else:
-            out[at + 1] = ones
-            at = slot
+        out[at + 1] = ones
+        at = slot
     return at
 
 
