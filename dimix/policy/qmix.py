@@ -33,6 +33,7 @@ class QMIXPolicy(Policy):
     `_next_q`              value of each agent's next row (double Q, masks)
     `_mix`                 from agents' values to what is learned (team value; agents' own values for IQL)
     `_target`              targets (one-step, n-step, TD(lambda), Q(lambda))
+    `_loss`                what is minimised
     `_loss_weight`         weight of each step's error (importance weights; WQMIX)
     =====================  ======================================================================================
     """
@@ -74,7 +75,7 @@ class QMIXPolicy(Policy):
             # (str) What clip_value limits, one of "norm", "value", "none".
             clip_type="norm",
             # (float) Soft target: share of the way to the online network per update; 1 copies, in [0, 1].
-            target_update_theta=0.01,
+            target_update_theta=0.05,
             # (int) Hard target: copy the online network every so many updates instead; 0 leaves it to theta, >= 0.
             target_update_freq=0,
             # (float) Discount of future reward per step, in [0, 1].
@@ -154,7 +155,7 @@ class QMIXPolicy(Policy):
         if learn.target_update_freq == 0 and learn.target_update_theta == 0:
             raise ConfigError(
                 "policy.learn: target_update_freq and target_update_theta are both 0, so the target network would "
-                "never change. Set one of them, for example target_update_theta=0.01."
+                "never change. Set one of them, for example target_update_theta=0.05."
             )
         self._gamma = float(learn.discount_factor)
         self._learning_rate = Schedule(learn.lr_schedule, learn.learning_rate, learn.lr_end, learn.lr_decay)
@@ -185,7 +186,8 @@ class QMIXPolicy(Policy):
         step_mask = self._step_mask(batch)
 
         q, target_q = self._unroll(batch, self._computed_rows(batch, with_next))
-        q_taken = self._agent_value(value_learning.chosen_q(q[:, :-1], action), batch.alive[:, :-1])
+        q_taken = value_learning.chosen_q(q, nn.functional.pad(action, (0, 0, 0, 1)))[:, :-1]  # cheaper than slicing q
+        q_taken = self._agent_value(q_taken, batch.alive[:, :-1])
         q_tot = self._mix(self._model, q_taken, state[:, :-1], batch.filled)
         with torch.no_grad():
             next_q = self._next_q(q.detach()[:, 1:], target_q[:, 1:], batch.obs.action_mask[:, 1:])
@@ -193,7 +195,7 @@ class QMIXPolicy(Policy):
             next_q_tot = self._mix(self._target_model, next_q, state[:, 1:], with_next)
             target_q_tot = self._target(batch, next_q_tot, target_q)
         td_error = q_tot - target_q_tot
-        loss = value_learning.masked_loss(td_error, step_mask, self._loss_weight(batch, td_error.detach()))
+        loss = self._loss(batch, td_error, target_q_tot, step_mask)
 
         grads = self._step_optimizer(loss)
         self._update_target()
@@ -324,6 +326,17 @@ class QMIXPolicy(Policy):
         q = self._agent_value(q, batch.alive[:, :-1])
         values = self._mix(self._target_model, q, batch.obs.global_state[:, :-1], batch.filled)
         return torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], 1)
+
+    def _loss(self, batch: EpisodeBatch, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor) -> Tensor:
+        """() float, what is minimised; a variant with a second network adds that one's loss here.
+
+        Args:
+            batch: see `EpisodeBatch`.
+            td_error: (B, T) with gradient.
+            target_q_tot: (B, T) without.
+            step_mask: (B, T) bool, steps that carry loss.
+        """
+        return value_learning.masked_loss(td_error, step_mask, self._loss_weight(batch, td_error.detach()))
 
     def _loss_weight(self, batch: EpisodeBatch, td_error: Tensor) -> Tensor | None:
         """Weight of each step's loss, broadcastable to td_error (B, T); None for ones."""

@@ -95,9 +95,10 @@ def brute_force(kind, reward, ended, next_q, chosen, gamma, parameter):
 
 @pytest.mark.parametrize(
     ("kind", "parameter"),
-    [("td_lambda", 0.0), ("td_lambda", 0.6), ("td_lambda", 1.0), ("q_lambda", 0.0), ("q_lambda", 0.7), ("q_lambda", 1.0),
-     ("n_step", 1), ("n_step", 3), ("n_step", 50)],
-)  # fmt: skip
+    [("td_lambda", p) for p in (0.0, 0.6, 1.0)]
+    + [("q_lambda", p) for p in (0.0, 0.7, 1.0)]
+    + [("n_step", p) for p in (1, 3, 50)],
+)
 @pytest.mark.parametrize("seed", range(3))
 def test_against_brute_force(kind, parameter, seed):
     rng = np.random.default_rng(seed)
