@@ -64,6 +64,24 @@ CREATE_CONFIG = dict(
     ),
 )
 
+#: Keys of the policy branch that the replay buffer reads, whatever the policy.
+SAMPLING_CONFIG = dict(
+    collect=dict(
+        # (str) Hidden state at the start of a window: as it was when played, or zeros, one of "stored", "zero".
+        start_state="stored",
+        # (int) Steps before a window that only warm its hidden state, >= 0.
+        burnin_len=0,
+    ),
+    other=dict(
+        replay_buffer=dict(
+            # (float) Prioritised replay: how much priorities count; 0 is uniform, in [0, 1].
+            alpha=0.6,
+            # (float) Prioritised replay: share of the bias that importance weights take back, in [0, 1].
+            beta=0.4,
+        ),
+    ),
+)
+
 #: DI-engine's keys that mean nothing here, with the reason. A branch stands for all keys below it. Environment and
 #: policy classes add their own in a class attribute ``config_ignored``, in the same form, relative to their branch.
 IGNORED = {
@@ -176,12 +194,19 @@ def full_schema(env_class: Any, policy_class: Any, model_class: Any) -> Schema:
     if env_class is not None:
         schema["env"] = class_schema(env_class)
     if policy_class is not None:
-        policy = schema["policy"] = class_schema(policy_class)
+        policy = schema["policy"] = policy_schema(policy_class)
         if model_class is not None:
             changed, model = policy.get("model"), class_schema(model_class)
             if isinstance(changed, dict):  # defaults of the model that the policy sets otherwise
                 merge_schema(model, changed)
             policy["model"] = model
+    return schema
+
+
+def policy_schema(policy_class: type) -> Schema:
+    """The schema of a policy's branch, with the keys that the replay buffer reads."""
+    schema = class_schema(policy_class)
+    merge_schema(schema, dict_schema(SAMPLING_CONFIG, _comments("SAMPLING_CONFIG")))
     return schema
 
 

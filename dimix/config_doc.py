@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from dimix.config import CREATE_CONFIG, IGNORED, RUN_CONFIG, import_known
+from dimix.config import CREATE_CONFIG, IGNORED, RUN_CONFIG, import_known, policy_schema
 from dimix.config_schema import Key, class_schema, dict_schema, source_comments, walk
 from dimix.registry import ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
 
@@ -52,7 +52,7 @@ def _registered(kind: str, prefix: str, registry: Registry) -> list[str]:
     for name in registry.names():
         cls = registry.get(name)
         if cls.__module__.split(".")[0] in ("dimix", "dizoo"):
-            schema = class_schema(cls)
+            schema = policy_schema(cls) if kind == "policy" else class_schema(cls)
             if kind == "policy":
                 schema.pop("model", None)
             parts += _section(f"{kind} '{name}' (`{cls.__module__}.{cls.__qualname__}`)", prefix, schema)

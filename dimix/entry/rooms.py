@@ -15,7 +15,7 @@ from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import VecEnv
 from dimix.policy.base_policy import Policy
 from dimix.schedule import Schedule
-from dimix.worker import Collector, Evaluator, Learner, ReplayBuffer
+from dimix.worker import Collector, Evaluator, Learner, Priorities, ReplayBuffer
 
 #: What is random in a run; every stream has a seed of its own, drawn from the run's seed and this order.
 STREAMS = ("collect", "evaluate", "evaluate_jitter", "policy", "replay")
@@ -78,13 +78,17 @@ class Rooms:
         policy_cfg = compiled.branch("policy")
         agent_input = make_agent_input(compiled)
         self.policy = make_policy(compiled)
+        replay = policy_cfg.other.replay_buffer
         self.buffer = ReplayBuffer(
-            policy_cfg.other.replay_buffer.replay_buffer_size,
+            replay.replay_buffer_size,
             compiled.info,
             agent_input,
             hidden_shape=tuple(self.policy.init_hidden(1).shape[1:]),
             unroll_len=policy_cfg.collect.unroll_len,
+            start_state=policy_cfg.collect.start_state,
+            burnin_len=policy_cfg.collect.burnin_len,
             seed=stream_seed(compiled.cfg.seed, "replay"),
+            priorities=Priorities(replay.alpha, replay.beta) if policy_cfg.priority else None,
         )
         self.collector = Collector(make_env(compiled, "collect"), self.policy.collect_mode, self.buffer, agent_input)
         self.learner = Learner(self.policy.learn_mode, self.buffer, policy_cfg.learn.batch_size)

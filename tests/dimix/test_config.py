@@ -100,6 +100,8 @@ def test_meaningless_keys_of_di_engine_get_a_line_each():
             "64 is more than policy.other",
         ),
         (dict(priority_IS_weight=True), "policy.priority_IS_weight .*True without priorities"),
+        (dict(collect=dict(burnin_len=4)), "policy.collect.burnin_len .*4, but whole episodes are sampled"),
+        (dict(collect=dict(burnin_len=4, unroll_len=4)), "4, but unroll_len = 4. Use a burn-in shorter"),
         (dict(on_policy=True), "policy.on_policy .*learns from a replay buffer"),
         (dict(other=dict(eps=dict(start=0.1, end=0.5))), "0.5 is more than policy.other.eps.start = 0.1"),
         (dict(learn=dict(target_update_theta=0, target_update_freq=0)), "target network would never change"),

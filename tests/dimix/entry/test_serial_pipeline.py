@@ -78,6 +78,23 @@ def test_stop_and_resume_equals_one_run(tmp_path, game_config, runs):
     assert runs.rows(tmp_path / "once") == runs.rows(tmp_path / "twice")
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        dict(priority=True, priority_IS_weight=True),
+        dict(collect=dict(n_episode=8, unroll_len=2, burnin_len=1), model=dict(hidden_size_list=[8], mixer=False)),
+    ],
+    ids=["prioritised", "windows with burn-in, VDN"],
+)
+def test_other_ways_of_sampling_resume_too(tmp_path, game_config, policy, runs):
+    config = game_config(**policy)
+    quiet(config, 0, exp_name=str(tmp_path / "once"), env_step=800)
+    quiet(config, 0, exp_name=str(tmp_path / "twice"), env_step=400)
+    quiet(None, resume=tmp_path / "twice", env_step=800)
+    runs.assert_same(runs.state_of(tmp_path / "once"), runs.state_of(tmp_path / "twice"))
+    assert runs.rows(tmp_path / "once") == runs.rows(tmp_path / "twice")
+
+
 def test_saving_changes_nothing(tmp_path, game_config, runs):
     quiet(game_config(), 0, exp_name=str(tmp_path / "rarely"))
     quiet(game_config(), 0, exp_name=str(tmp_path / "often"), overrides=["run.checkpoint_interval_s=1e-6"])
