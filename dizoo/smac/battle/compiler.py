@@ -66,18 +66,24 @@ def cached_driver(make: Callable[[str], Callable[..., Any]]) -> Any:
     Returns:
         The lazily compiled function: nothing is compiled before its first call.
     """
-    return njit(nogil=True, cache=True, **_OPTIONS)(make(source_digest()))
+    function = make(source_digest())
+    try:
+        return njit(nogil=True, cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # numba finds no folder that it could write its cache to
+        return njit(nogil=True, **_OPTIONS)(function)
 
 
-def compiled_marker(driver: Any) -> Path:
+def compiled_marker(driver: Any) -> Path | None:
     """The file beside numba's cache that says: this source was compiled here, for this Python, numba and processor.
 
     Args:
         driver: a function made by `cached_driver`.
 
     Returns:
-        Its path, whether or not it exists.
+        Its path, whether or not it exists; None if this machine has no place for a cache.
     """
+    if driver.stats.cache_path is None:
+        return None
     versions = f"py{platform.python_version()}-numba{numba.__version__}-{get_host_cpu_name()}"
     return Path(driver.stats.cache_path) / f"battle-{source_digest()[:16]}-{versions}.compiled"
 
@@ -88,5 +94,7 @@ def mark_compiled(driver: Any) -> None:
     Args:
         driver: a function made by `cached_driver` that has been compiled.
     """
-    with contextlib.suppress(OSError):
-        compiled_marker(driver).touch()
+    marker = compiled_marker(driver)
+    if marker is not None:
+        with contextlib.suppress(OSError):
+            marker.touch()

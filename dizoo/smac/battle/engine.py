@@ -341,7 +341,8 @@ def needs_compile() -> bool:
     Loading the cache takes a second or two, compiling half a minute: ask before the first engine is made if you want to
     tell the user what the wait is for.
     """
-    return not step_battles.signatures and not compiled_marker(step_battles).exists()
+    marker = compiled_marker(step_battles)
+    return not step_battles.signatures and (marker is None or not marker.exists())
 
 
 def warm_up() -> None:
