@@ -24,6 +24,27 @@ class Rows(NamedTuple):
         """The environment's present rows."""
         return cls(env.agent_state, env.global_state, env.action_mask, env.alive)
 
+    def check(self, info: EnvInfo, num_envs: int) -> None:
+        """Make sure that the arrays are what the compiled code reads without looking.
+
+        Raises:
+            BatchError: naming the array, what was found and what is right.
+        """
+        agents = (num_envs, info.agent_num)
+        right = {
+            "agent_state": ((*agents, info.obs_shape), np.float32),
+            "global_state": ((num_envs, info.global_obs_shape), np.float32),
+            "action_mask": ((*agents, info.action_shape), np.bool_),
+            "alive": (agents, np.bool_),
+        }
+        for name, (shape, dtype) in right.items():
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != dtype:
+                raise BatchError(
+                    f"environment {info.name}: {name} is {array.dtype} of shape {array.shape}. "
+                    f"Right is {np.dtype(dtype)} of shape {shape}."
+                )
+
 
 class StoredEpisode(NamedTuple):
     """One finished episode of T steps."""
@@ -86,7 +107,12 @@ class OpenEpisodes:
         return int(self._num_rows[env_id]) - 1
 
     def begin(self, env_ids: np.ndarray, rows: Rows) -> None:
-        """Open an episode in each given game with its row 0; an unfinished one there is dropped."""
+        """Open an episode in each given game with its row 0; an unfinished one there is dropped.
+
+        Raises:
+            BatchError: an array of another shape or type than the environment's sizes say.
+        """
+        rows.check(self.info, self.num_envs)
         self._num_rows[env_ids] = 0
         self._hidden[env_ids] = 0
         self._pack(env_ids, rows)

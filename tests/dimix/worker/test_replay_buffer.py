@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from dimix.envs.agent_input import AgentInput
+from dimix.envs.vec_env import EnvInfo
 from dimix.errors import BatchError, ConfigError
 from dimix.types import batch_fields, validate
 from dimix.worker import memory_plan
@@ -314,3 +316,41 @@ def test_priorities_are_refused_where_they_do_not_fit(toy_env, toy_input):
         twin.step()
     with pytest.raises(BatchError, match="has changed since the last sample"):
         buffer.update_priority(np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("agent_state", lambda a: a.astype(np.float64), r"agent_state is float64 of shape .* Right is float32"),
+        ("action_mask", lambda a: a.astype(np.uint8), r"action_mask is uint8 of shape .* Right is bool"),
+        (
+            "global_state",
+            lambda a: a[:, 1:],
+            r"global_state is float32 of shape \(2, 4\). Right is float32 of shape \(2, 5\)",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_the_sizes(toy_env, toy_input, name, change, message):
+    env = toy_env(2)
+    buffer = make_buffer(toy_env, toy_input)
+    buffer.open(2)
+    rows = Rows.of(env)
+    with pytest.raises(BatchError, match=message):
+        buffer.begin(np.arange(2), rows._replace(**{name: change(getattr(rows, name))}))
+
+
+@pytest.mark.parametrize(("actions", "dtype"), [(256, np.uint8), (300, np.uint16)])
+def test_action_numbers_of_any_size(actions, dtype):
+    info = EnvInfo("wide", 1, 2, 1, actions, 3)
+    buffer = ReplayBuffer(2, info, AgentInput(2, actions, 1))
+    flags = np.ones((1, 1, actions), bool), np.ones((1, 1), bool)
+    rows = Rows(np.ones((1, 1, 2), np.float32), np.ones((1, 1), np.float32), *flags)
+    ids = np.zeros(1, np.int64)
+    buffer.open(1)
+    buffer.begin(ids, rows)
+    buffer.append(ids, np.array([[actions - 1]]), np.array([1.5]), rows)
+    buffer.finish(ids, np.array([True]))
+    batch = buffer.sample(1)
+    assert buffer._episodes[0].action.dtype == dtype
+    assert batch.action.tolist() == [[[actions - 1]]] and batch.reward.tolist() == [[1.5]]
+    assert batch.obs.agent_state[0, 1, 0].nonzero().flatten().tolist() == [0, 1, 2 + actions - 1, 2 + actions]
