@@ -11,10 +11,10 @@ Expected: a plain update is bound by its many passes over memory between small m
 once, in the cache, should bring it near the rate of the products themselves: half of the peak. Seen (Xeon with AVX-512,
 two cores shared with other work, batches of 32 and 128): 37 to 46 % of the peak, 2.4 to 2.8 times faster than plain at
 32 episodes and 3 to 6 times at 128, where torch's own GRU asks the system for fresh memory in every update. The
-recurrence alone runs at 50 to 55 %. What is left are the gates, written by forward and read by backward (1 KB per row at
-H = 64: more than the cache holds), some 35 microseconds of calls per time step, and the mixer's element-wise operations.
-Tried without gain: one input product for the whole sequence instead of one per step (same within 10 %, either way),
-keeping the allocator from returning memory (3 %), huge pages (none), batched products in the mixer (slower).
+recurrence alone runs at 50 to 55 %. What is left are the gates, written by forward and read by backward (1 KB per row
+at H = 64: more than the cache holds), some 35 microseconds of calls per time step, and the mixer's element-wise
+operations. Tried without gain: one input product for the whole sequence instead of one per step (the same within 10 %,
+either way), keeping the allocator from returning memory (3 %), huge pages (none), batched products in the mixer (slower).
 """
 
 from __future__ import annotations
