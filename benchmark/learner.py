@@ -14,7 +14,8 @@ two cores shared with other work, batches of 32 and 128): 37 to 46 % of the peak
 recurrence alone runs at 50 to 55 %. What is left are the gates, written by forward and read by backward (1 KB per row
 at H = 64: more than the cache holds), some 35 microseconds of calls per time step, and the mixer's element-wise
 operations. Tried without gain: one input product for the whole sequence instead of one per step (the same within 10 %,
-either way), keeping the allocator from returning memory (3 %), huge pages (none), batched products in the mixer (slower).
+either way), keeping the allocator from returning memory (3 %), huge pages (none), batched products in the mixer
+(slower).
 """
 
 from __future__ import annotations
