@@ -96,7 +96,7 @@ def merge(
     return out
 
 
-def check_unknown(schema: Schema, found: Findings) -> None:
+def suggest_places(schema: Schema, found: Findings) -> None:
     """Add to each unknown key without a hint the place where a key of that name does exist."""
     places: dict[str, str] = {key.rpartition(".")[2]: key for key, _ in walk(schema)}
     for i, problem in enumerate(found.problems):

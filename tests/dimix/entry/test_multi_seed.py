@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 
 CONFIG = """
 
@@ -73,3 +77,28 @@ def test_config_errors_come_once_and_before_any_process(tmp_path, dimix):
     assert done.returncode == 1
     assert done.stderr.count("no policy 'qmx'") == 1
     assert not (tmp_path / "tiny_result").exists()
+
+
+def test_ctrl_c_stops_all_seeds_and_resume_goes_on_with_them(tmp_path, dimix):
+    (tmp_path / "tiny_config.py").write_text(CONFIG.format(policy="qmix", imports=""))
+    train = ("-m", "serial", "-c", "tiny_config.py", "-s", "0", "-s", "7", "--jobs", "2")
+    with open(tmp_path / "console.txt", "w") as console:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dimix.cli", *train, "--env-step", "10_000_000"],
+            cwd=tmp_path,
+            stdout=console,
+            stderr=console,
+        )
+    saved = [tmp_path / f"tiny_result/seed{seed}/ckpt/latest.pth.tar" for seed in (0, 7)]
+    while not all(path.exists() for path in saved) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130, (tmp_path / "console.txt").read_text()
+    before = [json.loads((path.parent.parent / "result.json").read_text()) for path in saved]
+    assert [result["reason"] for result in before] == ["SIGTERM", "SIGTERM"]  # how the parent tells its children
+    goal = max(result["env_step"] for result in before) + 200
+    done = dimix(*train, "--resume", "--env-step", goal)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = [json.loads((path.parent.parent / "result.json").read_text()) for path in saved]
+    assert all(result["reason"] == "env_step" and result["env_step"] >= goal for result in after)
+    assert {p.name for p in (tmp_path / "tiny_result").iterdir()} == {"seed0", "seed7"}
