@@ -4,12 +4,11 @@ from easydict import EasyDict
 
 main_config = EasyDict(
     env=dict(map_name="3s5z"),
-    policy=dict(model=dict(mixer=False)),
 )
 
 create_config = EasyDict(
     env=dict(type="smac", import_names=["dizoo.smac.envs.smac_env"]),
-    policy=dict(type="qmix"),
+    policy=dict(type="vdn"),
 )
 
 if __name__ == "__main__":
