@@ -78,6 +78,9 @@ class QMIXPolicy(Policy):
             target_update_theta=0.05,
             # (int) Hard target: copy the online network every so many updates instead; 0 leaves it to theta, >= 0.
             target_update_freq=0,
+            # (float) Weights that evaluation plays with: a running average of the learned ones, moved so far per update; 1 plays
+            # with the learned ones as they are, in [0, 1].
+            average_theta=0.02,
             # (float) Discount of future reward per step, in [0, 1].
             discount_factor=0.99,
             # (bool) Double Q: the online network picks the next action, the target network values it.
@@ -160,6 +163,7 @@ class QMIXPolicy(Policy):
         self._gamma = float(learn.discount_factor)
         self._learning_rate = Schedule(learn.lr_schedule, learn.learning_rate, learn.lr_end, learn.lr_decay)
         self._target_model = copy.deepcopy(self._model).requires_grad_(False)
+        self._averaged_model = copy.deepcopy(self._model).requires_grad_(False)
         self._params = self._learn_params()
         self._optimizer = make_optimizer(learn.optimizer, self._params, learn.learning_rate, learn.optimizer_kwargs)
         self._train_iter = 0
@@ -199,6 +203,7 @@ class QMIXPolicy(Policy):
 
         grads = self._step_optimizer(loss)
         self._update_target()
+        self._update_average()
         with torch.no_grad():
             metrics = {
                 "loss": loss.item(),
@@ -369,6 +374,18 @@ class QMIXPolicy(Policy):
         self._train_iter += 1
         return grads
 
+    def _update_average(self) -> None:
+        """Greedy play flips with single updates where two actions are nearly worth the same; averaged weights do not.
+
+        Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging".
+        """
+        if self._cfg.learn.average_theta < 1:
+            soft_update(self._averaged_model, self._model, self._cfg.learn.average_theta)
+
+    @property
+    def _eval_model(self) -> QMix:
+        return self._averaged_model if self._cfg.learn.average_theta < 1 else self._model
+
     def _update_target(self) -> None:
         freq = self._cfg.learn.target_update_freq
         if freq == 0:
@@ -383,6 +400,7 @@ class QMIXPolicy(Policy):
         return {
             "model": self._model.state_dict(),
             "target_model": self._target_model.state_dict(),
+            "averaged_model": self._averaged_model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "train_iter": self._train_iter,
         }
@@ -391,6 +409,7 @@ class QMIXPolicy(Policy):
         try:
             self._model.load_state_dict(state["model"])
             self._target_model.load_state_dict(state["target_model"])
+            self._averaged_model.load_state_dict(state["averaged_model"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._train_iter = int(state["train_iter"])
         except (KeyError, RuntimeError, ValueError) as error:
@@ -405,7 +424,7 @@ class QMIXPolicy(Policy):
     def _forward_collect(
         self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray
     ) -> tuple[np.ndarray, Tensor]:
-        q, hidden_state = self._act(obs, hidden_state)
+        q, hidden_state = self._act(self._model, obs, hidden_state)
         return epsilon_greedy(q, obs["action_mask"], epsilon, self._collect_stream), hidden_state
 
     def _state_dict_collect(self) -> dict[str, Any]:
@@ -420,7 +439,7 @@ class QMIXPolicy(Policy):
     def _forward_eval(
         self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray = 0.0
     ) -> tuple[np.ndarray, Tensor]:
-        q, hidden_state = self._act(obs, hidden_state)
+        q, hidden_state = self._act(self._eval_model, obs, hidden_state)
         if np.any(epsilon):
             return epsilon_greedy(q, obs["action_mask"], epsilon, self._eval_stream), hidden_state
         return greedy(q, obs["action_mask"]), hidden_state
@@ -432,7 +451,9 @@ class QMIXPolicy(Policy):
         self._eval_stream.bit_generator.state = state["stream"]
 
     @torch.no_grad()
-    def _act(self, obs: Mapping[str, np.ndarray], hidden_state: Tensor) -> tuple[np.ndarray, Tensor]:
+    def _act(
+        self, model: QMix, obs: Mapping[str, np.ndarray], hidden_state: Tensor
+    ) -> tuple[np.ndarray, Tensor]:
         agent_state = torch.from_numpy(obs["agent_state"]).to(self.device)
-        q, hidden_state = self._model.forward_step(agent_state, hidden_state.to(self.device))
+        q, hidden_state = model.forward_step(agent_state, hidden_state.to(self.device))
         return q.cpu().numpy(), hidden_state
