@@ -1,4 +1,4 @@
-"""The batch interface: stepping, freezing, resetting, exact states, independence of threads and batch size, bad input."""
+"""The batch interface: stepping, freezing, resetting, exact states, threads and batch sizes, bad input."""
 
 import multiprocessing
 import os
@@ -123,8 +123,7 @@ def test_finished_battles_are_frozen_until_reset():
 
 
 def test_a_battle_is_truncated_at_the_episode_limit():
-    # The allies of 3s_vs_5z walk nowhere: with actions "stop" the enemies come and win long before the limit; on 2s_vs_1sc
-    # nobody meets, so the battle lasts until its limit of 300.
+    # On 2s_vs_1sc nobody meets unless somebody walks, so the battle lasts until its limit of 300.
     engine = BattleEngine("2s_vs_1sc", 1, num_threads=1)
     for step in range(300):
         assert not engine.truncated[0], step
@@ -233,7 +232,10 @@ def bad_actions(value, index=(1, 2)):
 @pytest.mark.parametrize(
     ("actions", "message"),
     [
-        (bad_actions(6), r"actions\[1, 2\]: found 6, which agent 2 \(alive\) of battle 1 may not take now. Available: \[1, 2"),
+        (
+            bad_actions(6),
+            r"actions\[1, 2\]: found 6, which agent 2 \(alive\) of battle 1 may not take now. Available: \[1,",
+        ),
         (bad_actions(0), r"actions\[1, 2\]: found 0"),
         (bad_actions(16), r"actions\[1, 2\]: found 16"),
         (bad_actions(-1), r"actions\[1, 2\]: found -1"),
@@ -264,7 +266,7 @@ def test_any_integers_are_actions(dtype):
     ("change", "message"),
     [
         (lambda s: s.pop("hp"), r"state\['hp'\]: missing. A state has: x, y,"),
-        (lambda s: s.update(hpp=s["hp"]), r"state\['hpp'\]: unknown. Did you mean 'hp'"),
+        (lambda s: s.update(hpp=s["hp"]), r"state\['hpp'\]: unknown. Nearest: 'hp'"),
         (lambda s: s.update(hp=s["hp"][:1]), r"state\['hp'\]: found shape \(1, 6\). This engine's is \(2, 6\)"),
         (lambda s: s.update(target=s["target"] * 1.5), r"state\['target'\]: found dtype float64. It is int32"),
         (lambda s: s.update(x=s["x"] * np.inf), r"state\['x'\]: found a value that is not finite"),
@@ -293,7 +295,7 @@ def test_damaged_states_are_refused_and_change_nothing(change, message):
         ({"start_jitter": -1}, r"start_jitter: found -1. It is a finite number of at least 0"),
         ({"start_jitter": np.nan}, r"start_jitter: found nan"),
         ({"rules": "sc2"}, r"rules: found 'sc2'. Known profiles: 'smaclite', 'smac'"),
-        ({"reward_wim": 3}, r"reward_wim: unknown option of BattleEngine. Did you mean 'reward_win'"),
+        ({"reward_wim": 3}, r"reward_wim: unknown option of BattleEngine. Nearest: 'reward_win'"),
         ({"reward_win": np.inf}, r"reward_win: found inf"),
         ({"reward_only_positive": 1}, r"reward_only_positive: found 1. It is True or False"),
         ({"reward_scale_rate": 0}, r"reward_scale_rate: found 0. It is above 0"),
@@ -312,7 +314,9 @@ def test_unknown_maps_and_battles_are_named():
         engine.reset([0, 2])
     with pytest.raises(BattleError, match=r"reset ids: found float64 of shape \(1,\)"):
         engine.reset([0.5])
-    with pytest.raises(BattleError, match=r"order: found int64 of shape \(2, 1, 3\). It is integers of shape \(2, 1, 6\)"):
+    with pytest.raises(
+        BattleError, match=r"order: found int64 of shape \(2, 1, 3\)"
+    ):
         engine.run_tick(np.zeros((2, 3), int))
     engine.reset([])  # nothing to do is not an error
 
