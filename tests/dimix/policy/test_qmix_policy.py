@@ -22,6 +22,7 @@ def make(make_config, dtype=torch.float32, **changes):
             p.add_(0.3 * torch.randn_like(p))
     policy.model.to(dtype)
     policy._target_model.to(dtype)
+    policy._averaged_model.to(dtype)
     return policy
 
 
@@ -315,3 +316,30 @@ def test_cuda_that_is_not_there(make_config):
         pytest.skip("this machine has CUDA")
     with pytest.raises(ConfigError, match="policy.device: 'cuda' asked for, but torch .* finds no such device here"):
         QMIXPolicy(make_config(cuda=True))
+
+
+def test_evaluation_acts_with_averaged_weights(rng, make_random_batch, make_config):
+    policy = make(make_config, learn__average_theta=0.25)
+    before = policy._averaged_model.agent.head.weight.clone()
+    policy.learn_mode.forward(make_random_batch(rng, LENGTHS, ENDS))
+    learned = policy.model.agent.head.weight
+    torch.testing.assert_close(policy._averaged_model.agent.head.weight, before + 0.25 * (learned - before))
+
+    with torch.no_grad():  # the averaged network likes the last action best, the learned one the first
+        for model, best in ((policy.model, 0), (policy._averaged_model, -1)):
+            model.agent.head.weight.zero_()
+            model.agent.head.bias.zero_()[best] = 1.0
+    agents, actions = policy.model.agent_num, policy.model.action_shape
+    obs = {
+        "agent_state": np.zeros((2, agents, policy.model.agent.encoder[0].in_features), np.float32),
+        "action_mask": np.ones((2, agents, actions), bool),
+    }
+    hidden = policy.init_hidden(2)
+    assert (policy.eval_mode.forward(obs, hidden)[0] == actions - 1).all()
+    assert (policy.collect_mode.forward(obs, hidden, 0.0)[0] == 0).all()
+
+    plain = make(make_config, learn__average_theta=1.0)
+    with torch.no_grad():
+        plain.model.agent.head.weight.zero_()
+        plain.model.agent.head.bias.zero_()[2] = 1.0
+    assert (plain.eval_mode.forward(obs, hidden)[0] == 2).all()
