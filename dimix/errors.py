@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class DimixError(Exception):
-    """Base of all errors that dimix raises on purpose; the command line prints them in one line, without a traceback."""
+    """Base of all errors that dimix raises on purpose; the command line prints them without a traceback."""
 
 
 class ConfigError(DimixError):
