@@ -20,7 +20,7 @@ from easydict import EasyDict
 
 from dimix.config_checks import check_combination, fill_sizes, lookup
 from dimix.config_file import ConfigSource, import_modules, read_config
-from dimix.config_merge import Findings, OptionText, suggest_places, merge, set_option
+from dimix.config_merge import Findings, OptionText, merge, set_option, suggest_places
 from dimix.config_schema import Schema, class_schema, dict_schema, merge_schema, source_comments
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, DimixError, RegistryError

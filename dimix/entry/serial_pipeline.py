@@ -277,7 +277,9 @@ class _Run:
 
     def _close(self, reason: str) -> Result:
         rooms = self.rooms
-        if not self._signals.received:
+        eval_freq = self._compiled.cfg.policy.eval.evaluator.eval_freq
+        updated_since = self._next_eval != rooms.learner.train_iter + eval_freq
+        if updated_since and not self._signals.received:
             self._evaluate()
         save_checkpoint(self._folder.final, weights_content(rooms, self._compiled, self._evaluation))
         self._logger.progress(rooms.collector.env_step, force=True)

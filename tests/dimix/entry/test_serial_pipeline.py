@@ -55,6 +55,16 @@ def test_rows_tell_what_happened(tmp_path, game_config, runs):
     assert [int(row["train_iter"]) for row in evaluated][:3] == [0, 10, 20]  # every eval_freq=10 updates
 
 
+def test_score_that_stopped_a_run_is_the_score_reported(tmp_path, game_config, runs):
+    """No further evaluation is played once the last ones have decided: it could only blur the result."""
+    config = game_config()
+    config[0]["env"]["stop_value"] = 0.0
+    result = quiet(config, 0, exp_name=str(tmp_path / "run"), overrides=["run.stop_window=3"])
+    evaluated = [int(row["train_iter"]) for row in runs.rows(tmp_path / "run") if row["eval/battle_won"]]
+    assert result.reason == "stop_value"
+    assert evaluated == [0, 10, 20] and result.train_iter == 20
+
+
 def test_config_is_as_it_was_after_a_run(tmp_path, game_config):
     quiet(game_config(), 1, exp_name=str(tmp_path / "run"))
     before = compile_config(game_config(), seed=1, exp_name=str(tmp_path / "run"))
