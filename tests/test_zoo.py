@@ -9,7 +9,7 @@ from dimix.config import compile_all
 from dimix.config_file import zoo_configs
 from dizoo.smac.battle.scenario import map_names
 
-QMIX = {p for p in zoo_configs() if p.name.endswith("_qmix_config.py")}
+QMIX = {p for p in zoo_configs() if p.match("smac/config/*_qmix_config.py")}
 
 
 @pytest.mark.parametrize("path", zoo_configs(), ids=lambda p: p.stem)
