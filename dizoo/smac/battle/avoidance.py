@@ -74,16 +74,17 @@ def unit_line(lines, n, me, other, d2, distance, share):
 
 
 @inlined
-def unit_lines(kinds, units, scratch, n_living, n, i, reach):
+def unit_lines(kinds, units, scratch, n, i, reach):
     """Append the lines of all living units on the plane of unit i that are within `reach`, in ascending id."""
     me, kind = units[i], kinds[i]
-    measure(scratch, n_living, np.float64(me.x), np.float64(me.y))
+    everyone = scratch.everyone
+    measure(everyone, np.float64(me.x), np.float64(me.y), scratch.squared)
     reach_squared = reach * reach
-    for k in range(n_living):
+    for k in range(everyone.size[0]):
         d2 = scratch.squared[k]
         if d2 > reach_squared:
             continue
-        j = scratch.living[k]
+        j = everyone.ids[k]
         if j == i or kinds[j].plane != kind.plane:
             continue
         draft = scratch.drafts[j]
@@ -93,20 +94,20 @@ def unit_lines(kinds, units, scratch, n_living, n, i, reach):
 
 
 @inlined
-def avoid_collisions(world, units, scratch, n_living):
+def avoid_collisions(world, units, scratch):
     """P4: new velocities from positions, velocities and preferences as they are before this phase.
 
     A unit that wants to stand is never pushed (RULES 9.1).
     """
-    for k in range(n_living):
-        i = scratch.living[k]
+    for k in range(scratch.everyone.size[0]):
+        i = scratch.everyone.ids[k]
         draft = scratch.drafts[i]
         vx, vy = draft.pref_x, draft.pref_y
         if vx != 0.0 or vy != 0.0:
             kind = world.kinds[i]
             n_walls = wall_lines(world, scratch.lines, units[i], kind) if kind.plane == GROUND else 0
             reach = world.map.body_max + kind.body
-            n = unit_lines(world.kinds, units, scratch, n_living, n_walls, i, reach)
+            n = unit_lines(world.kinds, units, scratch, n_walls, i, reach)
             stopped, vx, vy = best_velocity(scratch.lines, n, kind.speed, vx, vy, False)
             if stopped < n:
                 vx, vy = least_violation(scratch.lines, scratch.projected, n, n_walls, stopped, kind.speed, vx, vy)

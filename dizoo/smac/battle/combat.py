@@ -8,7 +8,7 @@ import numpy as np
 
 from dizoo.smac.battle.compiler import inlined, outlined
 from dizoo.smac.battle.rng import next_unit
-from dizoo.smac.battle.state import ATTACK_MOVE_COMMAND, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, TICK_S
+from dizoo.smac.battle.state import ATTACK_MOVE_COMMAND, NO_UNIT, TARGET_COMMAND, TICK_S
 from dizoo.smac.battle.targeting import near
 from dizoo.smac.battle.units import BEAM, BLAST, HEAL
 
@@ -137,15 +137,13 @@ def move(unit, draft):
 
 @inlined
 def run_timers(unit, kind):
-    """Weapon and shield timers, then regeneration of shield, energy and hit points."""
-    unit.cooldown = max(0.0, unit.cooldown - TICK_S)
-    unit.shield_cooldown = max(0.0, unit.shield_cooldown - TICK_S)
-    if unit.shield < kind.shield_max and unit.shield_cooldown == 0.0:
-        unit.shield = min(unit.shield + SHIELD_PER_TICK, kind.shield_max)
-    if unit.energy < kind.energy_max:
-        unit.energy = min(unit.energy + ENERGY_PER_TICK, kind.energy_max)
-    if unit.hp < kind.hp_max:
-        unit.hp = min(unit.hp + kind.regen_per_tick, kind.hp_max)
+    """Weapon and shield timers, then regeneration; without branches, as units of all kinds come in random order."""
+    unit.cooldown = max(unit.cooldown - TICK_S, 0.0)
+    unit.shield_cooldown = max(unit.shield_cooldown - TICK_S, 0.0)
+    recovered = SHIELD_PER_TICK if unit.shield_cooldown == 0.0 else 0.0
+    unit.shield = min(unit.shield + recovered, kind.shield_max)
+    unit.energy = min(unit.energy + ENERGY_PER_TICK, kind.energy_max)
+    unit.hp = min(unit.hp + kind.regen_per_tick, kind.hp_max)
 
 
 @inlined
@@ -159,10 +157,12 @@ def weapon_cooldown(rules, kind, battle):
 
 @inlined
 def act(world, units, battle, scratch, i):
-    """What the command does at the end of a unit's turn (RULES 10, item 7); returns the reward."""
+    """What the command does at the end of a unit's turn (RULES 10, item 7); returns the reward.
+
+    Stop also drops the target, but P1 has done that already.
+    """
     unit = units[i]
-    if unit.command == STOP_COMMAND:
-        unit.target = NO_UNIT
+    if not unit.attacking:
         return 0.0
     if unit.command == TARGET_COMMAND:
         target = unit.command_unit
@@ -170,7 +170,7 @@ def act(world, units, battle, scratch, i):
         target = unit.target
     else:
         return 0.0
-    if target == NO_UNIT or not unit.attacking:
+    if target == NO_UNIT:
         return 0.0
     unit.attacking = False
     if unit.cooldown > 0.0:
@@ -198,14 +198,14 @@ def execute(world, units, battle, scratch, n_order):
 
 
 @outlined
-def explode_the_killed(world, units, scratch, n_living):
+def explode_the_killed(world, units, scratch):
     """Blast units that explode when killed go off, and so do those they kill; returns the reward."""
     reward = 0.0
     again = True
     while again:
         again = False
-        for k in range(n_living):
-            i = scratch.living[k]
+        for k in range(scratch.everyone.size[0]):
+            i = scratch.everyone.ids[k]
             if world.kinds[i].explodes and units[i].hp == 0.0 and not scratch.drafts[i].exploded:
                 reward += blast(world, units, scratch, i)
                 again = True
@@ -213,9 +213,9 @@ def explode_the_killed(world, units, scratch, n_living):
 
 
 @inlined
-def remove_dead(units, scratch, n_living):
+def remove_dead(units, scratch):
     """P6: units without hit points leave play."""
-    for k in range(n_living):
-        i = scratch.living[k]
+    for k in range(scratch.everyone.size[0]):
+        i = scratch.everyone.ids[k]
         if units[i].hp == 0.0:
             units[i].in_play = False

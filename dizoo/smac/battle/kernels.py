@@ -55,9 +55,10 @@ def begin_step(world, units, battle, last_action, actions):
 
 
 @inlined
-def take_stock(units, scratch):
-    """List the living in ascending id and note where they are (RULES 7); returns the number of living."""
-    n = 0
+def take_stock(kinds, units, scratch):
+    """List the living in ascending id and note where they are (RULES 7)."""
+    everyone, allies = scratch.everyone, scratch.allies
+    n = n_allies = 0
     for i in range(units.shape[0]):
         unit = units[i]
         if unit.in_play:
@@ -66,26 +67,33 @@ def take_stock(units, scratch):
             draft.attacker = NO_UNIT
             draft.start_x = unit.x
             draft.start_y = unit.y
-            scratch.living[n] = i
-            scratch.living_x[n] = unit.x
-            scratch.living_y[n] = unit.y
+            everyone.ids[n] = i
+            everyone.x[n] = unit.x
+            everyone.y[n] = unit.y
             n += 1
-    return n
+            if kinds[i].is_ally:
+                allies.ids[n_allies] = i
+                allies.x[n_allies] = unit.x
+                allies.y[n_allies] = unit.y
+                n_allies += 1
+    everyone.size[0] = n
+    allies.size[0] = n_allies
 
 
 @inlined
-def set_order(battle, scratch, n_living, imposed):
+def set_order(battle, scratch, imposed):
     """Order of execution: a fresh shuffle of the living, or the imposed (U,) ids up to the first negative one.
 
     Returns:
         Number of units in the order.
     """
-    if imposed.shape[0] == 0:
-        for k in range(n_living):
-            scratch.order[k] = scratch.living[k]
-        shuffle(scratch.order, n_living, battle)
-        return n_living
     n = 0
+    if imposed.shape[0] == 0:
+        n = scratch.everyone.size[0]
+        for k in range(n):
+            scratch.order[k] = scratch.everyone.ids[k]
+        shuffle(scratch.order, n, battle)
+        return n
     while n < imposed.shape[0] and imposed[n] >= 0:
         scratch.order[n] = imposed[n]
         n += 1
@@ -95,14 +103,14 @@ def set_order(battle, scratch, n_living, imposed):
 @inlined
 def tick(world, units, battle, scratch, imposed):
     """One sixteenth of a second: the phases P1 to P6 of RULES 6."""
-    n_living = take_stock(units, scratch)
-    clean_up_targets(world.kinds, units, scratch, n_living)
-    prefer_velocities(world, units, scratch, n_living)
-    avoid_collisions(world, units, scratch, n_living)
-    n_order = set_order(battle, scratch, n_living, imposed)
+    take_stock(world.kinds, units, scratch)
+    clean_up_targets(world.kinds, units, scratch)
+    prefer_velocities(world, units, scratch)
+    avoid_collisions(world, units, scratch)
+    n_order = set_order(battle, scratch, imposed)
     reward = execute(world, units, battle, scratch, n_order)
-    reward += explode_the_killed(world, units, scratch, n_living)
-    remove_dead(units, scratch, n_living)
+    reward += explode_the_killed(world, units, scratch)
+    remove_dead(units, scratch)
     battle.tick_reward += reward
 
 

@@ -190,14 +190,22 @@ class Outputs(NamedTuple):
     episode_length: Array  # (E,) i32
 
 
+class Roster(NamedTuple):
+    """Units in play at the start of a tick, ascending id; positions side by side, so that distances are taken in vectors."""
+
+    size: Array  # (1,) i32
+    ids: Array  # (U,) i32
+    x: Array  # (U,) f64
+    y: Array  # (U,) f64
+
+
 class Scratch(NamedTuple):
     """Space that one thread uses within one tick; nothing in it outlives the tick."""
 
-    living: Array  # (U,) i32: ids in play at the start of the tick, ascending
+    everyone: Roster
+    allies: Roster
     order: Array  # (U,) i32: order of execution
-    living_x: Array  # (U,) f64: their positions
-    living_y: Array  # (U,) f64
-    squared: Array  # (U,) f64: their squared distances from the unit in question
+    squared: Array  # (U,) f64: squared distances of a roster's units from the unit in question
     drafts: Array  # (U,) DRAFT
     lines: Array  # (L,) LINE
     projected: Array  # (L,) LINE
@@ -232,11 +240,14 @@ def empty_scratch(n_units: int, n_walls: int) -> Scratch:
         Arrays as listed at `Scratch`.
     """
     line_count = 2 * n_walls + n_units
+
+    def roster() -> Roster:
+        return Roster(np.zeros(1, np.int32), np.zeros(n_units, np.int32), np.zeros(n_units), np.zeros(n_units))
+
     return Scratch(
-        living=np.zeros(n_units, np.int32),
+        everyone=roster(),
+        allies=roster(),
         order=np.zeros(n_units, np.int32),
-        living_x=np.zeros(n_units),
-        living_y=np.zeros(n_units),
         squared=np.zeros(n_units),
         drafts=np.zeros(n_units, DRAFT),
         lines=np.zeros(line_count, LINE),

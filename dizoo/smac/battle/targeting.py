@@ -42,10 +42,10 @@ def squared_distance(a, b):
 
 
 @inlined
-def clean_up_targets(kinds, units, scratch, n_living):
+def clean_up_targets(kinds, units, scratch):
     """P1: drop targets that died or got away; ascending id, each seeing the changes before it (RULES 8.1)."""
-    for k in range(n_living):
-        i = scratch.living[k]
+    for k in range(scratch.everyone.size[0]):
+        i = scratch.everyone.ids[k]
         unit = units[i]
         target = unit.target
         scratch.drafts[i].prev_target = target
@@ -59,16 +59,16 @@ def clean_up_targets(kinds, units, scratch, n_living):
 
 
 @inlined
-def measure(scratch, n_living, x, y):
-    """Squared distances of all living units from a point into `scratch.squared`; branch-free, in vectors."""
-    for k in range(n_living):
-        dx = scratch.living_x[k] - x
-        dy = scratch.living_y[k] - y
-        scratch.squared[k] = dx * dx + dy * dy
+def measure(roster, x, y, squared):
+    """Squared distances of the units of a roster from a point into `squared`; branch-free, in vectors."""
+    for k in range(roster.size[0]):
+        dx = roster.x[k] - x
+        dy = roster.y[k] - y
+        squared[k] = dx * dx + dy * dy
 
 
 @inlined
-def choose_target(world, units, scratch, n_living, enemy):
+def choose_target(world, units, scratch, enemy):
     """The ally in scan range that an enemy damage dealer goes for: healers first, then the nearest (RULES 8.3)."""
     best = NO_UNIT
     best_class = 2
@@ -76,13 +76,13 @@ def choose_target(world, units, scratch, n_living, enemy):
     scan = world.kinds[enemy].scan_range
     query = scan + world.map.radius_max
     query_squared = query * query
-    measure(scratch, n_living, np.float64(units[enemy].x), np.float64(units[enemy].y))
-    for k in range(n_living):
+    measure(scratch.allies, np.float64(units[enemy].x), np.float64(units[enemy].y), scratch.squared)
+    for k in range(scratch.allies.size[0]):
         if scratch.squared[k] > query_squared:
             continue
-        i = scratch.living[k]
+        i = scratch.allies.ids[k]
         kind = world.kinds[i]
-        if not kind.is_ally or not can_hit(world.kinds, enemy, i):
+        if not can_hit(world.kinds, enemy, i):
             continue
         distance = math.sqrt(scratch.squared[k])
         if distance >= scan + kind.radius and units[i].target != enemy:
@@ -98,9 +98,10 @@ def choose_target(world, units, scratch, n_living, enemy):
 @inlined
 def note_attackers(world, units, scratch):
     """Note for each unit the first ally that targets it and that it can hit (the 2e9 entries of RULES 8.3)."""
-    for i in world.allies:
+    for k in range(scratch.allies.size[0]):
+        i = scratch.allies.ids[k]
         target = units[i].target
-        if target == NO_UNIT or not units[i].in_play:
+        if target == NO_UNIT:
             continue
         draft = scratch.drafts[target]
         if draft.attacker == NO_UNIT and can_hit(world.kinds, target, i):
@@ -167,7 +168,7 @@ def approach_or_attack(kinds, units, draft, i, target, speed):
 
 
 @inlined
-def attack_move(world, units, scratch, n_living, i, healer_to_hunt):
+def attack_move(world, units, scratch, i, healer_to_hunt):
     """An enemy's turn in P3: keep or choose a target, then go for it or on to the attack point."""
     unit, kind, draft = units[i], world.kinds[i], scratch.drafts[i]
     target = unit.target
@@ -176,7 +177,7 @@ def attack_move(world, units, scratch, n_living, i, healer_to_hunt):
         if target == NO_UNIT:
             target, speed = choose_patient(world, units, i)
     elif target == NO_UNIT or (healer_to_hunt and not world.kinds[target].is_healer):
-        choice = choose_target(world, units, scratch, n_living, i)
+        choice = choose_target(world, units, scratch, i)
         if choice != NO_UNIT:
             target = choice
         elif target == NO_UNIT:
@@ -189,27 +190,27 @@ def attack_move(world, units, scratch, n_living, i, healer_to_hunt):
 
 
 @inlined
-def ally_healer_in_play(world, units):
-    """Whether any allied healer is listed among the living."""
-    for i in world.allies:
-        if world.kinds[i].is_healer and units[i].in_play:
+def any_healer(kinds, roster):
+    """Whether there is a healer on a roster."""
+    for k in range(roster.size[0]):
+        if kinds[roster.ids[k]].is_healer:
             return True
     return False
 
 
 @inlined
-def prefer_velocities(world, units, scratch, n_living):
+def prefer_velocities(world, units, scratch):
     """P2 and P3: preferred velocities of all living units in ascending id; enemies choose their targets on the way."""
-    healer_to_hunt = ally_healer_in_play(world, units)
+    healer_to_hunt = any_healer(world.kinds, scratch.allies)
     note_attackers(world, units, scratch)
-    for k in range(n_living):
-        i = scratch.living[k]
+    for k in range(scratch.everyone.size[0]):
+        i = scratch.everyone.ids[k]
         unit = units[i]
         draft = scratch.drafts[i]
         draft.pref_x = 0.0
         draft.pref_y = 0.0
         if unit.command == ATTACK_MOVE_COMMAND:
-            attack_move(world, units, scratch, n_living, i, healer_to_hunt)
+            attack_move(world, units, scratch, i, healer_to_hunt)
         elif unit.command == MOVE_COMMAND:
             walk_to_point(unit, draft, unit.command_x, unit.command_y, world.kinds[i].speed)
         elif unit.command == TARGET_COMMAND:
