@@ -310,10 +310,10 @@ class _Run:
         name = "win rate" if self._compiled.info.has_win else "return"
         window = min(len(self._scores), self._compiled.cfg.run.stop_window)
         jitter = result.evaluation.get("eval/battle_won_jitter")
-        more = "" if jitter is None else f", from jittered starts {jitter:.2f}"
+        more = "" if jitter is None else f"; from jittered starts {jitter:.2f}"
         return (
             f"result: {name} {result.score:.3f} over the last {window} evaluations (best single one "
-            f"{result.best_score:.3f}{more}) after {short(result.env_step)} env steps, "
+            f"{result.best_score:.3f}){more}; after {short(result.env_step)} env steps, "
             f"{short(result.train_iter)} updates, {duration(result.seconds)}; stopped by {result.reason}"
         )
 
