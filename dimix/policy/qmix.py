@@ -78,7 +78,7 @@ class QMIXPolicy(Policy):
             target_update_theta=0.05,
             # (int) Hard target: copy the online network every so many updates instead; 0 leaves it to theta, >= 0.
             target_update_freq=0,
-            # (float) Evaluation plays with a running average of the weights, moved so far per update; 1: no average, in [0, 1].
+            # (float) Evaluation plays with a moving average of the weights: its step per update; 1: none, in [0, 1].
             average_theta=0.02,
             # (float) Discount of future reward per step, in [0, 1].
             discount_factor=0.99,
