@@ -2,9 +2,9 @@
 
 ``python benchmark/learning.py --maps 3m 2s3z --seeds 0 1 2 [--jobs 2] [--folder runs/learning] [--write]``
 
-Each run is the command a user types, ``dimix -m serial -c <zoo config> -s <seed>``, in a process of its own, ``--jobs`` at
-a time; the clock starts with the process, so imports and loading the compiled simulator count. The simulator is compiled
-once before. Seconds are read when a line of the run's ``metrics.csv`` appears, to about a tenth of a second.
+Each run is the command a user types, ``dimix -m serial -c <zoo config> -s <seed>``, in a process of its own, ``--jobs``
+at a time; the clock starts with the process, so imports and loading the compiled simulator count (it is compiled once
+before). Seconds are read when a line of the run's ``metrics.csv`` appears, to about a tenth of a second.
 
 Runs end by their config's stop rule; ``--full-steps N`` makes them go on for N env steps, to see how stable a team
 stays after its first success. ``--jitter r`` also trains on starts moved by up to r cells.
