@@ -55,7 +55,7 @@ class QMIXPolicy(Policy):
         model=dict(),
         learn=dict(
             # (int) Updates after each collection, >= 1.
-            update_per_collect=8,
+            update_per_collect=2,
             # (int) Sampled units (episodes, or windows of collect.unroll_len) per update, >= 1.
             batch_size=32,
             # (float) Learning rate at the start, > 0.
@@ -87,7 +87,7 @@ class QMIXPolicy(Policy):
             # (str) Targets, one of "td_lambda", "q_lambda", "n_step"; td_lambda=0 or n_step=1 is one-step Q-learning.
             target="td_lambda",
             # (float) Lambda of the targets "td_lambda" and "q_lambda", in [0, 1].
-            td_lambda=0.6,
+            td_lambda=0.8,
             # (int) Rewards summed by the target "n_step", >= 1.
             n_step=1,
             # (bool) A dead agent counts 0 in the mix and is not computed; False counts its no-op's value (PyMARL).
@@ -99,7 +99,7 @@ class QMIXPolicy(Policy):
         ),
         collect=dict(
             # (int) Episodes gathered between two rounds of updates, >= 1.
-            n_episode=32,
+            n_episode=8,
             # (int | None) Steps of a sampled window; None samples whole episodes, >= 1.
             unroll_len=None,
             # (int | None) Environments; checked against env.collector_env_num if given, >= 1.
@@ -110,7 +110,7 @@ class QMIXPolicy(Policy):
             env_num=None,
             evaluator=dict(
                 # (int) Updates between two evaluations, >= 1.
-                eval_freq=100,
+                eval_freq=50,
             ),
         ),
         other=dict(
@@ -184,21 +184,15 @@ class QMIXPolicy(Policy):
             TrainingError: loss or gradient is not finite; the weights are as they were.
         """
         batch = batch.to(self.device)
-        state, action = batch.obs.global_state, batch.action
         with_next = batch.filled & ~batch.terminated  # steps whose next row counts
         step_mask = self._step_mask(batch)
 
-        q, target_q = self._unroll(batch, self._computed_rows(batch, with_next))
-        q_taken = value_learning.chosen_q(q, nn.functional.pad(action, (0, 0, 0, 1)))[:, :-1]  # cheaper than slicing q
-        q_taken = self._agent_value(q_taken, batch.alive[:, :-1])
-        q_tot = self._mix(self._model, q_taken, state[:, :-1], batch.filled)
+        values = self._unroll(batch, self._computed_rows(batch, with_next))
+        q_tot = self._taken_value(batch, self._model, values[0])
         with torch.no_grad():
-            next_q = self._next_q(q.detach()[:, 1:], target_q[:, 1:], batch.obs.action_mask[:, 1:])
-            next_q = self._agent_value(next_q, batch.alive[:, 1:])
-            next_q_tot = self._mix(self._target_model, next_q, state[:, 1:], with_next)
-            target_q_tot = self._target(batch, next_q_tot, target_q)
+            target_q_tot = self._target(batch, self._next_value(batch, values, with_next), values[1])
         td_error = q_tot - target_q_tot
-        loss = self._loss(batch, td_error, target_q_tot, step_mask)
+        loss, parts = self._loss(batch, values, td_error, target_q_tot, step_mask)
 
         grads = self._step_optimizer(loss)
         self._update_target()
@@ -211,6 +205,7 @@ class QMIXPolicy(Policy):
                 "q_tot": value_learning.masked_mean(q_tot, step_mask).item(),
                 "target_q_tot": value_learning.masked_mean(target_q_tot, step_mask).item(),
                 "td_error_abs": value_learning.masked_mean(td_error.abs(), step_mask).item(),
+                **{name: value.item() for name, value in parts.items()},
             }
             if self._cfg.priority:
                 return {**metrics, "priority": self._priority(td_error, step_mask)}
@@ -224,32 +219,60 @@ class QMIXPolicy(Policy):
         rows = read.unsqueeze(-1)
         return rows & batch.alive if self._cfg.learn.mask_dead_agents else rows.expand_as(batch.alive)
 
-    def _unroll(self, batch: EpisodeBatch, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Q-values of all rows, (B, T+1, A, N), by the online network (with gradient) and the target network.
+    def _networks(self) -> list[QMix]:
+        """Networks that an update unrolls: the one that acts, the one that targets are made with, a variant's own."""
+        return [self._model, self._target_model]
+
+    def _start_state(self, network: QMix, batch: EpisodeBatch) -> Tensor:
+        """(B, A, H): hidden state that a network starts the batch's samples from."""
+        return batch.hidden_state
+
+    def _unroll(self, batch: EpisodeBatch, valid: Tensor) -> list[Tensor]:
+        """Q-values of all rows, (B, T+1, A, N), by each of `_networks`; those of targets know no gradient.
 
         The first ``burnin`` rows of a sample only warm the hidden state, each network its own, without gradient; their
         Q-values read 0.
         """
-        hidden = target_hidden = batch.hidden_state
-        if hidden.shape[-1] != self._model.state_size:
+        size = batch.hidden_state.shape[-1]
+        if size != self._model.state_size:
             raise BatchError(
-                f"batch field 'hidden_state': shape {tuple(hidden.shape)}. Right is H = {self._model.state_size}, "
-                "the size of the model's state."
+                f"batch field 'hidden_state': shape {tuple(batch.hidden_state.shape)}. Right is "
+                f"H = {self._model.state_size}, the size of the model's state."
             )
-        agent_state, first_step = batch.obs.agent_state, None
+        networks, first_step = self._networks(), None
+        hidden = [self._start_state(network, batch) for network in networks]
         if batch.burnin.any():
             first_step = batch.burnin
             packing = Packing.of(valid & ~self._behind(batch.burnin, valid.shape[1]).unsqueeze(2))
-            rows = packing.pack(agent_state)
+            rows = packing.pack(batch.obs.agent_state)
             with torch.no_grad():
-                hidden = self._model.unroll_packed(rows, packing, hidden)[1]
-                target_hidden = self._target_model.unroll_packed(rows, packing, target_hidden)[1]
+                hidden = [n.unroll_packed(rows, packing, h)[1] for n, h in zip(networks, hidden, strict=True)]
         packing = Packing.of(valid, first_step)
-        rows = packing.pack(agent_state)
-        q, _ = self._model.unroll_packed(rows, packing, hidden)
-        with torch.no_grad():
-            target_q, _ = self._target_model.unroll_packed(rows, packing, target_hidden)
-        return q, target_q
+        rows = packing.pack(batch.obs.agent_state)
+        return [self._row_values(n, rows, packing, h) for n, h in zip(networks, hidden, strict=True)]
+
+    def _row_values(self, network: QMix, rows: Tensor, packing: Packing, hidden: Tensor) -> Tensor:
+        """What one network says of all rows: Q-values, (B, T+1, A, N)."""
+        return network.unroll_packed(rows, packing, hidden)[0]
+
+    def _taken_value(self, batch: EpisodeBatch, network: QMix, q: Tensor) -> Tensor:
+        """(B, T) team value of the actions taken, by a network that gave the Q-values q (B, T+1, A, N)."""
+        action = nn.functional.pad(batch.action, (0, 0, 0, 1))  # cheaper than slicing q
+        taken = self._agent_value(value_learning.chosen_q(q, action)[:, :-1], batch.alive[:, :-1])
+        return self._mix(network, taken, batch.obs.global_state[:, :-1], batch.filled)
+
+    def _next_value(self, batch: EpisodeBatch, values: list[Tensor], with_next: Tensor) -> Tensor:
+        """(B, T) team value of the best actions in row t+1, computed where `with_next` (B, T) holds.
+
+        Args:
+            batch: see `EpisodeBatch`.
+            values: what `_unroll` gave.
+            with_next: steps whose next row counts.
+        """
+        q, target_q = values[0].detach(), values[1]
+        next_q = self._next_q(q[:, 1:], target_q[:, 1:], batch.obs.action_mask[:, 1:])
+        next_q = self._agent_value(next_q, batch.alive[:, 1:])
+        return self._mix(self._networks()[1], next_q, batch.obs.global_state[:, 1:], with_next)
 
     def _step_mask(self, batch: EpisodeBatch) -> Tensor:
         """(B, T) bool: steps that carry loss."""
@@ -326,21 +349,22 @@ class QMIXPolicy(Policy):
 
     def _next_chosen(self, batch: EpisodeBatch, target_q: Tensor) -> Tensor:
         """(B, T) team value of the actions taken in row t+1, under the target network; 0 where none was taken."""
-        q = value_learning.chosen_q(target_q[:, :-1], batch.action)
-        q = self._agent_value(q, batch.alive[:, :-1])
-        values = self._mix(self._target_model, q, batch.obs.global_state[:, :-1], batch.filled)
+        values = self._taken_value(batch, self._networks()[1], target_q)
         return torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], 1)
 
-    def _loss(self, batch: EpisodeBatch, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor) -> Tensor:
-        """() float, what is minimised; a variant with a second network adds that one's loss here.
+    def _loss(
+        self, batch: EpisodeBatch, values: list[Tensor], td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What is minimised, () float, and its parts by name (metrics); a variant adds another network's loss here.
 
         Args:
             batch: see `EpisodeBatch`.
+            values: what `_unroll` gave.
             td_error: (B, T) with gradient.
             target_q_tot: (B, T) without.
             step_mask: (B, T) bool, steps that carry loss.
         """
-        return value_learning.masked_loss(td_error, step_mask, self._loss_weight(batch, td_error.detach()))
+        return value_learning.masked_loss(td_error, step_mask, self._loss_weight(batch, td_error.detach())), {}
 
     def _loss_weight(self, batch: EpisodeBatch, td_error: Tensor) -> Tensor | None:
         """Weight of each step's loss, broadcastable to td_error (B, T); None for ones."""

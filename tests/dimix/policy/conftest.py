@@ -44,6 +44,7 @@ def random_batch(rng, lengths, ends, *, steps=None, agents=3, actions=5, obs=7, 
 def policy_config(**changes):
     """The default config with small sizes; changes are dotted keys with ``__`` for dots."""
     cfg = EasyDict(copy.deepcopy(QMIXPolicy.config))
+    cfg.learn.update(discount_factor=0.99, td_lambda=0.6)  # those of the references, whatever the recipe says
     cfg.model = EasyDict(
         agent_num=3, obs_shape=7, global_obs_shape=6, action_shape=5, hidden_size_list=[8], mixer_embed_dim=4,
         hypernet_embed_dim=6, fused=False,
