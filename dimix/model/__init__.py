@@ -4,5 +4,6 @@ from dimix.model.agent import AgentNetwork
 from dimix.model.mixer import Mixer
 from dimix.model.packing import Packing
 from dimix.model.qmix import QMix
+from dimix.model.wqmix import CentralMixer, WQMix
 
-__all__ = ["AgentNetwork", "Mixer", "Packing", "QMix"]
+__all__ = ["AgentNetwork", "CentralMixer", "Mixer", "Packing", "QMix", "WQMix"]

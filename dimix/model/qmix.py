@@ -92,7 +92,7 @@ class QMix(nn.Module):
         self.global_obs_shape = state_dim
         self.action_shape = action_shape
         self.agent = AgentNetwork(obs_shape, action_shape, hidden_size_list, lstm_type, dueling, fused)
-        self.mixer = (
+        self.mixer: nn.Module | None = (
             Mixer(agent_num, state_dim, mixer_embed_dim, hypernet_embed_dim, hypernet_layers) if mixer else None
         )
 

@@ -1,0 +1,115 @@
+"""Weighted QMIX's model: QMIX, and beside it a central network without QMIX's restriction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dimix.model.qmix import QMix
+from dimix.registry import MODEL_REGISTRY
+
+
+class CentralMixer(nn.Module):
+    """Mixes agents' Q-values without QMIX's restriction: ``q_tot = f(s, q_1 .. q_A) + V(s)``.
+
+    f has three hidden layers, V one, all with ReLU (Rashid et al. 2020, "Weighted QMIX", appendix: the network of
+    Q-hat*). It may fall where an agent's q rises, so it can hold any function of the agents' values.
+
+    Args:
+        agent_num: agents (A).
+        state_dim: size of the global state (S).
+        embed_dim: units of each hidden layer.
+    """
+
+    def __init__(self, agent_num: int, state_dim: int, embed_dim: int = 256) -> None:
+        super().__init__()
+        sizes = [state_dim + agent_num, *[embed_dim] * 3]
+        self.hidden = nn.ModuleList([nn.Linear(i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True)])
+        self.out = nn.Linear(embed_dim, 1)
+        self.value_hidden = nn.Linear(state_dim, embed_dim)
+        self.value = nn.Linear(embed_dim, 1)
+
+    def forward(self, q: Tensor, global_state: Tensor) -> Tensor:
+        """Mix.
+
+        Args:
+            q: (..., A) float, the agents' values.
+            global_state: (..., S) float.
+
+        Returns:
+            (...) float, the central team value.
+        """
+        x = torch.cat([global_state, q], -1)
+        for layer in self.hidden:
+            x = F.relu(layer(x))
+        return (self.out(x) + self.value(F.relu(self.value_hidden(global_state)))).squeeze(-1)
+
+
+class CentralQ(QMix):
+    """An agent network of its own under a `CentralMixer`; only learning uses it.
+
+    Args:
+        embed_dim: units of the mixer's hidden layers.
+        options: those of `QMix`; ``mixer`` is not among them.
+    """
+
+    def __init__(self, embed_dim: int, **options: Any) -> None:
+        super().__init__(mixer=False, **options)
+        self.mixer = CentralMixer(self.agent_num, self.global_obs_shape, embed_dim)
+
+
+@MODEL_REGISTRY.register("wqmix")
+class WQMix(QMix):
+    """QMIX's network, which acts, and the central one that its targets come from (`central`).
+
+    Args:
+        central_embed_dim: units of the central mixer's hidden layers.
+        agent_num: see `QMix`, as all others.
+        obs_shape: floats of one agent's input (O).
+        global_obs_shape: floats of the global state (S).
+        action_shape: number of actions (N).
+        hidden_size_list: units of the layers of both agent networks.
+        lstm_type: memory of both agent networks.
+        dueling: dueling head of both agent networks.
+        fused: compiled GRU recurrence on the CPU.
+        options: ``mixer`` and the sizes of QMIX's mixing network.
+
+    Raises:
+        ValueError: a size that is no positive integer, or a shape that is not flat.
+    """
+
+    config = dict(
+        type="wqmix",
+        # (int) Units of the hidden layers of the central mixer, >= 1.
+        central_embed_dim=256,
+    )
+
+    def __init__(
+        self,
+        agent_num: int,
+        obs_shape: int,
+        global_obs_shape: int | Sequence[int],
+        action_shape: int,
+        hidden_size_list: Sequence[int] = (64,),
+        lstm_type: str = "gru",
+        dueling: bool = False,
+        fused: bool = True,
+        central_embed_dim: int = 256,
+        **options: Any,
+    ) -> None:
+        agents: dict[str, Any] = dict(
+            agent_num=agent_num,
+            obs_shape=obs_shape,
+            global_obs_shape=global_obs_shape,
+            action_shape=action_shape,
+            hidden_size_list=hidden_size_list,
+            lstm_type=lstm_type,
+            dueling=dueling,
+            fused=fused,
+        )
+        super().__init__(**agents, **options)
+        self.central = CentralQ(central_embed_dim, **agents)

@@ -1,0 +1,102 @@
+"""Weighted QMIX: Expanding Monotonic Value Function Factorisation (Rashid et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from dimix import value_learning
+from dimix.errors import ConfigError
+from dimix.model import QMix, WQMix
+from dimix.policy.qmix import QMIXPolicy
+from dimix.registry import POLICY_REGISTRY
+from dimix.types import EpisodeBatch
+
+
+@POLICY_REGISTRY.register("wqmix")
+class WQMIXPolicy(QMIXPolicy):
+    """OW-QMIX and CW-QMIX: QMIX learns towards a central value that is not monotonic, with errors of two weights.
+
+    The central network Q* (`dimix.model.WQMix.central`) has its own agent network, a free mixer, and a target network.
+    Targets for both are ``y = r + gamma * Q*'(s', u')`` with u' the actions that are greedy in QMIX's agents (or their
+    TD(lambda) or n-step form). Q* is regressed at the actions *taken*; it is compared with y nowhere else.
+
+    QMIX's squared error at a step weighs 1 or ``alpha``:
+
+    - OW (optimistic): 1 where ``q_tot < y``.
+    - CW (central): 1 where every living agent took its greedy action, or ``y > Q*'(s, u_greedy)``. A dead agent has
+      no choice, so it never switches the condition off.
+
+    In windows with a stored start (`collect.unroll_len`) the central agents, which do not act, start from zero.
+    """
+
+    config: ClassVar[dict[str, Any]] = dict(
+        type="wqmix",
+        learn=dict(
+            # (bool) True: optimistic weights (OW-QMIX); False: central weights (CW-QMIX; the paper's alpha is 0.75).
+            wqmix_ow=True,
+            # (float) Weight of the errors that count less, in [0, 1]; 1 weighs all the same.
+            alpha=0.5,
+            # (float) Factor on the central network's loss, > 0.
+            central_loss_weight=1.0,
+        ),
+    )
+    config_ignored: ClassVar[dict[str, str]] = {"learn.w": "the weight is the key learn.alpha"}
+
+    def default_model(self) -> tuple[str, list[str]]:
+        """See `Policy.default_model`."""
+        return "wqmix", ["dimix.model"]
+
+    def _init_learn(self) -> None:
+        if not isinstance(self._model, WQMix):
+            raise ConfigError(
+                f"policy.model: {type(self._model).__name__} has no central network. Use the model 'wqmix' or a "
+                "subclass of dimix.model.WQMix."
+            )
+        if not self._cfg.learn.double_q:
+            raise ConfigError(
+                "policy.learn.double_q: False. WQMIX's target takes the actions that are greedy in QMIX's agents and "
+                "values them with the central target network, which has no greedy action of its own; use True."
+            )
+        super()._init_learn()
+
+    def _networks(self) -> list[QMix]:
+        return [self._model, cast(WQMix, self._target_model).central, cast(WQMix, self._model).central]
+
+    def _start_state(self, network: QMix, batch: EpisodeBatch) -> Tensor:
+        return batch.hidden_state if network is self._model else torch.zeros_like(batch.hidden_state)
+
+    def _loss(
+        self, batch: EpisodeBatch, values: list[Tensor], td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        given = self._loss_weight(batch, td_error.detach())
+        with torch.no_grad():
+            weight = self._optimism(batch, values, td_error, target_q_tot)
+        qmix_loss = value_learning.masked_loss(td_error, step_mask, weight if given is None else weight * given)
+        central_q_tot = self._taken_value(batch, self._networks()[2], values[2])
+        central_loss = value_learning.masked_loss(central_q_tot - target_q_tot, step_mask, given)
+        parts = {
+            "central_loss": central_loss,
+            "central_q_tot": value_learning.masked_mean(central_q_tot, step_mask),
+            "loss_weight": value_learning.masked_mean(weight, step_mask),
+        }
+        return qmix_loss + self._cfg.learn.central_loss_weight * central_loss, parts
+
+    def _optimism(self, batch: EpisodeBatch, values: list[Tensor], td_error: Tensor, target_q_tot: Tensor) -> Tensor:
+        """(B, T) weights of QMIX's errors: 1 or alpha; arguments as in `_loss`."""
+        learn = self._cfg.learn
+        if learn.wqmix_ow:
+            counts = td_error < 0
+        else:
+            q, central_target_q = values[0].detach()[:, :-1], values[1][:, :-1]
+            greedy = value_learning.masked_argmax(q, batch.obs.action_mask[:, :-1])
+            alive = batch.alive[:, :-1]
+            best = self._agent_value(value_learning.chosen_q(central_target_q, greedy), alive)
+            best_q_tot = self._mix(self._networks()[1], best, batch.obs.global_state[:, :-1], batch.filled)
+            counts = ((batch.action == greedy) | ~alive).all(-1) | (target_q_tot > best_q_tot)
+        return torch.where(counts, torch.ones_like(td_error), learn.alpha)
+
+    def _monitor_vars_learn(self) -> list[str]:
+        return [*super()._monitor_vars_learn(), "central_loss", "central_q_tot", "loss_weight"]

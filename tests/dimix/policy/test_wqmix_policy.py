@@ -1,0 +1,206 @@
+"""One WQMIX update against a plain reference, its weights against a table, and what must not change them."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dimix.errors import ConfigError
+from dimix.model import QMix
+from dimix.policy import WQMIXPolicy
+from dimix.types import batch_fields, make_batch
+
+LENGTHS, ENDS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated", "truncated"]
+GAMMA, LAMBDA, ALPHA = 0.99, 0.6, 0.3
+
+
+@pytest.fixture
+def make(make_config):
+    """A policy whose target networks differ from the online ones."""
+
+    def build(dtype=torch.float32, **changes):
+        learn = {"wqmix_ow": True, "alpha": ALPHA, "central_loss_weight": 1.0, **changes.pop("learn", {})}
+        cfg = make_config(**changes)
+        cfg.learn.update(learn)
+        cfg.model.setdefault("central_embed_dim", 12)
+        torch.manual_seed(0)
+        policy = WQMIXPolicy(cfg, seed=3)
+        with torch.no_grad():
+            for p in policy._target_model.parameters():
+                p.add_(0.3 * torch.randn_like(p))
+        for network in (policy.model, policy._target_model, policy._averaged_model):
+            network.to(dtype)
+        return policy
+
+    return build
+
+
+def q_rows(network, batch, b, rows):
+    """One episode's Q-values, row by row from the recurrence's formula: list of (A, N)."""
+    out, h, c = [], torch.zeros_like(batch.hidden_state[b]), network.agent.memory.cell
+    for t in range(rows):
+        x = F.relu(network.agent.encoder[0](batch.obs.agent_state[b, t]))
+        h = torch.gru_cell(x, h, c.weight_ih_l0, c.weight_hh_l0, c.bias_ih_l0, c.bias_hh_l0)
+        out.append(network.agent.head(h))
+    return out
+
+
+def central_mix(mixer, q, state):
+    """The unrestricted mixer, layer by layer."""
+    x = torch.cat([state, q])
+    for layer in mixer.hidden:
+        x = (layer.weight @ x + layer.bias).clamp(min=0)
+    value = (mixer.value_hidden.weight @ state + mixer.value_hidden.bias).clamp(min=0)
+    return mixer.out.weight[0] @ x + mixer.out.bias[0] + mixer.value.weight[0] @ value + mixer.value.bias[0]
+
+
+def reference(policy, batch, ow, mask_dead=True, weight=None):
+    """Loss, gradients and the weights, step by step and agent by agent, from the paper's equations."""
+    online, target = policy.model, policy._target_model
+    total, count, weights = 0.0, 0, []
+    for b in range(len(batch.filled)):
+        length = int(batch.filled[b].sum())
+        mask, state, alive = batch.obs.action_mask[b], batch.obs.global_state[b], batch.alive[b]
+        agents = range(mask.shape[1])
+        q, central = q_rows(online, batch, b, length + 1), q_rows(online.central, batch, b, length + 1)
+        with torch.no_grad():
+            central_target = q_rows(target.central, batch, b, length + 1)
+
+        def team(values, actions, t, alive=alive, agents=agents):
+            counted = [values[t][a, actions[a]] * (bool(alive[t, a]) or not mask_dead) for a in agents]
+            return torch.stack(counted)
+
+        def greedy(t, q=q, mask=mask, agents=agents):
+            return [int(q[t][a].detach().masked_fill(~mask[t, a], -1e9).argmax()) for a in agents]
+
+        following = None
+        for t in reversed(range(length)):
+            goal = batch.reward[b, t]
+            if not batch.terminated[b, t]:
+                value = central_mix(target.central.mixer, team(central_target, greedy(t + 1), t + 1), state[t + 1])
+                goal = goal + GAMMA * (value if following is None else (1 - LAMBDA) * value + LAMBDA * following)
+            goal = following = goal.detach()
+            taken = batch.action[b, t].tolist()
+            error = online.mixer(team(q, taken, t), state[t]) - goal
+            central_error = central_mix(online.central.mixer, team(central, taken, t), state[t]) - goal
+            if ow:
+                full = error.item() < 0
+            else:
+                best = central_mix(target.central.mixer, team(central_target, greedy(t), t), state[t])
+                chose = all(taken[a] == greedy(t)[a] for a in agents if alive[t, a])
+                full = chose or goal.item() > best.item()
+            weights.append(1.0 if full else ALPHA)
+            given = 1.0 if weight is None else weight[b]
+            total = total + given * 0.5 * (weights[-1] * error**2 + central_error**2)
+            count += 1
+    loss = total / count
+    names = [n for n, _ in online.named_parameters()]
+    return loss, dict(zip(names, torch.autograd.grad(loss, list(online.parameters())), strict=True)), weights
+
+
+@pytest.mark.parametrize("mask_dead", [True, False])
+@pytest.mark.parametrize("ow", [True, False], ids=["OW", "CW"])
+def test_loss_and_gradient_equal_the_reference(rng, make_random_batch, make, ow, mask_dead):
+    batch = make_random_batch(rng, LENGTHS, ENDS, steps=8, dtype=torch.float64)
+    policy = make(torch.float64, learn={"wqmix_ow": ow, "mask_dead_agents": mask_dead})
+    loss, grads, weights = reference(policy, batch, ow, mask_dead)
+    assert 0 < sum(w == 1 for w in weights) < len(weights)  # both weights occur
+    metrics = policy.learn_mode.forward(batch)
+    assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-12)
+    assert metrics["loss_weight"] == pytest.approx(sum(weights) / len(weights), rel=1e-12)
+    for name, p in policy.model.named_parameters():
+        torch.testing.assert_close(p.grad, grads[name], rtol=1e-9, atol=1e-12)
+
+
+def test_fused_form_and_importance_weights_equal_the_reference(rng, make_random_batch, make):
+    batch = make_random_batch(rng, LENGTHS, ENDS, steps=8)
+    batch.weight = torch.tensor([1.0, 0.5, 0.25, 2.0, 1.0])
+    policy = make(model__fused=True, priority=True, priority_IS_weight=True)
+    loss, grads, _ = reference(policy, batch, True, weight=batch.weight)
+    metrics = policy.learn_mode.forward(batch)
+    assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert metrics["priority"].shape == (5,)
+    for name, p in policy.model.named_parameters():
+        torch.testing.assert_close(p.grad, grads[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ow", "td_error", "took_greedy", "above_best", "expected"),
+    [
+        (True, -0.1, False, False, 1.0),
+        (True, 0.1, True, True, ALPHA),
+        (False, 0.1, True, False, 1.0),
+        (False, 0.1, False, True, 1.0),
+        (False, -0.1, False, False, ALPHA),
+    ],
+)
+def test_weights_by_table(rng, make_random_batch, make, ow, td_error, took_greedy, above_best, expected):
+    batch = make_random_batch(rng, [1], ["terminated"])
+    batch.obs.action_mask[:] = True
+    batch.alive[:] = True
+    policy = make(learn={"wqmix_ow": ow})
+    values = policy._unroll(batch, torch.ones_like(batch.alive))
+    best = values[0][:, :-1].argmax(-1)
+    batch.action = best if took_greedy else (best + torch.tensor([0, 1, 0])) % 5
+    best_value = policy._taken_value(
+        make_batch({**batch_fields(batch), "action": best}), policy._target_model.central, values[1]
+    )
+    target = best_value.detach() + (0.01 if above_best else -0.01)
+    weight = policy._optimism(batch, values, torch.full((1, 1), td_error), target)
+    assert weight.tolist() == [[pytest.approx(expected)]]
+
+
+def test_a_dead_agent_does_not_switch_the_central_condition_off(rng, make_random_batch, make):
+    """Its Q-values are not even computed, so any comparison with its greedy action would be of nothing."""
+    batch = make_random_batch(rng, [1], ["terminated"])
+    batch.obs.action_mask[:] = True
+    batch.alive[:] = True
+    batch.alive[:, :, 2] = False
+    policy = make(learn={"wqmix_ow": False})
+    values = policy._unroll(batch, policy._computed_rows(batch, batch.filled & ~batch.terminated))
+    batch.action = values[0][:, :-1].argmax(-1)
+    batch.action[..., 2] = 3  # not the first of equals
+    low = torch.full((1, 1), -1e6)
+    assert policy._optimism(batch, values, low, low).item() == 1.0
+    batch.action[..., 1] = (batch.action[..., 1] + 1) % 5
+    assert policy._optimism(batch, values, low, low).item() == pytest.approx(ALPHA)
+
+
+def test_each_network_learns_from_its_own_loss(rng, make_random_batch, make):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    grads = {}
+    for factor in (1.0, 2.0):
+        policy = make(learn={"central_loss_weight": factor})
+        policy.learn_mode.forward(batch)
+        grads[factor] = {n: p.grad.clone() for n, p in policy.model.named_parameters()}
+    for name, grad in grads[1.0].items():
+        scale = 2.0 if name.startswith("central.") else 1.0
+        torch.testing.assert_close(grads[2.0][name], scale * grad)
+        assert grad.abs().max() > 0, name
+
+
+def test_central_agents_start_windows_from_zero(rng, make_random_batch, make):
+    """The stored state is that of the agents who acted; another network's memory it is not."""
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    stored = make_batch({**batch_fields(batch), "hidden_state": torch.randn_like(batch.hidden_state)})
+    policy = make()
+    valid = torch.ones_like(batch.alive)
+    plain, started = policy._unroll(batch, valid), policy._unroll(stored, valid)
+    assert not torch.allclose(plain[0], started[0])
+    torch.testing.assert_close(plain[1:], started[1:], rtol=0, atol=0)
+
+
+def test_round_trip_holds_the_central_networks(rng, make_random_batch, make):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    first, second = make(), make()
+    first.learn_mode.forward(batch)
+    second.learn_mode.load_state_dict(first.learn_mode.state_dict())
+    assert second.learn_mode.forward(batch) == first.learn_mode.forward(batch)
+    assert "central.mixer.out.weight" in first.learn_mode.state_dict()["target_model"]
+
+
+def test_errors_say_what_is_right(make, make_config):
+    with pytest.raises(ConfigError, match="policy.learn.double_q: False. WQMIX's target takes the actions"):
+        make(learn={"double_q": False})
+    sizes = dict(agent_num=3, obs_shape=7, global_obs_shape=6, action_shape=5)
+    with pytest.raises(ConfigError, match="policy.model: QMix has no central network. Use the model 'wqmix'"):
+        WQMIXPolicy(make_config(), QMix(**sizes))
