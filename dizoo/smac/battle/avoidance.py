@@ -34,13 +34,13 @@ def turn_apart(x, y, d2, vx, vy, distance):
     k = wx * x + wy * y
     if k < 0.0 and k * k > distance * distance * w2:
         length = math.sqrt(w2)
-        nx, ny = wx / length, wy / length
+        inverse = 1.0 / length
+        nx, ny = wx * inverse, wy * inverse
         return ny, -nx, (distance - length) * nx, (distance - length) * ny
     leg = math.sqrt(d2 - distance * distance)
-    if det(x, y, wx, wy) > 0.0:
-        dx, dy = (x * leg - y * distance) / d2, (x * distance + y * leg) / d2
-    else:
-        dx, dy = (-x * leg - y * distance) / d2, (x * distance - y * leg) / d2
+    side = leg if det(x, y, wx, wy) > 0.0 else -leg
+    inverse = 1.0 / d2
+    dx, dy = (x * side - y * distance) * inverse, (x * distance + y * side) * inverse
     along = vx * dx + vy * dy
     return dx, dy, along * dx - vx, along * dy - vy
 
@@ -65,7 +65,8 @@ def unit_line(lines, n, me, other, d2, distance, share):
         length = math.sqrt(wx * wx + wy * wy)
         if length == 0.0:
             return n
-        nx, ny = wx / length, wy / length
+        inverse = 1.0 / length
+        nx, ny = wx * inverse, wy * inverse
         dx, dy = ny, -nx
         gap = distance / TICK_S - length
         ux, uy = gap * nx, gap * ny

@@ -191,7 +191,7 @@ class Outputs(NamedTuple):
 
 
 class Roster(NamedTuple):
-    """Units in play at the start of a tick, ascending id; positions side by side, so that distances are taken in vectors."""
+    """Units in play at the start of a tick, ascending id; positions side by side, for distances taken in vectors."""
 
     size: Array  # (1,) i32
     ids: Array  # (U,) i32
