@@ -1,0 +1,280 @@
+"""Recorded games as files: everything needed to show one battle, in one small file that is read as data only.
+
+A file is the line ``dimix replay 1\\n`` (1 is the version), then one zlib stream. Unpacked: the header's length as four
+bytes (little endian), the header as JSON, then the arrays that the header's ``arrays`` lists, one behind the other at
+multiples of 4 bytes. Floats are stored as int16 in units of their ``scale``. Letters: T steps, F frames, U units,
+A agents, N actions, O observation size. Frame k of step t is row ``t * frames_per_step + k``; the last row is the end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dizoo.smac.battle.errors import BattleError
+from dizoo.smac.battle.features import DIRECTIONS, obs_names
+from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario
+from dizoo.smac.battle.state import Array
+
+SUFFIX = ".replay"
+VERSION = 1
+_MAGIC = b"dimix replay "
+_MAX_BYTES = 1 << 30  # of the unpacked content: refuses a file that was made to fill the memory
+_STORED = {"<i2": np.dtype("<i2"), "|u1": np.dtype("u1")}
+
+FRAME_FLOATS = ("x", "y", "hp", "shield", "energy", "cooldown")
+"""(F, U) fields of the units in every frame; besides these ``target`` (unit id or -1), ``attacking``, ``in_play``."""
+
+_DIMS = {
+    **{name: "FU" for name in (*FRAME_FLOATS, "target", "attacking", "in_play")},
+    "action": "TA",  # what each agent did in a step, 0 for the dead
+    "action_mask": "TAN",  # what it could have done
+    "obs": "TAO",  # what it saw before
+    "reward": "T",
+    "q": "TAN",  # the rest only where a network played
+    "q_tot": "T",
+    "weight": "TA",  # d q_tot / d q of the chosen action
+}
+_OPTIONAL = {"q", "q_tot", "weight"}
+_INTEGERS = {"target": "<i2", "action": "<i2", "attacking": "|u1", "in_play": "|u1", "action_mask": "|u1"}
+
+
+@dataclass
+class Replay:
+    """One game.
+
+    Attributes:
+        header: names and numbers: ``map``, ``units``, ``obs_names``, ``action_names``, ``frames_per_step``,
+            ``outcome``, ``stream`` (the battle's random stream at its start), ``info`` (free texts by name).
+        arrays: by name, see the top of this module: float32, or integers and flags.
+    """
+
+    header: dict[str, Any]
+    arrays: dict[str, Array] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps T."""
+        return len(self.arrays["reward"])
+
+    @property
+    def won(self) -> bool:
+        """Whether the allies won."""
+        return bool(self.header["outcome"]["won"])
+
+
+def describe(scenario: Scenario) -> dict[str, Any]:
+    """The part of a header that the map fixes."""
+    s = scenario
+    rows = ["".join("." if cell else "#" for cell in row) for row in s.open_cells.tolist()]
+    units = []
+    for u in range(len(s.unit_type)):
+        t = s.types[s.unit_type[u]]
+        units.append(
+            {
+                "type": t.name,
+                "ally": bool(s.is_ally[u]),
+                "index": int(s.index[u]),
+                "hp": t.hp,
+                "shield": t.shield,
+                "energy": t.energy_max,
+                "range": t.attack_range,
+                "radius": t.radius,
+                "period": t.cooldown,
+                "plane": t.plane,
+                "healer": t.is_healer,
+            }
+        )
+    return {
+        "map": {
+            "name": s.name,
+            "width": s.width,
+            "height": s.height,
+            "terrain": rows[::-1],  # top row first, as it is read
+            "attack_point": s.attack_point.tolist(),
+            "episode_limit": s.episode_limit,
+        },
+        "rules": s.profile.name,
+        "units": units,
+        "obs_names": obs_names(s),
+        "action_names": ["no-op", "stop", *DIRECTIONS, *(f"target {j}" for j in range(s.n_actions - FIRST_TARGET_ACTION))],
+    }
+
+
+def replay_bytes(replay: Replay) -> bytes:
+    """The content of a replay's file.
+
+    Raises:
+        BattleError: an array is missing, of the wrong shape, or not finite.
+    """
+    sizes = _sizes(replay.header)
+    listed, parts = [], []
+    for name, value in replay.arrays.items():
+        if name not in _DIMS:
+            raise BattleError(f"replay: array '{name}' is unknown. Known: {', '.join(_DIMS)}.")
+        shape = tuple(sizes[d] for d in _DIMS[name])
+        if value.shape != shape:
+            raise BattleError(f"replay: '{name}' has shape {value.shape}. It is {shape}.")
+        stored, entry = _pack(name, value)
+        listed.append({"name": name, "shape": list(shape), **entry})
+        parts.append(_padded(stored.tobytes()))
+    missing = _DIMS.keys() - _OPTIONAL - replay.arrays.keys()
+    if missing:
+        raise BattleError(f"replay: array '{min(missing)}' is missing.")
+    header = _padded(json.dumps({**replay.header, "arrays": listed}).encode(), b" ")
+    content = struct.pack("<I", len(header)) + header + b"".join(parts)
+    return _MAGIC + f"{VERSION}\n".encode() + zlib.compress(content, 6)
+
+
+def save_replay(path: str | Path, replay: Replay) -> None:
+    """Write a replay, whole or not at all.
+
+    Raises:
+        BattleError: the arrays do not fit, or the file cannot be written.
+    """
+    path = Path(path)
+    content = replay_bytes(replay)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as e:
+        raise BattleError(f"{path}: cannot be written ({e.strerror}).") from e
+
+
+def load_replay(path: str | Path) -> Replay:
+    """Read a replay; nothing in the file can run or name other files.
+
+    Raises:
+        BattleError: one line that says what is wrong with the file.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as e:
+        raise BattleError(f"{path}: cannot be read ({e.strerror}).") from e
+    try:
+        return parse_replay(raw)
+    except BattleError as e:
+        raise BattleError(f"{path}: {e}") from e
+
+
+def parse_replay(raw: bytes) -> Replay:
+    """A replay from its file's content; see `load_replay`.
+
+    Raises:
+        BattleError: it is not one, of another version, cut off or damaged.
+    """
+    content = _unpack(raw)
+    try:
+        (length,) = struct.unpack_from("<I", content)
+        header = json.loads(content[4 : 4 + length].decode())
+        listed = header.pop("arrays")
+        sizes = _sizes(header)
+        _check_header(header, sizes)
+        arrays, at = {}, 4 + length
+        for entry in listed:
+            name, stored = entry["name"], _STORED[entry["dtype"]]
+            shape = tuple(sizes[d] for d in _DIMS[name])
+            if list(shape) != entry["shape"]:
+                raise BattleError(f"damaged: '{name}' has shape {entry['shape']}. It is {list(shape)}.")
+            count = math.prod(shape)
+            value = np.frombuffer(content, stored, count, at).reshape(shape)
+            at += -(-count * stored.itemsize // 4) * 4
+            scale = entry["scale"]
+            arrays[name] = value.astype(np.float32) * np.float32(scale) if scale else value
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, struct.error) as e:
+        if isinstance(e, BattleError):
+            raise
+        raise BattleError(f"damaged replay ({type(e).__name__}: {e}). Record it again.") from e
+    missing = _DIMS.keys() - _OPTIONAL - arrays.keys()
+    if missing:
+        raise BattleError(f"damaged: array '{min(missing)}' is missing.")
+    return Replay(header, arrays)
+
+
+def payload(raw: bytes) -> bytes:
+    """The zlib stream of a file's content, which `parse_replay` has accepted."""
+    return raw[raw.index(b"\n") + 1 :]
+
+
+def target_unit(header: Mapping[str, Any], agent: int, action: int) -> int | None:
+    """The unit id that an agent's action names; None for actions without a target or without such a unit."""
+    units = header["units"]
+    healer = next((u["healer"] for u in units if u["ally"] and u["index"] == agent), False)
+    index = action - FIRST_TARGET_ACTION
+    return next((i for i, u in enumerate(units) if u["ally"] == healer and u["index"] == index), None)
+
+
+def _unpack(raw: bytes) -> bytes:
+    line = raw[:40].split(b"\n", 1)[0]
+    if not raw.startswith(_MAGIC):
+        raise BattleError(f"not a replay. Replays begin with '{_MAGIC.decode().strip()}'; dimix -m eval records them.")
+    version = line[len(_MAGIC) :].decode("ascii", "replace")
+    if version != str(VERSION):
+        raise BattleError(f"replay of version {version}. This dimix reads version {VERSION}: open it with the other one.")
+    inflate = zlib.decompressobj()
+    try:
+        content = inflate.decompress(payload(raw), _MAX_BYTES)
+    except zlib.error as e:
+        raise BattleError(f"damaged replay ({e}). Copy or record it again.") from e
+    if inflate.unconsumed_tail:
+        raise BattleError(f"unpacks to more than {_MAX_BYTES >> 20} MiB. That is no battle.")
+    if not inflate.eof:
+        raise BattleError(f"cut off after {len(raw)} bytes. Copy or record it again.")
+    return content
+
+
+def _sizes(header: Mapping[str, Any]) -> dict[str, int]:
+    steps = int(header["outcome"]["steps"])
+    sizes = {
+        "T": steps,
+        "F": steps * int(header["frames_per_step"]) + 1,
+        "U": len(header["units"]),
+        "A": sum(u["ally"] for u in header["units"]),
+        "N": len(header["action_names"]),
+        "O": len(header["obs_names"]),
+    }
+    if min(sizes.values()) < 1:
+        raise BattleError(f"damaged: sizes {sizes}. All are at least 1.")
+    return sizes
+
+
+def _check_header(header: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+    """Refuse a header that a viewer would stumble over."""
+    board = header["map"]
+    rows, width, height = board["terrain"], int(board["width"]), int(board["height"])
+    if len(rows) != height or any(not isinstance(r, str) or len(r) != width or r.strip(".#") for r in rows):
+        raise BattleError(f"damaged: the terrain is not {height} rows of {width} cells '.' and '#'.")
+    for unit in header["units"]:
+        if not float(unit["hp"]) > 0 or not isinstance(unit["type"], str):
+            raise BattleError(f"damaged: unit {unit}. A unit has a type and hit points.")
+    names = [board["name"], *header["obs_names"], *header["action_names"]]
+    if not all(isinstance(name, str) for name in names):
+        raise BattleError("damaged: a name that is not a text.")
+    header["info"].items(), bool(header["outcome"]["won"]), float(header["outcome"]["return"])
+
+
+def _pack(name: str, value: Array) -> tuple[Array, dict[str, Any]]:
+    """An array as it is stored, and its dtype and scale in the list."""
+    if name in _INTEGERS:
+        return value.astype(_INTEGERS[name]), {"dtype": _INTEGERS[name], "scale": 0}
+    largest = float(np.abs(value).max(initial=0.0))
+    if not math.isfinite(largest):
+        raise BattleError(f"replay: '{name}' holds {largest}. Only finite numbers are recorded.")
+    digits = max(-3, math.ceil(math.log10(largest / 32767))) if largest > 0 else -3
+    stored = np.rint(value.astype(np.float64) / 10.0**digits).astype("<i2")
+    return stored, {"dtype": "<i2", "scale": float(f"1e{digits}")}
+
+
+def _padded(raw: bytes, fill: bytes = b"\0") -> bytes:
+    return raw + fill * (-len(raw) % 4)
