@@ -14,7 +14,7 @@ from dizoo.smac.battle.replay import FRAME_FLOATS, SUFFIX, Replay, describe, rep
 from dizoo.smac.battle.rules import TICKS_PER_STEP
 from dizoo.smac.battle.state import Array
 
-_FRAME_FIELDS = (*FRAME_FLOATS, "target", "attacking", "in_play")
+_FRAME_FIELDS = (*FRAME_FLOATS, "target", "in_play")
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""Recorded games as files: everything needed to show one battle, in one small file that is read as data only.
+r"""Recorded games as files: everything needed to show one battle, in one small file that is read as data only.
 
-A file is the line ``dimix replay 1\\n`` (1 is the version), then one zlib stream. Unpacked: the header's length as four
+A file is the line ``dimix replay 1\n`` (1 is the version), then one zlib stream. Unpacked: the header's length as four
 bytes (little endian), the header as JSON, then the arrays that the header's ``arrays`` lists, one behind the other at
 multiples of 4 bytes. Floats are stored as int16 in units of their ``scale``. Letters: T steps, F frames, U units,
 A agents, N actions, O observation size. Frame k of step t is row ``t * frames_per_step + k``; the last row is the end.
@@ -29,13 +29,13 @@ SUFFIX = ".replay"
 VERSION = 1
 _MAGIC = b"dimix replay "
 _MAX_BYTES = 1 << 30  # of the unpacked content: refuses a file that was made to fill the memory
-_STORED = {"<i2": np.dtype("<i2"), "|u1": np.dtype("u1")}
+_STORED: dict[str, np.dtype[Any]] = {"<i2": np.dtype("<i2"), "|u1": np.dtype("u1")}
 
 FRAME_FLOATS = ("x", "y", "hp", "shield", "energy", "cooldown")
-"""(F, U) fields of the units in every frame; besides these ``target`` (unit id or -1), ``attacking``, ``in_play``."""
+"""(F, U) fields of the units in every frame; besides these ``target`` (unit id or -1) and ``in_play``."""
 
 _DIMS = {
-    **{name: "FU" for name in (*FRAME_FLOATS, "target", "attacking", "in_play")},
+    **{name: "FU" for name in (*FRAME_FLOATS, "target", "in_play")},
     "action": "TA",  # what each agent did in a step, 0 for the dead
     "action_mask": "TAN",  # what it could have done
     "obs": "TAO",  # what it saw before
@@ -44,8 +44,9 @@ _DIMS = {
     "q_tot": "T",
     "weight": "TA",  # d q_tot / d q of the chosen action
 }
+_KINDS = ("floats", "integers or flags")
 _OPTIONAL = {"q", "q_tot", "weight"}
-_INTEGERS = {"target": "<i2", "action": "<i2", "attacking": "|u1", "in_play": "|u1", "action_mask": "|u1"}
+_INTEGERS = {"target", "in_play", "action", "action_mask"}
 
 
 @dataclass
@@ -76,6 +77,7 @@ def describe(scenario: Scenario) -> dict[str, Any]:
     """The part of a header that the map fixes."""
     s = scenario
     rows = ["".join("." if cell else "#" for cell in row) for row in s.open_cells.tolist()]
+    targets = [f"target {j}" for j in range(s.n_actions - FIRST_TARGET_ACTION)]
     units = []
     for u in range(len(s.unit_type)):
         t = s.types[s.unit_type[u]]
@@ -89,8 +91,7 @@ def describe(scenario: Scenario) -> dict[str, Any]:
                 "energy": t.energy_max,
                 "range": t.attack_range,
                 "radius": t.radius,
-                "period": t.cooldown,
-                "plane": t.plane,
+                "blast": t.blast_radius,
                 "healer": t.is_healer,
             }
         )
@@ -106,7 +107,7 @@ def describe(scenario: Scenario) -> dict[str, Any]:
         "rules": s.profile.name,
         "units": units,
         "obs_names": obs_names(s),
-        "action_names": ["no-op", "stop", *DIRECTIONS, *(f"target {j}" for j in range(s.n_actions - FIRST_TARGET_ACTION))],
+        "action_names": ["no-op", "stop", *DIRECTIONS, *targets],
     }
 
 
@@ -117,22 +118,37 @@ def replay_bytes(replay: Replay) -> bytes:
         BattleError: an array is missing, of the wrong shape, or not finite.
     """
     sizes = _sizes(replay.header)
-    listed, parts = [], []
     for name, value in replay.arrays.items():
         if name not in _DIMS:
             raise BattleError(f"replay: array '{name}' is unknown. Known: {', '.join(_DIMS)}.")
         shape = tuple(sizes[d] for d in _DIMS[name])
         if value.shape != shape:
             raise BattleError(f"replay: '{name}' has shape {value.shape}. It is {shape}.")
-        stored, entry = _pack(name, value)
-        listed.append({"name": name, "shape": list(shape), **entry})
-        parts.append(_padded(stored.tobytes()))
+        if (value.dtype.kind == "f") != (name not in _INTEGERS):
+            raise BattleError(f"replay: '{name}' is {value.dtype}. It holds {_KINDS[name in _INTEGERS]}.")
     missing = _DIMS.keys() - _OPTIONAL - replay.arrays.keys()
     if missing:
         raise BattleError(f"replay: array '{min(missing)}' is missing.")
-    header = _padded(json.dumps({**replay.header, "arrays": listed}).encode(), b" ")
-    content = struct.pack("<I", len(header)) + header + b"".join(parts)
-    return _MAGIC + f"{VERSION}\n".encode() + zlib.compress(content, 6)
+    return _MAGIC + f"{VERSION}\n".encode() + pack(replay.header, replay.arrays)
+
+
+def pack(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
+    """A header and arrays as one zlib stream, in the layout that the top of this module describes.
+
+    Args:
+        header: what JSON can hold.
+        arrays: by name; floats become int16 in units of a power of ten (0.001, or coarser for large numbers).
+
+    Raises:
+        BattleError: a number that is not finite or an integer that does not fit.
+    """
+    listed, parts = [], []
+    for name, value in arrays.items():
+        stored, scale = _stored(name, value)
+        listed.append({"name": name, "shape": list(value.shape), "dtype": stored.dtype.str, "scale": scale})
+        parts.append(_padded(stored.tobytes()))
+    text = _padded(json.dumps({**header, "arrays": listed}).encode(), b" ")
+    return zlib.compress(struct.pack("<I", len(text)) + text + b"".join(parts), 6)
 
 
 def save_replay(path: str | Path, replay: Replay) -> None:
@@ -202,11 +218,6 @@ def parse_replay(raw: bytes) -> Replay:
     return Replay(header, arrays)
 
 
-def payload(raw: bytes) -> bytes:
-    """The zlib stream of a file's content, which `parse_replay` has accepted."""
-    return raw[raw.index(b"\n") + 1 :]
-
-
 def target_unit(header: Mapping[str, Any], agent: int, action: int) -> int | None:
     """The unit id that an agent's action names; None for actions without a target or without such a unit."""
     units = header["units"]
@@ -221,10 +232,10 @@ def _unpack(raw: bytes) -> bytes:
         raise BattleError(f"not a replay. Replays begin with '{_MAGIC.decode().strip()}'; dimix -m eval records them.")
     version = line[len(_MAGIC) :].decode("ascii", "replace")
     if version != str(VERSION):
-        raise BattleError(f"replay of version {version}. This dimix reads version {VERSION}: open it with the other one.")
+        raise BattleError(f"replay of version {version}. This dimix reads version {VERSION}: use the other one.")
     inflate = zlib.decompressobj()
     try:
-        content = inflate.decompress(payload(raw), _MAX_BYTES)
+        content = inflate.decompress(raw[raw.index(b"\n") + 1 :], _MAX_BYTES)
     except zlib.error as e:
         raise BattleError(f"damaged replay ({e}). Copy or record it again.") from e
     if inflate.unconsumed_tail:
@@ -264,16 +275,17 @@ def _check_header(header: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
     header["info"].items(), bool(header["outcome"]["won"]), float(header["outcome"]["return"])
 
 
-def _pack(name: str, value: Array) -> tuple[Array, dict[str, Any]]:
-    """An array as it is stored, and its dtype and scale in the list."""
-    if name in _INTEGERS:
-        return value.astype(_INTEGERS[name]), {"dtype": _INTEGERS[name], "scale": 0}
-    largest = float(np.abs(value).max(initial=0.0))
-    if not math.isfinite(largest):
-        raise BattleError(f"replay: '{name}' holds {largest}. Only finite numbers are recorded.")
-    digits = max(-3, math.ceil(math.log10(largest / 32767))) if largest > 0 else -3
-    stored = np.rint(value.astype(np.float64) / 10.0**digits).astype("<i2")
-    return stored, {"dtype": "<i2", "scale": float(f"1e{digits}")}
+def _stored(name: str, value: Array) -> tuple[Array, float]:
+    """An array as it is stored, and its scale (0 for integers)."""
+    largest = float(np.abs(value).max(initial=0))
+    if value.dtype.kind == "f":
+        if not math.isfinite(largest):
+            raise BattleError(f"replay: '{name}' holds {largest}. Only finite numbers are recorded.")
+        digits = max(-3, math.ceil(math.log10(largest / 32767))) if largest > 0 else -3
+        return np.rint(value.astype(np.float64) / 10.0**digits).astype("<i2"), float(f"1e{digits}")
+    if largest > 32767:
+        raise BattleError(f"replay: '{name}' holds {largest:g}. Integers up to 32767 are recorded.")
+    return value.astype("|u1" if value.dtype.kind == "b" or value.dtype == np.uint8 else "<i2"), 0
 
 
 def _padded(raw: bytes, fill: bytes = b"\0") -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.recorder import BattleRecorder
-from dizoo.smac.battle.replay import Replay, load_replay, parse_replay, payload, replay_bytes, save_replay, target_unit
+from dizoo.smac.battle.replay import Replay, load_replay, parse_replay, replay_bytes, save_replay, target_unit
 
 
 def random_actions(engine, rng):
@@ -66,9 +66,7 @@ def test_arrays_are_what_the_engine_showed():
     """The same battle stepped again from the recorded stream, with the recorded actions."""
     game = record("MMM", start_jitter=0.3, random_side=True, random_weapon_delay=True, steps=160)[0]
     header, arrays = game.replay.header, game.replay.arrays
-    engine = BattleEngine(
-        "MMM", 1, 99, start_jitter=0.3, random_side=True, random_weapon_delay=True, num_threads=1
-    )
+    engine = BattleEngine("MMM", 1, 99, start_jitter=0.3, random_side=True, random_weapon_delay=True, num_threads=1)
     state = engine.get_state()
     state["stream_key"][:], state["stream_count"][:] = (int(word) for word in header["stream"])
     engine.set_state(state)
@@ -121,7 +119,7 @@ def test_saved_whole_or_not_at_all(game, tmp_path):
 def changed(game, **header):
     """The file's content with parts of its header replaced."""
     raw = replay_bytes(game.replay)
-    content = zlib.decompress(payload(raw))
+    content = zlib.decompress(raw.split(b"\n", 1)[1])
     length = int.from_bytes(content[:4], "little")
     text = json.dumps({**json.loads(content[4 : 4 + length]), **header}).encode()
     text += b" " * (-len(text) % 4)
@@ -191,11 +189,15 @@ def test_no_damaged_file_does_anything_but_report(game, cut, byte):
     [
         ({"q": np.zeros((1, 2, 3))}, "'q' has shape"),
         ({"fps": np.zeros(1)}, "array 'fps' is unknown"),
+        ({"action_mask": np.zeros((1, 3, 9), np.float32)}, "'action_mask' is float32. It holds integers or flags"),
+        ({"target": np.full((1, 6), 70000)}, "'target' holds 70000. Integers up to 32767"),
         ({"q_tot": None}, "'q_tot' holds nan. Only finite numbers"),
     ],
 )
 def test_refuses_to_write_what_it_could_not_read(game, arrays, message):
     arrays = {k: np.full(game.replay.steps, np.nan) if v is None else v for k, v in arrays.items()}
+    rows = {"target": len(game.replay.arrays["target"]), "action_mask": game.replay.steps}
+    arrays = {k: np.repeat(v, rows[k], 0) if k in rows else v for k, v in arrays.items()}
     with pytest.raises(BattleError, match=message):
         replay_bytes(Replay(game.replay.header, {**game.replay.arrays, **arrays}))
 
