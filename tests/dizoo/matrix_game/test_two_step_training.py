@@ -19,4 +19,4 @@ def test_vdn_settles_for_the_safe_one(tmp_path):
     result = train(tmp_path, env_step=3_000, overrides=["policy.model.mixer=False"])
     assert result.reason == "env_step"
     assert result.evaluation["eval/ep_reward"] == 7.0
-    assert result.best_score == 0.0
+    assert result.score == 0.0
