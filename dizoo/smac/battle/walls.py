@@ -173,10 +173,9 @@ def in_reach(wall, x, y, reach):
 @inlined
 def no_wall_near(clearance, x, y, reach):
     """Whether the cell of a point is known to be farther than `reach` from every wall; unknown outside the grid."""
-    column, row = int(x), int(y)
-    if x < 0.0 or y < 0.0 or row >= clearance.shape[0] or column >= clearance.shape[1]:
+    if not (0.0 <= x < clearance.shape[1] and 0.0 <= y < clearance.shape[0]):
         return False
-    return clearance[row, column] > reach
+    return clearance[int(y), int(x)] > reach
 
 
 @inlined

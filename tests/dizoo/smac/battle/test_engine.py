@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from dizoo.smac.battle import ActionError, BattleEngine, BattleError, MapError, load_scenario, map_names
+from dizoo.smac.battle import ActionError, BattleEngine, BattleError, MapError, load_scenario, map_names, needs_compile
 
 OUTPUTS = (
     "agent_state",
@@ -314,9 +314,7 @@ def test_unknown_maps_and_battles_are_named():
         engine.reset([0, 2])
     with pytest.raises(BattleError, match=r"reset ids: found float64 of shape \(1,\)"):
         engine.reset([0.5])
-    with pytest.raises(
-        BattleError, match=r"order: found int64 of shape \(2, 1, 3\)"
-    ):
+    with pytest.raises(BattleError, match=r"order: found int64 of shape \(2, 1, 3\)"):
         engine.run_tick(np.zeros((2, 3), int))
     engine.reset([])  # nothing to do is not an error
 
@@ -349,3 +347,22 @@ def test_the_engine_needs_numpy_and_numba_only_and_import_compiles_nothing():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]" and out.stderr == ""
+
+
+def test_needs_compile_is_answered_without_compiling(tmp_path):
+    code = "import dizoo.smac.battle as b; print(b.needs_compile())"
+    env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert out.stdout.strip() == "True"
+    BattleEngine("3m", 1, num_threads=1)
+    assert not needs_compile()
+
+
+def test_units_far_outside_the_map_do_no_harm():
+    engine = BattleEngine("corridor", 1, num_threads=1)
+    state = engine.get_state()
+    state["x"][0, ::3], state["y"][0, 1::3] = -1e20, 1e20
+    engine.set_state(state)
+    for _ in range(3):
+        engine.step((engine.action_mask * np.arange(1, engine.action_shape + 1)).argmax(-1))
+    assert engine.episode_length[0] == 3 and np.isfinite(engine.agent_state).all()
