@@ -4,6 +4,7 @@ from dimix.model.agent import AgentNetwork
 from dimix.model.mixer import Mixer
 from dimix.model.packing import Packing
 from dimix.model.qmix import QMix
+from dimix.model.qtran import QTran
 from dimix.model.wqmix import CentralMixer, WQMix
 
-__all__ = ["AgentNetwork", "CentralMixer", "Mixer", "Packing", "QMix", "WQMix"]
+__all__ = ["AgentNetwork", "CentralMixer", "Mixer", "Packing", "QMix", "QTran", "WQMix"]

@@ -58,7 +58,7 @@ class AgentNetwork(nn.Module):
             Q-values (R, N) and the new state (R, H).
         """
         out, state = self.memory.step(self._encode(x), state)
-        return self._q(out), state
+        return self.q_of(out), state
 
     def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
         """Whole sequences.
@@ -71,16 +71,21 @@ class AgentNetwork(nn.Module):
         Returns:
             Q-values (R, N) of each row and the state (B*A, H) after each sequence.
         """
-        out, state = self.memory.unroll(self._encode(x), packing, state)
-        return self._q(out), state
+        out, state = self.unroll_features(x, packing, state)
+        return self.q_of(out), state
+
+    def unroll_features(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
+        """`unroll` up to the head: what the head reads, (R, hidden_size_list[-1]), and the state."""
+        return self.memory.unroll(self._encode(x), packing, state)
+
+    def q_of(self, features: Tensor) -> Tensor:
+        """The head alone: (R, hidden_size_list[-1]) -> Q-values (R, N)."""
+        advantage = self.head(features)
+        if self.value_head is None:
+            return advantage
+        return self.value_head(features) + advantage - advantage.mean(-1, keepdim=True)
 
     def _encode(self, x: Tensor) -> Tensor:
         for layer in self.encoder:
             x = F.relu_(layer(x))
         return x
-
-    def _q(self, x: Tensor) -> Tensor:
-        advantage = self.head(x)
-        if self.value_head is None:
-            return advantage
-        return self.value_head(x) + advantage - advantage.mean(-1, keepdim=True)

@@ -3,7 +3,8 @@
 from dimix.policy.base_policy import ActMode, LearnMode, Policy
 from dimix.policy.iql import IQLPolicy
 from dimix.policy.qmix import QMIXPolicy
+from dimix.policy.qtran import QTRANPolicy
 from dimix.policy.vdn import VDNPolicy
 from dimix.policy.wqmix import WQMIXPolicy
 
-__all__ = ["ActMode", "IQLPolicy", "LearnMode", "Policy", "QMIXPolicy", "VDNPolicy", "WQMIXPolicy"]
+__all__ = ["ActMode", "IQLPolicy", "LearnMode", "Policy", "QMIXPolicy", "QTRANPolicy", "VDNPolicy", "WQMIXPolicy"]

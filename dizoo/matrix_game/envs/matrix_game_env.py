@@ -20,6 +20,9 @@ GAMES: dict[str, np.ndarray] = {
     # Claus and Boutilier 1998: the best joint action is surrounded by penalties.
     "climbing": np.array([[[11.0, -30.0, 0.0], [-30.0, 7.0, 6.0], [0.0, 0.0, 5.0]]], np.float32),
     "penalty": np.array([[[10.0, 0.0, -10.0], [0.0, 2.0, 0.0], [-10.0, 0.0, 10.0]]], np.float32),
+    # Son et al. 2019 (QTRAN) and Rashid et al. 2020 (WQMIX): the best action pays only when both take it.
+    # A monotonic mixer that weighs all joint actions alike cannot hold this table, and picks one of the zeros.
+    "non_monotonic": np.array([[[8.0, -12.0, -12.0], [-12.0, 0.0, 0.0], [-12.0, 0.0, 0.0]]], np.float32),
     # Additive in the agents' actions: every method of the family solves it.
     "additive": np.array([[[0.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]], np.float32),
 }

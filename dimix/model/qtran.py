@@ -1,0 +1,155 @@
+"""QTRAN's model: agents that act, and beside them a joint value without any restriction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dimix.model.packing import Packing
+from dimix.model.qmix import QMix
+from dimix.registry import MODEL_REGISTRY
+
+
+class JointNetwork(nn.Module):
+    """``Q(s, u)`` of the whole team and ``V(s)`` (Son et al. 2019, "QTRAN", section 4).
+
+    Each agent's features h and one-hot action are encoded by one small network; the sum of the encodings over the
+    agents and the state go into Q. So the number of agents does not change its size.
+
+    Args:
+        state_dim: size of the global state (S).
+        feature_dim: what an agent's head reads (F).
+        action_shape: number of actions (N).
+        embed_dim: units of the hidden layers.
+    """
+
+    def __init__(self, state_dim: int, feature_dim: int, action_shape: int, embed_dim: int) -> None:
+        super().__init__()
+        code = feature_dim + action_shape
+        self.state_dim, self.action_shape = state_dim, action_shape
+        self.encoding = _layers([code, code, code])
+        self.q_in = nn.Linear(state_dim + code, embed_dim)
+        self.q_out = _layers([embed_dim, embed_dim, 1])
+        self.v = _layers([state_dim, embed_dim, embed_dim, 1])
+
+    def encode(self, features: Tensor, action: Tensor) -> Tensor:
+        """(..., F) and (...) int64 -> (..., F + N): one agent's part of the joint action."""
+        return self.encoding(torch.cat([features, F.one_hot(action, self.action_shape).to(features.dtype)], -1))
+
+    def q(self, state: Tensor, codes: Tensor) -> Tensor:
+        """Joint value: state (..., S) and the agents' summed encodings, whose lead may be larger -> (...)."""
+        weight = self.q_in.weight
+        from_state = F.linear(state, weight[:, : self.state_dim], self.q_in.bias)
+        return self.q_out(F.relu(from_state + F.linear(codes, weight[:, self.state_dim :]))).squeeze(-1)
+
+    def value(self, state: Tensor) -> Tensor:
+        """(..., S) -> (...): what corrects the sum of the agents' values, which cannot know the state."""
+        return self.v(state).squeeze(-1)
+
+
+def _layers(sizes: Sequence[int]) -> nn.Sequential:
+    parts = [part for i, o in pairwise(sizes) for part in (nn.Linear(i, o), nn.ReLU())]
+    return nn.Sequential(*parts[:-1])
+
+
+@MODEL_REGISTRY.register("qtran")
+class QTran(QMix):
+    """VDN's network, which acts, and the joint one that learns the team's value (`joint`).
+
+    Args:
+        agent_num: agents (A).
+        obs_shape: floats of one agent's input (O).
+        global_obs_shape: floats of the global state (S).
+        action_shape: number of actions (N).
+        hidden_size_list: units of the agent network's layers.
+        embedding_size: units of the joint network's hidden layers.
+        lstm_type: memory of the agents.
+        dueling: dueling head.
+        fused: compiled GRU recurrence on the CPU.
+        mixer: only False; it and the three sizes behind it are QMIX's and not used here.
+        mixer_embed_dim: not used.
+        hypernet_embed_dim: not used.
+        hypernet_layers: not used.
+
+    Raises:
+        ValueError: a size that is no positive integer, a shape that is not flat, or a mixer.
+    """
+
+    config = dict(
+        type="qtran",
+        # (bool) Only False: the joint network takes the mixer's place.
+        mixer=False,
+        # (int) Units of the joint network's hidden layers, >= 1.
+        embedding_size=64,
+    )
+
+    def __init__(
+        self,
+        agent_num: int,
+        obs_shape: int,
+        global_obs_shape: int | Sequence[int],
+        action_shape: int,
+        hidden_size_list: Sequence[int] = (64,),
+        embedding_size: int = 64,
+        lstm_type: str = "gru",
+        dueling: bool = False,
+        fused: bool = True,
+        mixer: bool = False,
+        mixer_embed_dim: int = 32,
+        hypernet_embed_dim: int = 64,
+        hypernet_layers: int = 2,
+    ) -> None:
+        if mixer:
+            raise ValueError("mixer is True. QTRAN has a joint network in the mixer's place; use False.")
+        super().__init__(
+            agent_num, obs_shape, global_obs_shape, action_shape, hidden_size_list, False, lstm_type, dueling,
+            fused=fused,
+        )  # fmt: skip
+        self.joint = JointNetwork(self.global_obs_shape, hidden_size_list[-1], action_shape, embedding_size)
+
+    def unroll_features(self, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Q-values (B, T, A, N) and what the head reads (B, T, A, F), 0 where nothing was computed.
+
+        Args:
+            rows: (R, O) float, ``packing.pack(agent_state)``.
+            packing: how they lie.
+            hidden: (B, A, H) float, state before step 0.
+        """
+        features, _ = self.agent.unroll_features(rows, packing, hidden.flatten(0, 1))
+        return packing.unpack(self.agent.q_of(features)), packing.unpack(features)
+
+    def joint_q(self, features: Tensor, action: Tensor, counts: Tensor, global_state: Tensor) -> Tensor:
+        """Joint value of joint actions.
+
+        Args:
+            features: (R, A, F) float.
+            action: (R, A) int64.
+            counts: (R, A) bool, agents that are part of it.
+            global_state: (R, S) float.
+
+        Returns:
+            (R,) float.
+        """
+        return self.joint.q(global_state, self._codes(features, action, counts).sum(1))
+
+    def counterfactual_q(self, features: Tensor, action: Tensor, counts: Tensor, global_state: Tensor) -> Tensor:
+        """Joint value where one agent at a time plays another action; arguments as in `joint_q`.
+
+        Returns:
+            (R, A, N) float; entry (a, n) is the joint value with agent a's action replaced by n.
+        """
+        codes = self._codes(features, action, counts)
+        team, every = codes.sum(1), torch.arange(self.action_shape, device=action.device)
+        columns = []
+        for a in range(self.agent_num):  # one agent at a time: all at once take A times the memory
+            own = features[:, a, None].expand(-1, self.action_shape, -1)
+            other = self.joint.encode(own, every.expand(len(own), -1)) * counts[:, a, None, None]
+            columns.append(self.joint.q(global_state.unsqueeze(1), (team - codes[:, a]).unsqueeze(1) + other))
+        return torch.stack(columns, 1)
+
+    def _codes(self, features: Tensor, action: Tensor, counts: Tensor) -> Tensor:
+        return self.joint.encode(features, action) * counts.unsqueeze(-1)

@@ -1,0 +1,142 @@
+"""QTRAN: Learning to Factorize with Transformation for Cooperative Multi-Agent RL (Son et al. 2019), base and alt."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from dimix import value_learning
+from dimix.errors import ConfigError
+from dimix.model import Packing, QMix, QTran
+from dimix.policy.qmix import QMIXPolicy
+from dimix.registry import POLICY_REGISTRY
+from dimix.types import EpisodeBatch
+
+
+@POLICY_REGISTRY.register("qtran")
+class QTRANPolicy(QMIXPolicy):
+    """A free joint value learns from rewards; the sum of the agents' values is taught to have the same best action.
+
+    With ``D(u) = sum_a q_a(u_a) - Q(s, u) + V(s)``, Q held fixed, and u* the agents' greedy actions, three errors are
+    squared and added up with the weights of the config:
+
+    - ``td``: ``Q(s, u) - y``, y as everywhere, with ``Q'(s', u'*)`` for the next row.
+    - ``opt``: ``D(u*)``, which is to be 0.
+    - ``nopt``: base: ``min(D(u), 0)``, as D must not be negative anywhere; alt: ``min over u_a of D(u_a, u_others)``,
+      mean over the agents, which is to be 0: a stronger condition that learns from every step.
+
+    The learned ``q_tot`` of the metrics is Q. Values that `_unroll` gives hold Q-values and, behind them, what the head
+    reads: (B, T+1, A, N + F).
+    """
+
+    config: ClassVar[dict[str, Any]] = dict(
+        type="qtran",
+        learn=dict(
+            # (str) Form of the third condition, one of "base", "alt".
+            qtran="base",
+            # (float) Factor on the error of the joint value, > 0.
+            td_weight=1.0,
+            # (float) Factor on the error at the greedy actions, >= 0.
+            opt_weight=1.0,
+            # (float) Factor on the error at the other actions, >= 0.
+            nopt_min_weight=0.1,
+        ),
+    )
+
+    def default_model(self) -> tuple[str, list[str]]:
+        """See `Policy.default_model`."""
+        return "qtran", ["dimix.model"]
+
+    def _init_learn(self) -> None:
+        if not isinstance(self._model, QTran):
+            raise ConfigError(
+                f"policy.model: {type(self._model).__name__} has no joint network. Use the model 'qtran' or a "
+                "subclass of dimix.model.QTran."
+            )
+        super()._init_learn()
+
+    def _row_values(self, network: QMix, rows: Tensor, packing: Packing, hidden: Tensor) -> Tensor:
+        return torch.cat(cast(QTran, network).unroll_features(rows, packing, hidden), -1)
+
+    def _split(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Q-values (..., N) and features (..., F) of what `_row_values` gave."""
+        actions = self._model.action_shape
+        return values[..., :actions], values[..., actions:]
+
+    def _counts(self, alive: Tensor) -> Tensor:
+        """(..., A) bool: agents that are part of the team's value."""
+        return alive if self._cfg.learn.mask_dead_agents else torch.ones_like(alive)
+
+    def _joint(
+        self, network: QMix, features: Tensor, action: Tensor, alive: Tensor, state: Tensor, used: Tensor
+    ) -> Tensor:
+        """(B, T) joint value of actions (B, T, A), computed where `used` (B, T) holds, 0 elsewhere."""
+        rows = [x[used] for x in (features, action, self._counts(alive), state)]
+        return state.new_zeros(used.shape).masked_scatter(used, cast(QTran, network).joint_q(*rows))
+
+    def _taken_value(self, batch: EpisodeBatch, network: QMix, q: Tensor) -> Tensor:
+        return self._joint(
+            network, self._split(q)[1][:, :-1], batch.action, batch.alive[:, :-1], batch.obs.global_state[:, :-1],
+            batch.filled,
+        )  # fmt: skip
+
+    def _next_value(self, batch: EpisodeBatch, values: list[Tensor], with_next: Tensor) -> Tensor:
+        chooser = values[0 if self._cfg.learn.double_q else 1].detach()[:, 1:]
+        greedy = value_learning.masked_argmax(self._split(chooser)[0], batch.obs.action_mask[:, 1:])
+        features, state = self._split(values[1])[1][:, 1:], batch.obs.global_state[:, 1:]
+        return self._joint(self._target_model, features, greedy, batch.alive[:, 1:], state, with_next)
+
+    def _loss(
+        self, batch: EpisodeBatch, values: list[Tensor], td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        learn, weight = self._cfg.learn, self._loss_weight(batch, td_error.detach())
+        weight = None if weight is None else weight.expand_as(td_error)[step_mask]
+        q, features = (x[:, :-1][step_mask] for x in self._split(values[0]))  # (R, A, N), (R, A, F)
+        state, mask, action = (x[step_mask] for x in self._rows_before(batch))
+        counts = self._counts(batch.alive[:, :-1][step_mask])
+        value = cast(QTran, self._model).joint.value(state)
+        greedy = value_learning.masked_argmax(q.detach(), mask)
+        with torch.no_grad():
+            best_joint = cast(QTran, self._model).joint_q(features, greedy, counts, state)
+        opt_error = self._sum(q, greedy, counts) - best_joint + value
+        if learn.qtran == "base":
+            with torch.no_grad():
+                joint = cast(QTran, self._model).joint_q(features, action, counts, state)
+            nopt_square = (self._sum(q, action, counts) - joint + value).clamp(max=0).square()
+        else:
+            nopt_square = self._nopt_alt(q, features, action, mask, counts, state, value)
+        errors = {
+            "td_loss": td_error[step_mask].square(),
+            "opt_loss": opt_error.square(),
+            "nopt_loss": nopt_square,
+        }
+        parts = {n: 0.5 * (e if weight is None else weight * e).mean() for n, e in errors.items()}
+        factors = (learn.td_weight, learn.opt_weight, learn.nopt_min_weight)
+        loss = sum((f * part for f, part in zip(factors, parts.values(), strict=True)), td_error.new_zeros(()))
+        return loss, parts
+
+    def _nopt_alt(
+        self, q: Tensor, features: Tensor, action: Tensor, mask: Tensor, counts: Tensor, state: Tensor, value: Tensor
+    ) -> Tensor:
+        """(R,) squared smallest D over each agent's own available actions, mean over the agents that count."""
+        with torch.no_grad():
+            joint = cast(QTran, self._model).counterfactual_q(features, action, counts, state)
+        taken = torch.where(counts, value_learning.chosen_q(q, action), 0.0)
+        others = taken.sum(1, keepdim=True) - taken
+        d = torch.where(counts.unsqueeze(2), q, 0.0) + others.unsqueeze(2) - joint + value[:, None, None]
+        smallest = torch.where(mask, d, torch.inf).amin(2)
+        return (smallest.square() * counts).sum(1) / counts.sum(1).clamp(min=1)
+
+    def _sum(self, q: Tensor, action: Tensor, counts: Tensor) -> Tensor:
+        """(R,) sum of the agents' values of their actions."""
+        return torch.where(counts, value_learning.chosen_q(q, action), 0.0).sum(1)
+
+    @staticmethod
+    def _rows_before(batch: EpisodeBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """State, available actions and actions taken of the row that each step starts from."""
+        return batch.obs.global_state[:, :-1], batch.obs.action_mask[:, :-1], batch.action
+
+    def _monitor_vars_learn(self) -> list[str]:
+        return [*super()._monitor_vars_learn(), "td_loss", "opt_loss", "nopt_loss"]

@@ -1,0 +1,21 @@
+"""OW-QMIX on 3s5z: QMIX's recipe, errors that weigh less where q_tot is too high, longer exploration."""
+
+from easydict import EasyDict
+
+main_config = EasyDict(
+    env=dict(map_name="3s5z"),
+    policy=dict(
+        learn=dict(wqmix_ow=True, alpha=0.5),  # CW-QMIX: wqmix_ow=False, alpha=0.75
+        other=dict(eps=dict(decay=100_000)),  # the central value has to be learned where the greedy team does not go
+    ),
+)
+
+create_config = EasyDict(
+    env=dict(type="smac", import_names=["dizoo.smac.envs.smac_env"]),
+    policy=dict(type="wqmix"),
+)
+
+if __name__ == "__main__":
+    from dimix.entry import serial_pipeline
+
+    serial_pipeline((main_config, create_config), seed=0)
