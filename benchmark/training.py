@@ -1,16 +1,17 @@
 """End-to-end speed of QMIX training, side by side with other codebases, in one run on one machine.
 
-    python benchmark/training.py [--cases MMM:16 3s5z:16 3s5z:4] [--rounds 3] [--write]
+    python benchmark/training.py [--cases MMM:16 3s5z:16 3s5z:16:96 3s5z:4] [--rounds 3] [--write]
         [--epymarl-python PYTHON --epymarl-repo DIR] [--cleanmarl-python PYTHON --cleanmarl-repo DIR]
         [--jaxmarl-python PYTHON --jaxmarl-repo DIR]
 
-A case is a map and a replay ratio (steps sampled per step collected). Ours are the rooms that `dimix -m serial` builds
-from the map's zoo config, on one thread: collect 32 episodes in 32 battles at once, then as many updates of 32 episodes
-as the ratio asks for; GRU of 64 units. Not in it on any side: evaluations, checkpoints, start-up and the time before
-the first update. Every measurement is a process of its own, ours and the peers' in turn, round by round, so that a busy
-machine slows all sides alike; what is printed is the median of the rounds, and ratios compare steps per second of
-processor time, all threads and child processes counted. A peer runs the maps it has: EPyMARL and CleanMARL SMAClite's,
-JaxMARL its own SMAX version of 3s5z (other rules, JaxMARL's settings: sequences of 128 steps).
+A case is a map, a replay ratio (steps sampled per step collected) and the episodes of an update, 32 if not given. Ours
+are the rooms that `dimix -m serial` builds from the map's zoo config, on one thread: collect as many episodes as an
+update takes in 32 battles at once, then make as many updates as the ratio says; GRU of 64 units. Not in it on any side:
+evaluations, checkpoints, start-up and the time before the first update. Every measurement is a process of its own, ours
+and the peers' in turn, round by round, so that a busy machine slows all sides alike; what is printed is the median of
+the rounds, and ratios compare steps per second of processor time, all threads and child processes counted. A peer runs
+the maps it has: EPyMARL and CleanMARL SMAClite's, JaxMARL its own SMAX version of 3s5z (other rules; an update takes 32
+sequences of 128 steps, as many steps as about 96 of our episodes).
 
 Memory is that of a process that has filled the replay buffer (5,000 episodes, as the zoo config says) and then learns.
 """
@@ -37,26 +38,30 @@ sys.path.insert(0, str(HERE))  # for learner.py when this file is imported inste
 
 RESULTS = HERE / "results"
 PARTS = ("simulator", "acting", "buffer", "sampling", "learning")
-EPISODES = 32  # per collection and per update
+EPISODES = 32
 
 
 class Case(NamedTuple):
-    """What is trained, and how many steps are sampled per step collected."""
+    """What is trained: updates of `episodes` episodes, `ratio` of them after every `episodes` new episodes."""
 
     map_name: str
     ratio: int
+    episodes: int = EPISODES
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        """``MMM:16``.
+        """``MMM:16`` or ``MMM:16:96``.
 
         Raises:
             argparse.ArgumentTypeError: another form.
         """
-        name, _, ratio = text.partition(":")
-        if not (name and ratio.isdigit() and int(ratio)):
-            raise argparse.ArgumentTypeError(f"case '{text}'. Right is MAP:RATIO, for example MMM:16.")
-        return cls(name, int(ratio))
+        name, *numbers = text.split(":")
+        if not name or len(numbers) not in (1, 2) or not all(n.isdigit() and int(n) for n in numbers):
+            raise argparse.ArgumentTypeError(f"case '{text}'. Right is MAP:RATIO[:EPISODES], for example MMM:16.")
+        return cls(name, *map(int, numbers))
+
+    def __str__(self) -> str:
+        return ":".join(map(str, self))
 
 
 class Clock:
@@ -96,8 +101,8 @@ class Training:
         torch.set_num_threads(1)
         overrides = {
             "env.collector_env_num": EPISODES,
-            "policy.collect.n_episode": EPISODES,
-            "policy.learn.batch_size": EPISODES,
+            "policy.collect.n_episode": case.episodes,
+            "policy.learn.batch_size": case.episodes,
             "policy.learn.update_per_collect": case.ratio,
         }
         compiled = compile_all(
@@ -123,11 +128,11 @@ class Training:
             for name in names:
                 setattr(room, name, timed(part, getattr(room, name)))
         self.collector = Collector(env, act, self.buffer, agent_input)
-        self.learner = Learner(learn, self.buffer, EPISODES)
+        self.learner = Learner(learn, self.buffer, case.episodes)
 
     def iterate(self, updates: int | None = None) -> None:
         """One round of collecting and learning."""
-        self.collector.collect(EPISODES, self.epsilon(self.collector.env_step))
+        self.collector.collect(self.case.episodes, self.epsilon(self.collector.env_step))
         self.learner.train(self.case.ratio if updates is None else updates)
 
 
@@ -179,7 +184,7 @@ def multiply_adds_per_step(training: Training, batches: int = 8) -> float:
     sizes = Sizes(info.agent_num, size, info.global_obs_shape, info.action_shape, info.episode_limit)
     work = steps = 0
     for _ in range(batches):
-        batch = training.buffer.sample(EPISODES)
+        batch = training.buffer.sample(training.case.episodes)
         work += multiply_adds(training.policy, batch, sizes)
         steps += int(batch.filled.sum())
     return work / steps
@@ -230,12 +235,14 @@ def peer_command(peer: str, case: Case, args: argparse.Namespace) -> list[str] |
     if not (python and repo):
         return None
     if peer == "jaxmarl":
-        if case.map_name != "3s5z":
+        if case.map_name != "3s5z":  # the settings in the driver are for this map
             return None
         envs = max(32 // case.ratio, 1)
         updates = max(int(args.jaxmarl_steps / (envs * 128)), 1)
         return [python, str(HERE / "peers/jaxmarl_smax.py"), "--repo", repo, "--map", case.map_name,
                 "--envs", str(envs), "--updates", str(updates)]  # fmt: skip
+    if case.map_name != "MMM":  # one map is enough: a round of theirs takes minutes
+        return None
     script = str(HERE / "peers" / f"{peer}.py")
     return [python, script, "--repo", repo, "--map", case.map_name, "--ratio", str(case.ratio),
             "--seconds", str(args.peer_seconds)]  # fmt: skip
@@ -273,13 +280,13 @@ def measure_case(case: Case, args: argparse.Namespace) -> dict[str, Any]:
     commands = {peer: command for peer in PEERS if (command := peer_command(peer, case, args))}
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for _ in range(args.rounds):
-        worker = ["--worker", f"{case.map_name}:{case.ratio}", "--seconds", str(args.seconds)]
+        worker = ["--worker", str(case), "--seconds", str(args.seconds)]
         found["dimix"].append(ours(*worker))
         for peer, command in commands.items():
             found[peer].append(run_json(command))
     out = {side: median_of(rounds) for side, rounds in found.items()}
     if "error" in out["dimix"]:
-        raise SystemExit(f"{case.map_name}: {out['dimix']['error']}")
+        raise SystemExit(f"{case}: {out['dimix']['error']}")
     return out
 
 
@@ -308,12 +315,12 @@ def as_markdown(report: dict[str, Any]) -> str:
     """The report as tables with their conditions above them."""
     m = report["machine"]
     lines = [
-        "Environment steps per second of QMIX training (GRU 64), simulator, acting, replay buffer and updates included; "
+        "Environment steps per second of QMIX training (GRU 64): simulator, acting, replay buffer, updates; "
         f"median of {report['rounds']} rounds, all sides in turn.",
         f"{m['cpu']}, {m['cores']} cores, load {m['load_at_start']} at the start; Python {m['python']}, "
         f"torch {m['torch']}, numpy {m['numpy']}. Command: `{report['command']}`",
         "",
-        "| map | side | replay ratio | steps/s | steps per CPU s | ours / theirs (CPU) | peak memory |",
+        "| case | side | replay ratio | steps/s | steps per CPU s | ours / theirs (CPU) | peak memory |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in report["cases"]:
@@ -321,23 +328,23 @@ def as_markdown(report: dict[str, Any]) -> str:
         for side, r in row["sides"].items():
             name = PEERS.get(side, side)
             if "error" in r:
-                lines.append(f"| {row['map']} | {name} | | {r['error']} | | | |")
+                lines.append(f"| {row['case']} | {name} | | {r['error']} | | | |")
                 continue
             ratio = "" if side == "dimix" else f"{speed / r['steps_per_cpu_s']:.1f}x"
             memory = f"{r['peak_bytes'] / 1e9:.2f} GB" if "peak_bytes" in r else ""
-            cells = [row["map"], name, f"{r['replay_ratio']:.1f}", f"{r['steps_per_s']:,.0f}"]
+            cells = [row["case"], name, f"{r['replay_ratio']:.1f}", f"{r['steps_per_s']:,.0f}"]
             lines.append("| " + " | ".join([*cells, f"{r['steps_per_cpu_s']:,.0f}", ratio, memory]) + " |")
     lines += [
         "",
         "Where our processor time goes, and the learner's multiply-adds over the rate of a large matrix product:",
         "",
-        "| map | ratio | " + " | ".join([*PARTS, "other"]) + " | learner / peak |",
-        "| --- |" + " ---: |" * (len(PARTS) + 3),
+        "| case | " + " | ".join([*PARTS, "other"]) + " | learner / peak |",
+        "| --- |" + " ---: |" * (len(PARTS) + 2),
     ]
     for row in report["cases"]:
         r = row["sides"]["dimix"]
         shares = [f"{r['share'][part]:.1%}" for part in (*PARTS, "other")]
-        lines.append("| " + " | ".join([row["map"], f"{row['ratio']}", *shares, f"{r['share_of_peak']:.0%}"]) + " |")
+        lines.append("| " + " | ".join([row["case"], *shares, f"{r['share_of_peak']:.0%}"]) + " |")
     for name, r in report["memory"].items():
         lines += [
             "",
@@ -350,8 +357,9 @@ def as_markdown(report: dict[str, Any]) -> str:
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    cases = [Case("MMM", 16), Case("3s5z", 16), Case("3s5z", 4)]
-    parser.add_argument("--cases", nargs="+", type=Case.parse, default=cases, metavar="MAP:RATIO")
+    cases = [Case("MMM", 16), Case("3s5z", 16), Case("3s5z", 16, 96), Case("3s5z", 4)]
+    form = "MAP:RATIO[:EPISODES]"
+    parser.add_argument("--cases", nargs="+", type=Case.parse, default=cases, metavar="CASE", help=form)
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each side (default 3)")
     parser.add_argument("--seconds", type=float, default=10.0, help="timed seconds of ours per round (default 10)")
     parser.add_argument("--peer-seconds", type=float, default=25.0, help="timed seconds of a PyTorch peer (default 25)")
@@ -381,9 +389,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     for case in args.cases:
         sides = measure_case(case, args)
-        report["cases"].append({"map": case.map_name, "ratio": case.ratio, "sides": sides})
+        report["cases"].append({"case": str(case), "map": case.map_name, "sides": sides})
         figures = [f"{side} {r.get('error') or round(r['steps_per_cpu_s'])}" for side, r in sides.items()]
-        print(f"{case.map_name}:{case.ratio} {', '.join(figures)}", file=sys.stderr, flush=True)
+        print(f"{case}: {', '.join(figures)}", file=sys.stderr, flush=True)
     report["memory"] = {name: ours("--memory-worker", name) for name in args.memory}
     text = as_markdown(report)
     print(text)

@@ -2,8 +2,8 @@
 
     PYTHON benchmark/peers/cleanmarl.py --repo PATH/TO/cleanmarl --map MMM --ratio 16 --seconds 25
 
-Runs `qmix_lstm.py` (a GRU cell of 64 units, in spite of its name) with its own settings, one update of 32 episodes after
-every so many episodes as give the replay ratio; evaluation is off. Timed from one update to a later one, by what the
+Runs `qmix_lstm.py` (a GRU cell of 64 units, in spite of its name) with its own settings, a batch of 32 episodes after
+every so many episodes as give the replay ratio; evaluation is off. Timed from one batch to a later one, by what the
 script writes to TensorBoard after each; the writer itself is replaced. Prints one JSON line.
 """
 

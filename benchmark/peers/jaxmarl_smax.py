@@ -8,6 +8,7 @@ timed apart). Replay ratio = epochs * batch * steps / (envs * steps).
 
 import argparse
 import json
+import resource
 import sys
 import time
 
@@ -89,6 +90,7 @@ def main() -> None:
                 "wall_s": wall,
                 "cpu_s": cpu,
                 "compile_s": compile_s,
+                "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
                 "jax": jax.__version__,
             }
         )
