@@ -1,14 +1,14 @@
-"""The zoo config of the non-monotonic game, through the whole pipeline."""
+"""The zoo configs of the non-monotonic game, through the whole pipeline."""
 
 import pytest
 
 from dimix.entry import serial_pipeline
-from dizoo.matrix_game.config.non_monotonic_wqmix_config import create_config, main_config
+from dizoo.matrix_game.config import non_monotonic_qtran_config, non_monotonic_wqmix_config
 
 
-def train(tmp_path, *overrides, env_step):
+def train(tmp_path, *overrides, env_step, config=non_monotonic_wqmix_config):
     return serial_pipeline(
-        (main_config, create_config), seed=0, exp_name=str(tmp_path / "run"), out=str, env_step=env_step,
+        (config.main_config, config.create_config), seed=0, exp_name=str(tmp_path / "run"), out=str, env_step=env_step,
         overrides=list(overrides),
     )  # fmt: skip
 
@@ -24,3 +24,10 @@ def test_equal_weights_settle_for_a_zero(tmp_path):
     result = train(tmp_path, "policy.learn.alpha=1.0", env_step=1_500)
     assert result.reason == "env_step"
     assert result.evaluation["eval/ep_reward"] == 0.0
+
+
+@pytest.mark.parametrize("form", ["base", "alt"])
+def test_qtran_finds_the_best_return(tmp_path, form):
+    result = train(tmp_path, f"policy.learn.qtran={form}", env_step=4_000, config=non_monotonic_qtran_config)
+    assert result.reason == "stop_value"
+    assert result.evaluation["eval/ep_reward"] == 8.0
