@@ -14,7 +14,9 @@ ENVS = {
     "petting_zoo": ["pettingzoo>=1.24", "gymnasium>=0.29"],
 }
 CURVES = ["tensorboard>=2.14"]
-DEV = ["pytest>=7.4", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", *ENVS["petting_zoo"]]
+REPLAY = ["pillow>=10.0", "imageio[ffmpeg]>=2.31"]
+PLOT = ["matplotlib>=3.7"]
+DEV = ["pytest>=7.4", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", *REPLAY, *PLOT, *ENVS["petting_zoo"]]
 
 setup(
     name="dimix",
@@ -25,7 +27,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["dimix", "dimix.*", "dizoo", "dizoo.*"]),
-    package_data={"dimix": ["py.typed"], "dizoo.smac.battle": ["data/*.json"]},
+    package_data={"dimix": ["py.typed"], "dizoo.smac.battle": ["data/*.json"], "dizoo.smac.replay": ["page.*", "*.js"]},
     include_package_data=False,
     install_requires=[
         "torch>=2.1",
@@ -36,7 +38,14 @@ setup(
         "click>=8.1",
         "tensorboardX>=2.6",
     ],
-    extras_require={**ENVS, "curves": CURVES, "dev": DEV, "all": sorted({*CURVES, *DEV})},
+    extras_require={
+        **ENVS,
+        "curves": CURVES,
+        "replay": REPLAY,
+        "plot": PLOT,
+        "dev": DEV,
+        "all": sorted({*CURVES, *DEV}),
+    },
     entry_points={
         "console_scripts": ["dimix = dimix.cli:main"],
         "dimix.envs": [

@@ -13,7 +13,7 @@ import click
 from dimix import __version__
 from dimix.errors import ConfigError, DimixError
 
-MODES = ("serial", "eval")
+MODES = ("serial", "eval", "replay", "plot")
 EXAMPLE = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
 
 
@@ -38,12 +38,23 @@ class Count(click.ParamType):
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("-m", "--mode", type=click.Choice(MODES), help="serial: train; eval: play games with a checkpoint.")
+@click.option(
+    "-m",
+    "--mode",
+    type=click.Choice(MODES),
+    help="serial: train; eval: play games with a checkpoint; replay: show recorded games; plot: draw runs' curves.",
+)
 @click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path (dizoo/...) works from any folder.")
 @click.option(
     "-s", "--seed", multiple=True, type=click.IntRange(min=0), help="Seed; repeat it to train several at once."
 )
-@click.option("-o", "--override", multiple=True, metavar="KEY=VALUE", help="Set one config key, dotted; repeatable.")
+@click.option(
+    "-o",
+    "--override",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set one config key, dotted; repeatable. With replay and plot: the file to write.",
+)
 @click.option("--exp-name", metavar="FOLDER", help="Run folder.  [default: <config>_result/seed<seed>]")
 @click.option("--env-step", type=Count(), help="Stop after this many env steps.")
 @click.option("--train-iter", type=Count(), help="Stop after this many updates.")
@@ -52,25 +63,32 @@ class Count(click.ParamType):
     "--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Go on with a run (the config's last one)."
 )
 @click.option("-n", "--games", type=Count(), default=100, show_default=True, help="Games to play with -m eval.")
+@click.option("--replay-path", metavar="FOLDER", help="Record the first games of -m eval there.")
+@click.option("--replay-games", type=Count(), default=8, show_default=True, help="How many, per kind of start.")
+@click.option("--text", is_flag=True, help="Play -m replay in the terminal.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
 @click.option("--jobs", type=Count(), help="Seeds trained at the same time.  [default: one per core]")
 @click.option("-q", "--query", type=click.Choice(["policy", "model", "env", "map"]), help="List what there is.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.version_option(__version__, "--version", prog_name="dimix")
 @click.pass_context
 def command(ctx: click.Context, **options: Any) -> None:
-    r"""Train and evaluate teams with QMIX and its relatives.
+    """Train and evaluate teams with QMIX and its relatives.
 
     \b
     dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0
     dimix -m eval --load-path smac_MMM_qmix_result/seed0/ckpt/best.pth.tar -n 100
-    """
+    dimix -m replay GAME.replay -o game.html
+    dimix -m plot RUN_FOLDER... -o curves.png
+    """  # noqa: D301
     try:
         if options["query"]:
             click.echo("\n".join(_names(options["query"])))
             return
         _check_complete(ctx, options)
-        ctx.exit(_serial(options) if options["mode"] == "serial" else _eval(options))
+        run = {"serial": _serial, "eval": _eval, "replay": _replay, "plot": _plot}[options["mode"]]
+        ctx.exit(run(options))
     except DimixError as error:
         if options["verbose"]:
             traceback.print_exc()
@@ -87,15 +105,23 @@ def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
     """Show the help and say what is missing.
 
     Raises:
+        ConfigError: files for a mode that takes none.
         click.exceptions.Exit: something is.
     """
     missing = []
-    if not options["mode"]:
-        missing.append("-m MODE (serial or eval)")
-    if options["mode"] == "eval" and not options["load_path"]:
+    mode = options["mode"]
+    if not mode:
+        missing.append(f"-m MODE ({', '.join(MODES[:-1])} or {MODES[-1]})")
+    if mode == "eval" and not options["load_path"]:
         missing.append("--load-path CKPT (what to evaluate)")
-    if options["mode"] != "eval" and not options["config"] and not options["resume"]:
+    if mode in ("serial", None) and not options["config"] and not options["resume"]:
         missing.append("-c FILE (a config file)")
+    if mode in ("replay", "plot") and not options["files"]:
+        missing.append("FILE (recorded games)" if mode == "replay" else "FOLDER (run folders)")
+    if mode == "plot" and not options["override"] or mode == "replay" and not (options["override"] or options["text"]):
+        missing.append("-o FILE (what to write)" + (" or --text" if mode == "replay" else ""))
+    if mode in ("serial", "eval") and options["files"]:
+        raise ConfigError(f"{options['files'][0]}: -m {mode} takes no files. A config file is given with -c.")
     if missing:
         click.echo(ctx.get_help(), err=True)
         click.echo(f"\nMissing: {' and '.join(missing)}. For example: {EXAMPLE}", err=True)
@@ -137,8 +163,37 @@ def _eval(options: dict[str, Any]) -> int:
         seed=seeds[0] if seeds else None,
         overrides=options["override"],
         device=options["device"],
+        replay_path=options["replay_path"],
+        replay_games=options["replay_games"],
     )
     return 0
+
+
+def _replay(options: dict[str, Any]) -> int:
+    from dimix.entry import replay_pipeline
+
+    replay_pipeline(options["files"], None if options["text"] else _output(options))
+    return 0
+
+
+def _plot(options: dict[str, Any]) -> int:
+    from dimix.plot import plot
+
+    out = _output(options)
+    plot(options["files"], out)
+    click.echo(f"{out}: curves of {len(options['files'])} run{'s' if len(options['files']) > 1 else ''}")
+    return 0
+
+
+def _output(options: dict[str, Any]) -> str:
+    """The file that ``-o`` names.
+
+    Raises:
+        ConfigError: more than one.
+    """
+    if len(options["override"]) > 1:
+        raise ConfigError(f"-o: {' '.join(options['override'])}. -m {options['mode']} writes one file.")
+    return options["override"][0]
 
 
 def _names(kind: str) -> list[str]:

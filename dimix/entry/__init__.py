@@ -1,7 +1,8 @@
-"""Ways to run: training, training of several seeds at once, evaluation."""
+"""Ways to run: training, training of several seeds at once, evaluation, showing recorded games."""
 
 from dimix.entry.eval_pipeline import EvalSummary, eval_pipeline
 from dimix.entry.multi_seed import run_seeds
+from dimix.entry.recording import replay_pipeline
 from dimix.entry.serial_pipeline import Result, serial_pipeline
 
-__all__ = ["EvalSummary", "Result", "eval_pipeline", "run_seeds", "serial_pipeline"]
+__all__ = ["EvalSummary", "Result", "eval_pipeline", "replay_pipeline", "run_seeds", "serial_pipeline"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from dimix.config import compile_all
 from dimix.entry.checkpoints import check_sizes, load_weights, read_any
+from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import jitter_games, make_agent_input, make_env, make_policy
 from dimix.worker import EvalResult, Evaluator
 
@@ -35,6 +36,8 @@ def eval_pipeline(
     seed: int | None = None,
     overrides: Sequence[str] = (),
     device: str | None = None,
+    replay_path: str | Path | None = None,
+    replay_games: int = 8,
     out: Callable[[str], None] = print,
 ) -> EvalSummary:
     """Play greedy games with a checkpoint and print won of played, mean return and length with a 95 % interval.
@@ -46,6 +49,8 @@ def eval_pipeline(
         seed: of the games; None takes the config's.
         overrides: ``dotted.key=value`` texts.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        replay_path: folder for recorded games; None records none.
+        replay_games: how many games to record from each kind of start.
         out: takes the lines meant for people.
 
     Returns:
@@ -54,6 +59,7 @@ def eval_pipeline(
     Raises:
         ConfigError: the config.
         CheckpointError: the checkpoint is missing, damaged, or of another map.
+        OutputError: games cannot be written.
     """
     content = read_any(load_path)
     source = (content["config"]["main"], content["config"]["create"]) if input_cfg is None else input_cfg
@@ -62,6 +68,13 @@ def eval_pipeline(
     policy = make_policy(compiled)
     load_weights(policy, load_path, compiled)
     agent_input = make_agent_input(compiled)
+    info = {
+        "policy": str(compiled.cfg.policy.type),
+        "checkpoint": Path(load_path).name,
+        "trained": f"seed {content['config']['main']['seed']}, {_env_step(content)} env steps",
+        "evaluation seed": str(compiled.cfg.seed),
+    }
+    files = None if replay_path is None else GameFiles(replay_path, policy, agent_input, info)
     out(
         f"{load_path}: {compiled.cfg.policy.type} on {compiled.info.name}, "
         f"seed {content['config']['main']['seed']}, after {_env_step(content)} env steps"
@@ -69,9 +82,14 @@ def eval_pipeline(
     roles = ["evaluate"] + (["evaluate_jitter"] if jitter_games(compiled) else [])
     results = []
     for role in roles:
-        result = Evaluator(make_env(compiled, role), policy.eval_mode, agent_input).evaluate(n_episode)
+        env = make_env(compiled, role)
+        if files is not None:
+            files.follow(env, min(replay_games, n_episode), "nominal" if role == "evaluate" else "jittered")
+        result = Evaluator(env, policy.eval_mode, agent_input).evaluate(n_episode)
         results.append(result)
         out(describe(result, "nominal start" if role == "evaluate" else "jittered starts", compiled.info.has_win))
+    if files is not None:
+        out(f"{len(files.written)} games recorded; show one with: dimix -m replay {files.written[0]} -o game.html")
     return EvalSummary(results[0], results[1] if len(results) > 1 else None)
 
 

@@ -18,16 +18,18 @@ def test_help_fits_a_screen():
     shown = invoke("-h")
     assert shown.exit_code == 0
     assert len(shown.output.splitlines()) <= 45
-    assert "-m, --mode [serial|eval]" in shown.output
+    assert "-m, --mode [serial|eval|replay|plot]" in shown.output
 
 
 @pytest.mark.parametrize(
     ("args", "missing"),
     [
-        ([], "Missing: -m MODE (serial or eval) and -c FILE (a config file)."),
-        (["-c", MMM], "Missing: -m MODE (serial or eval)."),
+        ([], "Missing: -m MODE (serial, eval, replay or plot) and -c FILE (a config file)."),
+        (["-c", MMM], "Missing: -m MODE (serial, eval, replay or plot)."),
         (["-m", "serial"], "Missing: -c FILE (a config file)."),
         (["-m", "eval"], "Missing: --load-path CKPT (what to evaluate)."),
+        (["-m", "replay"], "Missing: FILE (recorded games) and -o FILE (what to write) or --text."),
+        (["-m", "plot", "folder"], "Missing: -o FILE (what to write)."),
     ],
 )
 def test_help_says_what_is_missing(args, missing):
@@ -53,6 +55,11 @@ def test_help_says_what_is_missing(args, missing):
         (["-m", "serial", "-c", MMM, "--env-step", "1.5"], "'1.5': use a whole number of at least 1."),
         (["-m", "serial", "-c", MMM, "--env-step", "many"], "'many' is not a number."),
         (["-m", "sereal"], "'sereal' is not one of"),
+        (["-m", "serial", MMM], f"ConfigError: {MMM}: -m serial takes no files. A config file is given with -c."),
+        (["-m", "plot", "x", "-o", "a.png", "-o", "b.png"], "ConfigError: -o: a.png b.png. -m plot writes one file."),
+        (["-m", "plot", "nowhere", "-o", "a.png"], "OutputError: nowhere: no log/metrics.csv there."),
+        (["-m", "replay", "no.replay", "-o", "a.html"], "EnvError: no.replay: cannot be read (No such file"),
+        (["-m", "replay", "no.replay", "-o", "a.txt"], "EnvError: -o a.txt: ending '.txt'. Right is one of .html,"),
     ],
 )
 def test_errors_are_one_clear_line(args, message):

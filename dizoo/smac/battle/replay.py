@@ -199,6 +199,8 @@ def parse_replay(raw: bytes) -> Replay:
         _check_header(header, sizes)
         arrays, at = {}, 4 + length
         for entry in listed:
+            if entry["name"] not in _DIMS:
+                raise BattleError(f"damaged: array {entry['name']!r} is unknown.")
             name, stored = entry["name"], _STORED[entry["dtype"]]
             shape = tuple(sizes[d] for d in _DIMS[name])
             if list(shape) != entry["shape"]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from dimix.errors import ConfigError, EnvError
 from dimix.registry import ENV_REGISTRY
 from dizoo.smac.battle import BattleEngine, needs_compile
 from dizoo.smac.battle.errors import BattleError, MapError
+from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.rules import get_profile
 from dizoo.smac.battle.scenario import load_scenario, map_names
 
@@ -48,7 +50,7 @@ class SMACEnv(VecEnv):
         # (int) Games of one evaluation, each counted once, >= 1.
         n_evaluator_episode=32,
         # (float) Share of games won, over the last evaluations, at which training stops; above 1 it never does, > 0.
-        stop_value=0.999,
+        stop_value=0.95,
         # (bool) Append each agent's last action to its observation, one-hot.
         obs_last_action=True,
         # (bool) Append the agent's number to its observation, one-hot.
@@ -98,7 +100,7 @@ class SMACEnv(VecEnv):
         "mirror_opponent": "the enemies follow the rules' one script",
         "two_player": "the enemies follow the rules' one script",
         "game_steps_per_episode": "the map gives the time limit",
-        "save_replay_episodes": "replays are recorded by dimix -m replay",
+        "save_replay_episodes": "dimix -m eval records replays with --replay-path",
         "reward_type": "the reward is SMAC's; see the reward_ keys",
         "obs_alone": "observations are SMAC's",
         "death_mask": "dead agents are told by the environment's alive flags",
@@ -110,6 +112,7 @@ class SMACEnv(VecEnv):
 
     def __init__(self, engine: BattleEngine) -> None:
         self._engine = engine
+        self._battles: BattleEngine | BattleRecorder = engine  # what is stepped
         scenario = engine.scenario
         self.info = EnvInfo(
             scenario.name,
@@ -200,9 +203,35 @@ class SMACEnv(VecEnv):
             raise EnvError(f"env ({role}): {error}") from error
         return cls(engine)
 
+    def record(self, games: int, on_game: Callable[[RecordedGame], None]) -> None:
+        """Record the games numbered below ``games`` from the next reset on; their course stays what it would be.
+
+        Args:
+            games: game k of battle e has the number e + k * E.
+            on_game: takes each of them when it is over.
+        """
+        self._battles = BattleRecorder(self._engine, games, on_game)
+
+    @classmethod
+    def show_replays(cls, files: Sequence[Path], out: Path | None, write: Callable[[str], None]) -> None:
+        """Show recorded games or recorded traces.
+
+        Args:
+            files: what `record`'s games were saved as, or traces of the reference.
+            out: file to write, ending in .html, .png, .gif or .mp4; None plays the games as text.
+            write: takes the text.
+
+        Raises:
+            EnvError: a file is none of these or damaged, or the ending is unknown.
+            OutputError: the file cannot be written.
+        """
+        from dizoo.smac.replay import show
+
+        show(files, out, write)
+
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
         """Start new battles in the given places (all when None)."""
-        self._engine.reset(env_ids)
+        self._battles.reset(env_ids)
         self._copy_reward()
 
     def step(self, action: np.ndarray) -> None:
@@ -215,7 +244,7 @@ class SMACEnv(VecEnv):
             EnvError: an action outside the mask, or an array of another shape or type; nothing has changed then.
         """
         try:
-            self._engine.step(action)
+            self._battles.step(action)
         except BattleError as error:
             raise EnvError(str(error)) from error
         self._copy_reward()

@@ -1,0 +1,202 @@
+"""A recorded game with what every way of showing it needs: who fires at whom, where units look, how the teams stand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dizoo.smac.battle.replay import Replay, describe, load_replay, target_unit
+from dizoo.smac.battle.rules import TICKS_PER_SECOND, TICKS_PER_STEP
+from dizoo.smac.battle.state import Array
+from dizoo.smac.battle.trace import load_trace
+
+STEP_S = TICKS_PER_STEP / TICKS_PER_SECOND
+MARGIN = 2.5  # cells around the fighting that are shown
+
+ALLY, ENEMY = 0, 1
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One game. F frames, U units; the last frame is the end.
+
+    Attributes:
+        replay: what was recorded.
+        source: file name, for titles.
+    """
+
+    replay: Replay
+    source: str
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The replay's."""
+        return self.replay.header
+
+    @property
+    def units(self) -> list[dict[str, Any]]:
+        """What is fixed about each unit."""
+        return self.header["units"]
+
+    @property
+    def frames_per_step(self) -> int:
+        """Frames between two decisions."""
+        return int(self.header["frames_per_step"])
+
+    @property
+    def frames(self) -> int:
+        """F."""
+        return len(self.replay.arrays["x"])
+
+    def seconds(self, frame: int) -> float:
+        """Time of a frame since the start."""
+        return frame / self.frames_per_step * STEP_S
+
+    @cached_property
+    def is_ally(self) -> Array:
+        """(U,) bool."""
+        return np.array([u["ally"] for u in self.units])
+
+    @cached_property
+    def victim(self) -> Array:
+        """(F, U) int16: whom a unit used its weapon on since the frame before; -1 for nobody.
+
+        A weapon was used when its cooldown is longer than waiting would have left it; a healer's, when energy fell.
+        """
+        a = self.replay.arrays
+        waited = np.maximum(a["cooldown"][:-1] - STEP_S / self.frames_per_step, 0.0)
+        used = a["cooldown"][1:] > waited + 0.01
+        healer = np.array([u["healer"] for u in self.units])
+        used = np.where(healer, a["energy"][1:] < a["energy"][:-1] - 0.005, used)
+        used &= a["in_play"][:-1].astype(bool)
+        target = np.where(a["target"][1:] >= 0, a["target"][1:], a["target"][:-1])
+        found = np.full(a["target"].shape, -1, np.int16)
+        found[1:] = np.where(used, target, -1)
+        return found
+
+    @cached_property
+    def facing(self) -> Array:
+        """(F, U) float32 radians, 0 = east, counterclockwise: towards the victim, else where the unit moves."""
+        a = self.replay.arrays
+        x, y = a["x"].astype(np.float64), a["y"].astype(np.float64)
+        out = np.empty(x.shape, np.float32)
+        now = np.where(self.is_ally, 0.0, math.pi)
+        if x[0, self.is_ally].mean() > x[0, ~self.is_ally].mean():
+            now = math.pi - now
+        columns = np.arange(x.shape[1])
+        for f in range(len(x)):
+            dx, dy = (x[f] - x[f - 1], y[f] - y[f - 1]) if f else (0 * now, 0 * now)
+            aimed = self.victim[f] >= 0
+            other = np.where(aimed, self.victim[f], columns)
+            dx, dy = np.where(aimed, x[f, other] - x[f], dx), np.where(aimed, y[f, other] - y[f], dy)
+            now = np.where(np.hypot(dx, dy) > 0.01, np.arctan2(dy, dx), now)
+            out[f] = now
+        return out
+
+    @cached_property
+    def strength(self) -> Array:
+        """(F, 2) float32: hit points and shields of each side's living, as a share of what it had at full health."""
+        a = self.replay.arrays
+        full = np.array([u["hp"] + u["shield"] for u in self.units])
+        points = (a["hp"] + a["shield"]) * a["in_play"]
+        sides = [points[:, side].sum(1) / full[side].sum() for side in (self.is_ally, ~self.is_ally)]
+        return np.stack(sides, 1).astype(np.float32)
+
+    @cached_property
+    def deaths(self) -> list[tuple[int, int]]:
+        """(frame, unit) of every unit that left play, in order; the frame is the first without it."""
+        alive = self.replay.arrays["in_play"].astype(bool)
+        gone = alive[:-1] & ~alive[1:]
+        return [(int(f) + 1, int(u)) for f, u in zip(*np.nonzero(gone), strict=True)]
+
+    def unit_name(self, unit: int) -> str:
+        """For people: ``agent 3 (marine)``, ``enemy 0 (zealot)``."""
+        u = self.units[unit]
+        return f"{'agent' if u['ally'] else 'enemy'} {u['index']} ({u['type'].lower().replace('_', ' ')})"
+
+    def action_name(self, agent: int, action: int) -> str:
+        """For people: ``north``, ``attack enemy 2 (zealot)``, ``heal agent 1 (marine)``."""
+        unit = target_unit(self.header, agent, action)
+        if unit is None:
+            names = self.header["action_names"]
+            return names[action] if action < len(names) else str(action)
+        return f"{'heal' if self.units[unit]['ally'] else 'attack'} {self.unit_name(unit)}"
+
+    def verdict(self) -> str:
+        """How it ended, in a few words."""
+        outcome = self.header["outcome"]
+        if outcome["won"]:
+            return "allies won"
+        return "time ran out" if outcome["truncated"] else "allies lost"
+
+    def story(self) -> str:
+        """Who won and with what left, in one sentence."""
+        alive = self.replay.arrays["in_play"][-1].astype(bool)
+        counts = [f"{alive[side].sum()} of {side.sum()}" for side in (self.is_ally, ~self.is_ally)]
+        ours, theirs = self.strength[-1]
+        return (
+            f"{self.verdict()} after {self.seconds(self.frames - 1):.1f} s ({self.replay.steps} steps): "
+            f"{counts[ALLY]} allies alive with {ours:.0%} of their health, "
+            f"{counts[ENEMY]} enemies with {theirs:.0%}; return {self.header['outcome']['return']:.2f}"
+        )
+
+    def field(self) -> tuple[float, float, float, float]:
+        """The part of the map where the game was: x0, y0, x1, y1 in cells."""
+        a, board = self.replay.arrays, self.header["map"]
+        seen = a["in_play"].astype(bool)
+        x, y = a["x"][seen], a["y"][seen]
+        return (
+            max(float(x.min()) - MARGIN, 0.0),
+            max(float(y.min()) - MARGIN, 0.0),
+            min(float(x.max()) + MARGIN, float(board["width"])),
+            min(float(y.max()) + MARGIN, float(board["height"])),
+        )
+
+
+def open_scene(path: Path) -> Scene:
+    """Read a replay, or a trace of the reference (``.npz``).
+
+    Raises:
+        BattleError: one line that says what is wrong with the file.
+    """
+    if path.suffix.lower() == ".npz":
+        return Scene(trace_replay(path), path.name)
+    return Scene(load_replay(path), path.name)
+
+
+def trace_replay(path: Path) -> Replay:
+    """A trace of the reference as a replay: after every tick where it holds them, else after every step.
+
+    Raises:
+        BattleError: the file is damaged, or its map is unknown.
+    """
+    trace = load_trace(path)
+    a, frames = trace.arrays, trace.rows("h")
+    if trace.has_ticks:
+        frames = {name: np.concatenate([rows[:1], trace.rows("tick")[name]]) for name, rows in frames.items()}
+    arrays = {name: frames[name].astype(np.float32) for name in ("x", "y", "hp", "shield", "energy", "cooldown")}
+    arrays["target"] = frames["target"].astype(np.int16)
+    arrays["in_play"] = frames["in_play"].astype(np.uint8)
+    arrays |= {
+        "action": a["actions"],
+        "action_mask": a["avail"][:-1].astype(np.uint8),
+        "obs": a["obs"][:-1],
+        "reward": a["reward"].astype(np.float32),
+    }
+    header = {
+        **describe(trace.scenario),
+        "frames_per_step": TICKS_PER_STEP if trace.has_ticks else 1,
+        "outcome": {
+            "won": bool(a["battle_won"][-1]),
+            "truncated": not a["terminated"][-1],
+            "return": float(a["reward"].sum()),
+            "steps": trace.steps,
+        },
+        "info": {"trace": path.name},
+    }
+    return Replay(header, arrays)
