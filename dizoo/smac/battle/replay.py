@@ -28,6 +28,7 @@ from dizoo.smac.battle.state import Array
 SUFFIX = ".replay"
 VERSION = 1
 _MAGIC = b"dimix replay "
+_LEVEL = 3  # of compression: a third of the time of the usual 6, a tenth more bytes
 _MAX_BYTES = 1 << 30  # of the unpacked content: refuses a file that was made to fill the memory
 _STORED: dict[str, np.dtype[Any]] = {"<i2": np.dtype("<i2"), "|u1": np.dtype("u1")}
 
@@ -148,7 +149,7 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
         listed.append({"name": name, "shape": list(value.shape), "dtype": stored.dtype.str, "scale": scale})
         parts.append(_padded(stored.tobytes()))
     text = _padded(json.dumps({**header, "arrays": listed}).encode(), b" ")
-    return zlib.compress(struct.pack("<I", len(text)) + text + b"".join(parts), 6)
+    return zlib.compress(struct.pack("<I", len(text)) + text + b"".join(parts), _LEVEL)
 
 
 def save_replay(path: str | Path, replay: Replay) -> None:

@@ -85,7 +85,8 @@ class Card {
     const facts = [`health ${value("hp")} of ${unit.hp}`];
     if (unit.shield) facts.push(`shield ${value("shield")} of ${unit.shield}`);
     if (unit.energy) facts.push(`energy ${value("energy")} of ${unit.energy}`);
-    facts.push(`cooldown ${value("cooldown")} s`, `target ${target >= 0 && target < game.n ? game.names[target] : "none"}`);
+    facts.push(`cooldown ${value("cooldown")} s`);
+    if (agent === null && target >= 0 && target < game.n) facts.push(`target ${game.names[target]}`);
     make("p", side, "story", facts.join(" \u00b7 "));
     if (agent === null) { make("p", side, "info", "Enemies follow the rules' script; only agents have observations."); return; }
     const k = t * game.agents.length + agent;
