@@ -24,6 +24,9 @@ class AgentNetwork(nn.Module):
         lstm_type: ``"gru"``, ``"lstm"`` (or DI-engine's ``"normal"``, ``"pytorch"``) or ``"mlp"`` for no memory.
         dueling: split the head into a state value and advantages (Wang et al. 2016).
         fused: let a GRU use the compiled recurrence on the CPU.
+        layer_norm: normalise what the head reads (Ba et al. 2016).
+        orthogonal_init: encoder and head start orthogonal (Saxe et al. 2014) and without bias, the head times 0.01, so
+            that no action is preferred at first. The memory starts as torch starts it.
     """
 
     def __init__(
@@ -34,6 +37,8 @@ class AgentNetwork(nn.Module):
         lstm_type: str = "gru",
         dueling: bool = False,
         fused: bool = True,
+        layer_norm: bool = False,
+        orthogonal_init: bool = False,
     ) -> None:
         super().__init__()
         size = hidden_size_list[-1]
@@ -41,11 +46,20 @@ class AgentNetwork(nn.Module):
         self.memory = make_recurrent_layer(lstm_type, size, fused)
         self.head = nn.Linear(size, action_shape)
         self.value_head = nn.Linear(size, 1) if dueling else None
+        self.norm = nn.LayerNorm(size) if layer_norm else None
+        if orthogonal_init:
+            self._start_orthogonal()
 
     @property
     def state_size(self) -> int:
         """Floats of hidden state per agent (H)."""
         return self.memory.state_size
+
+    def _start_orthogonal(self) -> None:
+        heads = [self.head] if self.value_head is None else [self.head, self.value_head]
+        for layer in [*self.encoder, *heads]:
+            nn.init.orthogonal_(layer.weight, gain=0.01 if layer in heads else 1.0)
+            nn.init.zeros_(layer.bias)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step of a block of agents.
@@ -80,6 +94,8 @@ class AgentNetwork(nn.Module):
 
     def q_of(self, features: Tensor) -> Tensor:
         """The head alone: (R, hidden_size_list[-1]) -> Q-values (R, N)."""
+        if self.norm is not None:
+            features = self.norm(features)
         advantage = self.head(features)
         if self.value_head is None:
             return advantage

@@ -30,6 +30,8 @@ class QMix(nn.Module):
         hypernet_embed_dim: units of the hypernetworks' hidden layer.
         hypernet_layers: layers of the hypernetworks that give the mixer's weights, 1 or 2.
         fused: compiled GRU recurrence on the CPU; False computes everything with torch's own layers.
+        layer_norm: normalise what the agents' head reads.
+        orthogonal_init: orthogonal start of the agents' linear layers (see `AgentNetwork`).
 
     Raises:
         ValueError: a size that is no positive integer, or a shape that is not flat.
@@ -62,6 +64,10 @@ class QMix(nn.Module):
         hypernet_layers=2,
         # (bool) Compiled GRU recurrence on the CPU; False computes with torch's own layers (slower, same numbers).
         fused=True,
+        # (bool) Layer normalisation of what the agents' head reads.
+        layer_norm=False,
+        # (bool) Agents' linear layers start orthogonal, the head small (PyMARL2's use_orthogonal).
+        orthogonal_init=False,
     )
 
     def __init__(
@@ -78,6 +84,8 @@ class QMix(nn.Module):
         hypernet_embed_dim: int = 64,
         hypernet_layers: int = 2,
         fused: bool = True,
+        layer_norm: bool = False,
+        orthogonal_init: bool = False,
     ) -> None:
         super().__init__()
         state_dim = _flat_size(global_obs_shape)
@@ -91,7 +99,9 @@ class QMix(nn.Module):
         self.obs_shape = obs_shape
         self.global_obs_shape = state_dim
         self.action_shape = action_shape
-        self.agent = AgentNetwork(obs_shape, action_shape, hidden_size_list, lstm_type, dueling, fused)
+        self.agent = AgentNetwork(
+            obs_shape, action_shape, hidden_size_list, lstm_type, dueling, fused, layer_norm, orthogonal_init
+        )
         self.mixer: nn.Module | None = (
             Mixer(agent_num, state_dim, mixer_embed_dim, hypernet_embed_dim, hypernet_layers) if mixer else None
         )

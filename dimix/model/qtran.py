@@ -70,6 +70,8 @@ class QTran(QMix):
         lstm_type: memory of the agents.
         dueling: dueling head.
         fused: compiled GRU recurrence on the CPU.
+        layer_norm: normalise what the agents' head reads.
+        orthogonal_init: orthogonal start of the agents' linear layers.
         mixer: only False; it and the three sizes behind it are QMIX's and not used here.
         mixer_embed_dim: not used.
         hypernet_embed_dim: not used.
@@ -98,6 +100,8 @@ class QTran(QMix):
         lstm_type: str = "gru",
         dueling: bool = False,
         fused: bool = True,
+        layer_norm: bool = False,
+        orthogonal_init: bool = False,
         mixer: bool = False,
         mixer_embed_dim: int = 32,
         hypernet_embed_dim: int = 64,
@@ -107,12 +111,12 @@ class QTran(QMix):
             raise ValueError("mixer is True. QTRAN has a joint network in the mixer's place; use False.")
         super().__init__(
             agent_num, obs_shape, global_obs_shape, action_shape, hidden_size_list, False, lstm_type, dueling,
-            fused=fused,
+            fused=fused, layer_norm=layer_norm, orthogonal_init=orthogonal_init,
         )  # fmt: skip
         self.joint = JointNetwork(self.global_obs_shape, hidden_size_list[-1], action_shape, embedding_size)
 
     def unroll_features(self, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Q-values (B, T, A, N) and what the head reads (B, T, A, F), 0 where nothing was computed.
+        """Q-values (B, T, A, N) and the memory's output (B, T, A, F), 0 where nothing was computed.
 
         Args:
             rows: (R, O) float, ``packing.pack(agent_state)``.

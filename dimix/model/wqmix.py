@@ -76,6 +76,8 @@ class WQMix(QMix):
         lstm_type: memory of both agent networks.
         dueling: dueling head of both agent networks.
         fused: compiled GRU recurrence on the CPU.
+        layer_norm: of what both agent networks' heads read.
+        orthogonal_init: of both agent networks' linear layers.
         options: ``mixer`` and the sizes of QMIX's mixing network.
 
     Raises:
@@ -98,6 +100,8 @@ class WQMix(QMix):
         lstm_type: str = "gru",
         dueling: bool = False,
         fused: bool = True,
+        layer_norm: bool = False,
+        orthogonal_init: bool = False,
         central_embed_dim: int = 256,
         **options: Any,
     ) -> None:
@@ -110,6 +114,8 @@ class WQMix(QMix):
             lstm_type=lstm_type,
             dueling=dueling,
             fused=fused,
+            layer_norm=layer_norm,
+            orthogonal_init=orthogonal_init,
         )
         super().__init__(**agents, **options)
         self.central = CentralQ(central_embed_dim, **agents)
