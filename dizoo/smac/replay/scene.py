@@ -66,11 +66,12 @@ class Scene:
     def victim(self) -> Array:
         """(F, U) int16: whom a unit used its weapon on since the frame before; -1 for nobody.
 
-        A weapon was used when its cooldown is longer than waiting would have left it; a healer's, when energy fell.
+        A weapon was used when its cooldown is longer than waiting would have left it; a healer's, when energy fell. Who
+        was killed before its turn did not even wait.
         """
         a = self.replay.arrays
         waited = np.maximum(a["cooldown"][:-1] - STEP_S / self.frames_per_step, 0.0)
-        used = a["cooldown"][1:] > waited + 0.01
+        used = a["cooldown"][1:] > np.where(a["in_play"][1:], waited, a["cooldown"][:-1]) + 0.01
         healer = np.array([u["healer"] for u in self.units])
         used = np.where(healer, a["energy"][1:] < a["energy"][:-1] - 0.005, used)
         used &= a["in_play"][:-1].astype(bool)
