@@ -13,7 +13,8 @@ the rounds, and ratios compare steps per second of processor time, all threads a
 the maps it has: EPyMARL and CleanMARL SMAClite's, JaxMARL its own SMAX version of 3s5z (other rules; an update takes 32
 sequences of 128 steps, as many steps as about 96 of our episodes).
 
-Memory is that of a process that has filled the replay buffer (5,000 episodes, as the zoo config says) and then learns.
+Memory beside the speeds is that of these short runs: EPyMARL and JaxMARL reserve their replay buffer at once, ours and
+CleanMARL's grow. So ours is also measured with a full buffer (5,000 episodes, the recipe's size).
 """
 
 from __future__ import annotations
@@ -147,10 +148,11 @@ def measure_ours(case: Case, seconds: float) -> dict[str, Any]:
     while time.perf_counter() - wall < seconds:
         training.iterate()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    parts = dict(training.clock.seconds)  # a copy: what follows samples too
     env_steps, sampled = collector.env_step - before[0], learner.sampled_steps - before[1]
-    parts = training.clock.seconds
     work = multiply_adds_per_step(training) * sampled
     return {
+        "peak_bytes": peak_bytes(),
         "env_steps": env_steps,
         "replay_ratio": sampled / env_steps,
         "wall_s": wall,
@@ -320,7 +322,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"{m['cpu']}, {m['cores']} cores, load {m['load_at_start']} at the start; Python {m['python']}, "
         f"torch {m['torch']}, numpy {m['numpy']}. Command: `{report['command']}`",
         "",
-        "| case | side | replay ratio | steps/s | steps per CPU s | ours / theirs (CPU) | peak memory |",
+        "| case | side | replay ratio | steps/s | steps per CPU s | ours / theirs (CPU) | peak memory of the run |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in report["cases"]:

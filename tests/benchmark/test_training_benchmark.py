@@ -123,7 +123,7 @@ def test_a_small_real_run(bench, monkeypatch):
     parts = result["parts_s"]
     assert all(parts[part] > 0 for part in bench.PARTS)
     assert sum(parts.values()) == pytest.approx(result["cpu_s"])
-    assert parts["other"] < 0.5 * result["cpu_s"]
+    assert 0 <= parts["other"] < 0.5 * result["cpu_s"]  # below 0: something was counted twice
     # Multiply-adds: what the learner's formula says for the sampled steps, over its own time, over the given rate.
     sampled = result["replay_ratio"] * result["env_steps"]
     assert 10_000 < result["share_of_peak"] * 1e9 * parts["learning"] / sampled < 1_000_000
