@@ -89,8 +89,10 @@ class Field {
     const scale = Math.min(width / (x1 - x0), limit / (y1 - y0), 60);
     const height = Math.max(180, (y1 - y0) * scale);
     const slack = width / scale - (x1 - x0), rise = height / scale - (y1 - y0);  // fill the stage with more of the map
-    x0 -= slack / 2; x1 += slack / 2; y0 -= rise / 2; y1 += rise / 2;
-    return { x0, y0, x1, y1, scale, height };
+    const inside = (low, size, length) => (size > length ? (length - size) / 2 : Math.max(0, Math.min(length - size, low)));
+    x0 = inside(x0 - slack / 2, x1 - x0 + slack, map.width);
+    y0 = inside(y0 - rise / 2, y1 - y0 + rise, map.height);
+    return { x0, y0, scale, height };
   }
   draw(time, chosen) {
     const game = this.game, view = this.frameOf(this.canvas.clientWidth || 600);
