@@ -106,7 +106,7 @@ def test_meaningless_keys_of_di_engine_get_a_line_each():
         (dict(other=dict(eps=dict(start=0.1, end=0.5))), "0.5 is more than policy.other.eps.start = 0.1"),
         (dict(learn=dict(target_update_theta=0, target_update_freq=0)), "target network would never change"),
         (dict(cuda=True), "policy.cuda .*finds no such device"),
-        (dict(model=dict(type="qmx")), "policy.model.type .*no model 'qmx'. Did you mean 'qmix'"),
+        (dict(model=dict(type="qmx")), "policy.model.type .*no model 'qmx'. Nearest: 'qmix', 'wqmix'"),
         (dict(type="other"), "'other', but create_config.policy.type = 'qmix'"),
         (3, "policy .in main_config.: 3 is not a branch"),
     ],
@@ -126,7 +126,7 @@ def test_device_that_is_not_there(monkeypatch):
 @pytest.mark.parametrize(
     ("create", "message"),
     [
-        (dict(policy=dict(type="qmxi")), r"create_config.policy.type .*no policy 'qmxi'. Did you mean 'qmix'"),
+        (dict(policy=dict(type="qmxi")), r"create_config.policy.type .*no policy 'qmxi'. Nearest: 'qmix', 'wqmix'"),
         (dict(env=dict(type="smc")), r"create_config.env.type .*no env 'smc'. Did you mean 'smac'"),
         (
             dict(policy=dict(import_names=["no_such_module"])),
