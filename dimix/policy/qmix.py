@@ -94,6 +94,10 @@ class QMIXPolicy(Policy):
             mask_dead_agents=True,
             # (float) Factor on all rewards, > 0.
             reward_scale=1.0,
+            # (bool) Rewards of a batch are brought to mean 0 and deviation 1 over its steps (as CleanMARL), then scaled.
+            reward_normalize=False,
+            # (float | None) Largest size of a reward, after reward_scale; None does not clip, > 0.
+            reward_clip=None,
             # (str) What a sample's priority is made of: the absolute TD errors' mean or maximum, one of "mean", "max".
             priority_type="mean",
         ),
@@ -285,7 +289,12 @@ class QMIXPolicy(Policy):
 
     def _reward(self, batch: EpisodeBatch) -> Tensor:
         """(B, T) float: rewards as the targets see them."""
-        return batch.reward * self._cfg.learn.reward_scale
+        learn, reward = self._cfg.learn, batch.reward
+        if learn.reward_normalize:
+            real = reward[batch.filled]
+            reward = (reward - real.mean()) / (real.std(correction=0) + 1e-5)  # deviation 0: all rewards alike
+        reward = reward * learn.reward_scale
+        return reward if learn.reward_clip is None else reward.clamp(-learn.reward_clip, learn.reward_clip)
 
     def _agent_value(self, q: Tensor, alive: Tensor) -> Tensor:
         """(B, T, A) values as the mixer sees them: a dead agent's is 0 unless the config counts its no-op."""
@@ -474,9 +483,7 @@ class QMIXPolicy(Policy):
         self._eval_stream.bit_generator.state = state["stream"]
 
     @torch.no_grad()
-    def _act(
-        self, model: QMix, obs: Mapping[str, np.ndarray], hidden_state: Tensor
-    ) -> tuple[np.ndarray, Tensor]:
+    def _act(self, model: QMix, obs: Mapping[str, np.ndarray], hidden_state: Tensor) -> tuple[np.ndarray, Tensor]:
         agent_state = torch.from_numpy(obs["agent_state"]).to(self.device)
         q, hidden_state = model.forward_step(agent_state, hidden_state.to(self.device))
         return q.cpu().numpy(), hidden_state
