@@ -94,7 +94,7 @@ class QMIXPolicy(Policy):
             mask_dead_agents=True,
             # (float) Factor on all rewards, > 0.
             reward_scale=1.0,
-            # (bool) Bring the rewards of each batch to mean 0 and deviation 1 over its steps (CleanMARL), before scaling.
+            # (bool) Rewards of a batch are brought to mean 0 and deviation 1 over its steps, then scaled (CleanMARL).
             reward_normalize=False,
             # (float | None) Largest size of a reward, after reward_scale; None does not clip, > 0.
             reward_clip=None,
