@@ -103,7 +103,13 @@ def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> 
     check_sizes(content, compiled, path)
     state = policy.learn_mode.state_dict()
     saved = content["rooms"]["policy"]["learn"]
-    policy.learn_mode.load_state_dict({**state, **{k: saved[k] for k in state if k.endswith("model") and k in saved}})
+    networks = [name for name in state if name.endswith("model")]
+    if missing := [name for name in networks if name not in saved]:
+        raise CheckpointError(
+            f"checkpoint {path}: holds no {', '.join(missing)}. Right is a checkpoint of the same policy type "
+            f"('{compiled.cfg.policy.type}')."
+        )
+    policy.learn_mode.load_state_dict({**state, **{name: saved[name] for name in networks}})
     return content
 
 

@@ -17,7 +17,7 @@ from dimix.entry.eval_pipeline import wilson_interval
 from dimix.entry.rooms import STREAMS, stream_seed
 from dimix.errors import CheckpointError, ConfigError, OutputError, TrainingError
 from dimix.policy import QMIXPolicy
-from dimix.worker import load_checkpoint
+from dimix.worker import load_checkpoint, save_checkpoint
 
 
 def quiet(*args, **options):
@@ -216,6 +216,16 @@ def test_checkpoint_of_another_game_is_refused(tmp_path, game_config):
     for call in (quiet, lambda *a, **k: eval_pipeline(*a[:1], out=lambda line: None, **k)):
         with pytest.raises(CheckpointError, match=message):
             call((main, create), load_path=tmp_path / "run/ckpt/best.pth.tar")
+
+
+def test_checkpoint_without_one_of_the_networks_is_refused(tmp_path, game_config):
+    """A network that stays as it was drawn would play without a word."""
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    content = load_checkpoint(tmp_path / "run/ckpt/best.pth.tar")
+    del content["rooms"]["policy"]["learn"]["averaged_model"]
+    save_checkpoint(tmp_path / "part.pth.tar", content)
+    with pytest.raises(CheckpointError, match="holds no averaged_model. Right is a checkpoint of the same policy type"):
+        eval_pipeline(load_path=tmp_path / "part.pth.tar", out=lambda line: None)
 
 
 def test_evaluation_of_a_checkpoint(tmp_path, game_config):
