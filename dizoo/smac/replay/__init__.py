@@ -48,9 +48,9 @@ def _make(scenes: list[Scene], out: Path) -> None:
 
         out.write_text(page(scenes), "utf-8")
         return
-    from dizoo.smac.replay import picture
+    from dizoo.smac.replay.picture import contact_sheet, film
 
     if out.suffix.lower() == ".png":
-        picture.contact_sheet(scenes, out)
+        contact_sheet(scenes, out)
     else:
-        picture.film(scenes, out)
+        film(scenes, out)
