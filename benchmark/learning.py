@@ -1,6 +1,6 @@
 """How long until a team wins: from the typed command to the fifth evaluation in a row at 0.95 or more.
 
-``python benchmark/learning.py --maps 3m 2s3z --seeds 0 1 2 [--jobs 2] [--folder runs/learning] [--write]``
+``python benchmark/learning.py --maps 3m 2s3z --seeds 0 1 2 [--jobs 2] [--folder runs/learning] [--write NAME]``
 
 Each run is the command a user types, ``dimix -m serial -c <zoo config> -s <seed>``, in a process of its own, ``--jobs``
 at a time; the clock starts with the process, so imports and loading the compiled simulator count (it is compiled once
@@ -206,8 +206,9 @@ def main() -> None:
     print("\n" + table(runs))
     if args.write:
         RESULTS.mkdir(exist_ok=True)
-        about = {"command": " ".join(sys.argv), "cores": os.cpu_count(), "jobs": args.jobs, "python": sys.version}
-        about |= {"machine": platform.machine(), "date": time.strftime("%Y-%m-%d")}
+        about = {"jitter": args.jitter, "full_steps": args.full_steps, "options": args.option, "jobs": args.jobs}
+        about |= {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+        about["date"] = time.strftime("%Y-%m-%d")
         (RESULTS / f"{args.write}.json").write_text(json.dumps({"about": about, "runs": [asdict(r) for r in runs]}))
         (RESULTS / f"{args.write}.md").write_text(table(runs) + "\n")
 

@@ -66,9 +66,8 @@ def measure_ours(map_name: str, batch: int, threads: int, seconds: float, rules:
 
     Returns:
         ``steps_per_s`` by the clock, ``steps_per_cpu_s`` by the processor time of all threads, ``steps``, and
-        ``bytes_per_battle``: what a battle adds to the memory of the process.
+        ``bytes_per_battle``: size of the engine's arrays, over the number of battles.
     """
-    before = resident_bytes()
     engine = BattleEngine(map_name, batch, seed=0, rules=rules, num_threads=threads)
     engine.reset()
     rng = np.random.default_rng(0)
@@ -91,7 +90,7 @@ def measure_ours(map_name: str, batch: int, threads: int, seconds: float, rules:
         "steps": steps * batch,
         "steps_per_s": steps * batch / wall,
         "steps_per_cpu_s": steps * batch / cpu,
-        "bytes_per_battle": max(resident_bytes() - before, 0) / batch,
+        "bytes_per_battle": array_bytes(engine) / batch,
     }
 
 
@@ -126,12 +125,9 @@ def measure_start() -> dict[str, float]:
     return out
 
 
-def resident_bytes() -> int:
-    """Memory of this process; 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
+def array_bytes(engine: BattleEngine) -> int:
+    """Memory of an engine's state and outputs."""
+    return sum(value.nbytes for value in vars(engine).values() if isinstance(value, np.ndarray))
 
 
 def machine() -> dict[str, Any]:
