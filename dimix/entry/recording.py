@@ -105,7 +105,7 @@ def game_values(
         ``q`` (T, A, N), 0 for the dead; ``q_tot`` (T,), the team's value of the actions; ``weight`` (T, A), the
         derivative of q_tot by each agent's q. Empty when the network has no such parts.
     """
-    model: Any = getattr(policy, "_eval_model", policy.model)  # evaluations play with averaged weights
+    model: Any = policy.eval_model
     if not (hasattr(model, "unroll") and hasattr(model, "mix")):
         return {}
     last_action = np.vstack([np.full_like(action[:1], -1), action[:-1]])

@@ -97,6 +97,11 @@ class Policy:
         """The network that acts and learns."""
         return self._model
 
+    @property
+    def eval_model(self) -> nn.Module:
+        """The network that evaluation plays with."""
+        return self._model
+
     def default_model(self) -> tuple[str, list[str]]:
         """Registered name of the model for a config whose ``model.type`` names none, and modules that register it."""
         raise NotImplementedError

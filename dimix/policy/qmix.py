@@ -411,11 +411,11 @@ class QMIXPolicy(Policy):
 
         Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging".
         """
-        if self._cfg.learn.average_theta < 1:
-            soft_update(self._averaged_model, self._model, self._cfg.learn.average_theta)
+        soft_update(self._averaged_model, self._model, self._cfg.learn.average_theta)
 
     @property
-    def _eval_model(self) -> QMix:
+    def eval_model(self) -> QMix:
+        """The network that evaluation plays with: the averaged weights, unless the config turns averaging off."""
         return self._averaged_model if self._cfg.learn.average_theta < 1 else self._model
 
     def _update_target(self) -> None:
@@ -471,7 +471,7 @@ class QMIXPolicy(Policy):
     def _forward_eval(
         self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray = 0.0
     ) -> tuple[np.ndarray, Tensor]:
-        q, hidden_state = self._act(self._eval_model, obs, hidden_state)
+        q, hidden_state = self._act(self.eval_model, obs, hidden_state)
         if np.any(epsilon):
             return epsilon_greedy(q, obs["action_mask"], epsilon, self._eval_stream), hidden_state
         return greedy(q, obs["action_mask"]), hidden_state

@@ -70,7 +70,7 @@ def test_values_are_those_of_the_network():
             return 3 * q[:, 0] + 5 * q[:, 1] + global_state[:, 0]
 
     class Player:
-        model, device = Network(), torch.device("cpu")
+        eval_model, device = Network(), torch.device("cpu")
 
     obs = np.array([[[1, 2], [3, 4]], [[5, 6], [0, 0]]], np.float32)
     values = game_values(

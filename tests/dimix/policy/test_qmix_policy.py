@@ -343,3 +343,11 @@ def test_evaluation_acts_with_averaged_weights(rng, make_random_batch, make_conf
         plain.model.agent.head.weight.zero_()
         plain.model.agent.head.bias.zero_()[2] = 1.0
     assert (plain.eval_mode.forward(obs, hidden)[0] == 2).all()
+
+
+def test_without_averaging_the_averaged_weights_are_the_learned_ones(rng, make_random_batch, make_config):
+    """They are saved, and may be played with under another setting."""
+    policy = make(make_config, learn__average_theta=1.0)
+    policy.learn_mode.forward(make_random_batch(rng, LENGTHS, ENDS))
+    learned, saved = policy.model.state_dict(), policy.learn_mode.state_dict()["averaged_model"]
+    assert all(torch.equal(learned[name], saved[name]) for name in learned)
