@@ -78,8 +78,9 @@ class QMIXPolicy(Policy):
             target_update_theta=0.05,
             # (int) Hard target: copy the online network every so many updates instead; 0 leaves it to theta, >= 0.
             target_update_freq=0,
-            # (float) Evaluation plays with a moving average of the weights: its step per update; 1: none, in [0, 1].
-            average_theta=0.02,
+            # (float) Evaluation plays with a moving average of the weights: its step per update, larger at first; 1: none,
+            # in [0, 1].
+            average_theta=0.005,
             # (float) Discount of future reward per step, in [0, 1].
             discount_factor=0.99,
             # (bool) Double Q: the online network picks the next action, the target network values it.
@@ -409,9 +410,11 @@ class QMIXPolicy(Policy):
     def _update_average(self) -> None:
         """Greedy play flips with single updates where two actions are nearly worth the same; averaged weights do not.
 
-        Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging".
+        Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging". While few updates were made
+        the average reaches back over a tenth of them at most, so that it does not lag behind what is learned.
         """
-        soft_update(self._averaged_model, self._model, self._cfg.learn.average_theta)
+        theta = max(self._cfg.learn.average_theta, 9 / (9 + self._train_iter))
+        soft_update(self._averaged_model, self._model, theta)
 
     @property
     def eval_model(self) -> QMix:
