@@ -34,6 +34,7 @@ class Result:
         train_iter: updates made.
         episode_count: training episodes finished.
         seconds: time spent, over all resumes.
+        cpu_seconds: processor time spent, over all resumes.
         score: mean over the last evaluations (``run.stop_window``) of win rate, or of the return where nothing is won.
         best_score: the best single evaluation's.
         evaluation: the metrics of the last evaluation, by name.
@@ -46,6 +47,7 @@ class Result:
     train_iter: int
     episode_count: int
     seconds: float
+    cpu_seconds: float
     score: float
     best_score: float
     evaluation: dict[str, float]
@@ -181,7 +183,8 @@ class _Run:
         self._best: list[float] | None = None  # win rate, win rate from jittered starts, return of the best evaluation
         self._next_eval = 0
         self._evaluation: dict[str, float] = {}
-        self._seconds_before = 0.0
+        self._seconds_before = self._cpu_before = 0.0
+        self._cpu_started = time.process_time()
         self._started = self._saved_at = self._lap = time.monotonic()
         self._is_new = True
 
@@ -256,7 +259,7 @@ class _Run:
             values["eval/games_won_jitter"] = jitter.games_won
             values["eval/games_played_jitter"] = jitter.games_played
         self._evaluation = values
-        self._record(values)
+        self._record({**values, "speed/seconds": self._seconds(), "speed/cpu_seconds": self._cpu_seconds()})
         score = result.battle_won if info.has_win else result.ep_reward
         self._scores.append(score)
         rank = [score, values.get("eval/battle_won_jitter", 0.0), result.ep_reward]
@@ -301,6 +304,7 @@ class _Run:
             train_iter=self.rooms.learner.train_iter,
             episode_count=self.rooms.collector.episode_count,
             seconds=round(self._seconds(), 1),
+            cpu_seconds=round(self._cpu_seconds(), 1),
             score=sum(last) / max(len(last), 1),
             best_score=max(self._scores, default=0.0),
             evaluation=self._evaluation,
@@ -332,7 +336,7 @@ class _Run:
             "best": self._best,
             "next_eval": self._next_eval,
             "evaluation": dict(self._evaluation),
-            "seconds": self._seconds(),
+            "seconds": {"wall": self._seconds(), "cpu": self._cpu_seconds()},
             "logger": self._logger.state_dict(),
         }
 
@@ -346,12 +350,15 @@ class _Run:
         state = saved["run"]
         self._scores, self._best = list(state["scores"]), state["best"]
         self._next_eval, self._evaluation = state["next_eval"], dict(state["evaluation"])
-        self._seconds_before = state["seconds"]
+        self._seconds_before, self._cpu_before = state["seconds"]["wall"], state["seconds"]["cpu"]
         self._logger.load_state_dict(state["logger"])
         self._is_new = False
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
+
+    def _cpu_seconds(self) -> float:
+        return self._cpu_before + time.process_time() - self._cpu_started
 
 
 def _eval_values(result: EvalResult) -> dict[str, float]:

@@ -36,6 +36,8 @@ METRICS: dict[str, str] = {
     "eval/games_won_jitter": ".0f",
     "eval/games_played_jitter": ".0f",
     "speed/env_steps_per_s": ".0f",
+    "speed/seconds": ".1f",
+    "speed/cpu_seconds": ".1f",
 }
 
 

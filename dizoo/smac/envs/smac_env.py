@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,6 +37,7 @@ class SMACEnv(VecEnv):
 
     Args:
         engine: the battles.
+        open_loop: observations are the number of the step, one-hot, and nothing else.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -55,6 +57,9 @@ class SMACEnv(VecEnv):
         obs_last_action=True,
         # (bool) Append the agent's number to its observation, one-hot.
         obs_agent_id=True,
+        # (bool) Agents see the number of the step, one-hot, instead of the battle: a floor that shows what a map asks
+        # of observation. The action mask stays, as does the global state, which only training reads.
+        open_loop=False,
         # (int | None) Number of agents; checked against the map if given, >= 1.
         agent_num=None,
         # (float) Training: every unit's start is moved by up to so many cells along each axis, >= 0.
@@ -110,20 +115,25 @@ class SMACEnv(VecEnv):
         "state_agent_id": "the global state is SMAC's",
     }
 
-    def __init__(self, engine: BattleEngine) -> None:
+    def __init__(self, engine: BattleEngine, open_loop: bool = False) -> None:
         self._engine = engine
+        self._step_one_hot = np.eye(engine.episode_limit + 1, dtype=np.float32) if open_loop else None
         self._battles: BattleEngine | BattleRecorder = engine  # what is stepped
         scenario = engine.scenario
         self.info = EnvInfo(
             scenario.name,
             engine.agent_num,
-            engine.obs_shape,
+            engine.episode_limit + 1 if open_loop else engine.obs_shape,
             engine.global_obs_shape,
             engine.action_shape,
             engine.episode_limit,
         )
         self.num_envs = engine.num_envs
-        self.agent_state = engine.agent_state
+        self.agent_state = (
+            np.zeros((engine.num_envs, engine.agent_num, self.info.obs_shape), np.float32)
+            if open_loop
+            else engine.agent_state
+        )
         self.global_state = engine.global_state
         self.action_mask = engine.action_mask
         self.alive = engine.alive
@@ -132,6 +142,7 @@ class SMACEnv(VecEnv):
         self.battle_won = engine.battle_won
         self.episode_length = engine.episode_length
         self.reward = np.zeros(engine.num_envs, np.float32)
+        self._copy_outputs()
 
     @property
     def engine(self) -> BattleEngine:
@@ -160,7 +171,7 @@ class SMACEnv(VecEnv):
         return EnvInfo(
             scenario.name,
             scenario.n_agents,
-            scenario.obs_size,
+            scenario.episode_limit + 1 if cfg.open_loop else scenario.obs_size,
             scenario.state_size,
             scenario.n_actions,
             scenario.episode_limit,
@@ -201,7 +212,7 @@ class SMACEnv(VecEnv):
             engine = BattleEngine(cfg.map_name, num_envs, stream, cfg.rules, num_threads=cfg.num_threads, **options)
         except BattleError as error:
             raise EnvError(f"env ({role}): {error}") from error
-        return cls(engine)
+        return cls(engine, cfg.open_loop)
 
     def record(self, games: int, on_game: Callable[[RecordedGame], None]) -> None:
         """Record the games numbered below ``games`` from the next reset on; their course stays what it would be.
@@ -210,7 +221,15 @@ class SMACEnv(VecEnv):
             games: game k of battle e has the number e + k * E.
             on_game: takes each of them when it is over.
         """
-        self._battles = BattleRecorder(self._engine, games, on_game)
+        one_hot = self._step_one_hot
+
+        def with_what_agents_saw(game: RecordedGame) -> None:
+            if one_hot is not None:
+                steps = one_hot[: len(game.obs), None]
+                game = replace(game, obs=np.repeat(steps, self.info.agent_num, axis=1))
+            on_game(game)
+
+        self._battles = BattleRecorder(self._engine, games, with_what_agents_saw)
 
     @classmethod
     def show_replays(cls, files: Sequence[Path], out: Path | None, write: Callable[[str], None]) -> None:
@@ -232,7 +251,7 @@ class SMACEnv(VecEnv):
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
         """Start new battles in the given places (all when None)."""
         self._battles.reset(env_ids)
-        self._copy_reward()
+        self._copy_outputs()
 
     def step(self, action: np.ndarray) -> None:
         """Advance every running battle by one step.
@@ -247,7 +266,7 @@ class SMACEnv(VecEnv):
             self._battles.step(action)
         except BattleError as error:
             raise EnvError(str(error)) from error
-        self._copy_reward()
+        self._copy_outputs()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the future of all battles, random streams included."""
@@ -263,11 +282,13 @@ class SMACEnv(VecEnv):
             self._engine.set_state(state)
         except BattleError as error:
             raise EnvError(f"battles cannot be restored: {error}") from error
-        self._copy_reward()
+        self._copy_outputs()
 
     def close(self) -> None:
         """End the engine's threads."""
         self._engine.close()
 
-    def _copy_reward(self) -> None:
+    def _copy_outputs(self) -> None:
         self.reward[:] = self._engine.reward  # the engine adds up in float64
+        if self._step_one_hot is not None:
+            self.agent_state[:] = self._step_one_hot[self.episode_length, None]

@@ -196,3 +196,32 @@ def test_training_resumes_bit_for_bit(tmp_path, buffer_options):
     their_batch = second.rooms["buffer"].sample(4)
     validate(their_batch)
     assert all(torch.equal(value, batch[name]) for name, value in batch_fields(their_batch).items())
+
+
+def test_open_loop_shows_the_step_and_nothing_else():
+    cfg = make_cfg(open_loop=True)
+    env, battle = SMACEnv.create(cfg, "collect", 4, seed=0), SMACEnv.create(make_cfg(), "collect", 4, seed=0)
+    assert env.info == SMACEnv.describe(cfg)
+    assert env.info.obs_shape == env.info.episode_limit + 1 == 61
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        np.testing.assert_array_equal(env.agent_state.argmax(-1), np.repeat(env.episode_length[:, None], 3, axis=1))
+        assert (env.agent_state.sum(-1) == 1).all()
+        for name in ("global_state", "action_mask", "alive", "reward", "battle_won"):  # the game is the same
+            np.testing.assert_array_equal(getattr(env, name), getattr(battle, name))
+        action = random_actions(env, rng)
+        over = np.flatnonzero(env.terminated | env.truncated)
+        for each in (env, battle):
+            each.step(action)
+            each.reset(over)
+
+
+def test_open_loop_games_are_recorded_with_what_the_agents_saw():
+    env, games = SMACEnv.create(make_cfg(open_loop=True), "evaluate", 1, seed=0), []
+    env.record(1, games.append)
+    env.reset()
+    rng, seen = np.random.default_rng(0), []
+    while not games:
+        seen.append(env.agent_state[0].copy())
+        env.step(random_actions(env, rng))
+    np.testing.assert_array_equal(games[0].obs, np.stack(seen))

@@ -1,0 +1,1 @@
+"""What dimix can do, measured: ``python -m benchmark -h`` from a clone."""

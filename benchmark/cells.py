@@ -1,0 +1,167 @@
+"""The cells of the benchmark: one training each, by map, algorithm, rules, training jitter, length and seed."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dimix.config import CompiledConfig, compile_all
+from dimix.config_file import read_config
+from dimix.errors import ConfigError, nearest
+from dimix.registry import POLICY_REGISTRY
+from dimix.worker.logger import short
+from dizoo.smac.battle.scenario import map_names
+
+ROOT = Path(__file__).resolve().parent.parent
+ZOO = "dizoo/smac/config"
+
+#: How the zoo's files spell the maps that DI-engine's spell so.
+FILE_NAMES = {
+    "10m_vs_11m": "10m11m",
+    "27m_vs_30m": "27m30m",
+    "2c_vs_64zg": "2c64zg",
+    "3s5z_vs_3s6z": "3s5z3s6z",
+    "5m_vs_6m": "5m6m",
+    "8m_vs_9m": "8m9m",
+}
+#: The map whose zoo files show what an algorithm's settings are, for the maps that have no file of it.
+MODEL_MAP = "3s5z"
+
+#: Algorithms that are not a policy's registered name: policy, and what is set besides.
+VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ow_qmix": ("wqmix", ("policy.learn.wqmix_ow=True", "policy.learn.alpha=0.5")),
+    "cw_qmix": ("wqmix", ("policy.learn.wqmix_ow=False", "policy.learn.alpha=0.75")),
+    "open_loop": ("qmix", ("env.open_loop=True", "env.obs_last_action=False")),
+}
+NEVER = 1.1  # a win rate that no run reaches
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the benchmark.
+
+    Attributes:
+        map: one of the 23 SMAC maps.
+        algo: a policy's registered name, or one of `VARIANTS`.
+        rules: ``smaclite`` or ``smac``.
+        train_jitter: starts of training games are moved by up to so many cells.
+        env_steps: length of the training.
+        seed: of the run.
+        options: further ``dotted.key=value`` texts.
+        until_won: stop as the config says, once the team wins; else train for all env steps.
+    """
+
+    map: str
+    algo: str
+    rules: str
+    train_jitter: float
+    env_steps: int
+    seed: int
+    options: tuple[str, ...] = ()
+    until_won: bool = False
+
+    @property
+    def group(self) -> str:
+        """What the seeds of one experiment share, as a file name."""
+        parts = [self.rules, self.map, self.algo, f"jitter{self.train_jitter:g}", short(self.env_steps)]
+        if self.until_won:
+            parts.append("until_won")
+        if self.options:
+            text = re.sub(r"[^\w.=+-]", "_", ",".join(self.options))
+            parts.append(text if len(text) <= 80 else hashlib.sha256(text.encode()).hexdigest()[:12])
+        return "__".join(parts)
+
+    @property
+    def name(self) -> str:
+        """The cell as a file name."""
+        return f"{self.group}__seed{self.seed}"
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What the cell sets over its config files; the user's options last."""
+        own = [f"env.map_name={self.map}", f"env.rules={self.rules}", f"env.start_jitter={self.train_jitter}"]
+        if not self.until_won:
+            own.append(f"env.stop_value={NEVER}")
+        return (*own, *_policy(self.algo)[1], *self.options)
+
+    def compile(self, **options: Any) -> CompiledConfig:
+        """The cell's config, checked; see `dimix.config.compile_all` for the options.
+
+        Raises:
+            ConfigError: everything that is wrong with it.
+        """
+        return compile_all(
+            self.config()[1], seed=self.seed, env_step=self.env_steps, overrides=self.overrides, **options
+        )
+
+    def config(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
+        """The zoo files that the cell is made of, and their main and create config.
+
+        A map's own file for the algorithm where there is one; else the map's QMIX file, and under it what the
+        algorithm's file of `MODEL_MAP` says about the policy.
+
+        Raises:
+            ConfigError: the map has no file.
+        """
+        policy = _policy(self.algo)[0]
+        own, qmix, model = (
+            f"{ZOO}/smac_{FILE_NAMES.get(m, m)}_{p}_config.py"
+            for m, p in ((self.map, policy), (self.map, "qmix"), (MODEL_MAP, policy))
+        )
+        if (ROOT / own).exists():
+            source = read_config(ROOT / own)
+            return [own], (source.main, source.create)
+        base = read_config(ROOT / qmix)
+        create = {**base.create, "policy": {"type": policy}}
+        if not (ROOT / model).exists():
+            return [qmix], (base.main, create)
+        branch = read_config(ROOT / model).main.get("policy", {})
+        return [qmix, model], ({**base.main, "policy": _joined(branch, base.main.get("policy", {}))}, create)
+
+
+def make_cells(
+    maps: Sequence[str],
+    algos: Sequence[str],
+    seeds: Sequence[int],
+    rules: Sequence[str],
+    train_jitters: Sequence[float],
+    env_steps: int,
+    options: Sequence[str] = (),
+    until_won: bool = False,
+) -> list[Cell]:
+    """All combinations, checked; seed by seed, so that a queue that is stopped early has something of everything.
+
+    Raises:
+        ConfigError: everything that is wrong with their configs.
+    """
+    for option, given, known in (("--maps", maps, map_names()), ("--algos", algos, _algorithms())):
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"{option} {name}: unknown.{nearest(name, known)} There are {', '.join(known)}.")
+    combinations = itertools.product(seeds, rules, train_jitters, algos, maps)
+    cells = [Cell(m, a, r, j, env_steps, s, tuple(options), until_won) for s, r, j, a, m in combinations]
+    for cell in cells:
+        if cell.seed == seeds[0]:
+            cell.compile()
+    return list(dict.fromkeys(cells))
+
+
+def _algorithms() -> list[str]:
+    import dimix.policy  # noqa: F401  (registers)
+
+    return [*POLICY_REGISTRY.names(), *VARIANTS]
+
+
+def _policy(algo: str) -> tuple[str, tuple[str, ...]]:
+    return VARIANTS.get(algo, (algo, ()))
+
+
+def _joined(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested dicts as one; where both have a value, the second's counts."""
+    both = {k: _joined(under[k], v) if isinstance(v, Mapping) and k in under else v for k, v in over.items()}
+    return {**under, **both}
