@@ -1,0 +1,44 @@
+"""Packages that only some environments need: whether they are there, and what installs them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from types import ModuleType
+
+from dimix.errors import EnvError
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that an environment is played with. Environment classes list theirs in a class attribute ``packages``.
+
+    Attributes:
+        module: what is imported.
+        install: the command that installs it.
+        choice: the config key that asks for it, ``env.backend='smaclite'``; empty when the environment always needs it.
+    """
+
+    module: str
+    install: str
+    choice: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """Whether the module is there; it is not imported."""
+        return importlib.util.find_spec(self.module.partition(".")[0]) is not None
+
+    def load(self, submodule: str = "") -> ModuleType:
+        """The module, or the named one below it.
+
+        Raises:
+            EnvError: it is not installed, or one of its own needs is not.
+        """
+        try:
+            return importlib.import_module(f"{self.module}.{submodule}" if submodule else self.module)
+        except ImportError as e:
+            missing = f"{self.module} is not installed"
+            if self.installed:
+                missing = f"{self.module} is installed, but importing it failed: {e}"
+            raise EnvError(f"{missing}. Install it with: {self.install}") from e
