@@ -124,24 +124,27 @@ def is_beaten(world, units, side):
 
 
 @outlined
-def net_reward(world, units):
-    """Hit points and shields lost over the step, net of regeneration, and deaths, as SMAC counts them."""
-    rules = world.rules
-    enemy_loss = deaths = ally_loss = 0.0
+def losses(world, units, allies):
+    """Hit points and shields that a side lost over the step, net of regeneration, and its deaths, as SMAC counts them."""
+    lost = 0.0
     for i in range(units.shape[0]):
         unit = units[i]
-        if unit.value <= 0.0:
+        if unit.value <= 0.0 or world.kinds[i].is_ally != allies:
             continue
         died = unit.hp == 0.0
-        loss = unit.value if died else unit.value - (unit.hp + unit.shield)
-        if not world.kinds[i].is_ally:
-            enemy_loss += loss
-            deaths += rules.reward_death_value if died else 0.0
-        elif not rules.reward_only_positive:
-            ally_loss += rules.reward_negative_scale * loss
-            deaths -= rules.reward_negative_scale * rules.reward_death_value if died else 0.0
-    total = enemy_loss + deaths - ally_loss
-    return abs(total) if rules.reward_only_positive else total
+        lost += unit.value if died else unit.value - (unit.hp + unit.shield)
+        lost += world.rules.reward_death_value if died else 0.0
+    return lost
+
+
+@inlined
+def step_reward(world, units, battle):
+    """Reward of the step before what its end pays, unscaled."""
+    rules = world.rules
+    reward = losses(world, units, False) if rules.reward_net else battle.tick_reward
+    if rules.reward_only_positive:
+        return abs(reward)
+    return reward - rules.reward_negative_scale * losses(world, units, True)
 
 
 @inlined
@@ -161,7 +164,7 @@ def finish_step(world, units, battle, outputs, e):
     allies_beaten = is_beaten(world, units, world.allies)
     enemies_beaten = is_beaten(world, units, world.enemies)
     won = enemies_beaten and not (world.rules.win_needs_living_ally and allies_beaten)
-    reward = net_reward(world, units) if world.rules.reward_net else battle.tick_reward
+    reward = step_reward(world, units, battle)
     if won:
         reward += world.rules.reward_win
     elif allies_beaten:

@@ -64,6 +64,17 @@ def test_own_losses_count_when_asked_to():
     assert engine.reward[0] == pytest.approx(dealt - 0.25 * 11)
 
 
+def test_own_losses_count_under_smaclite_rules_too():
+    paid = {}
+    for only_positive in (True, False):
+        options = dict(reward_only_positive=only_positive, reward_scale=False, reward_negative_scale=0.25)
+        engine = engine_with("2m_vs_1z", contact, rules="smaclite", **options)
+        stop(engine)
+        assert engine.alive[0].sum() == 1
+        paid[only_positive] = engine.reward[0]
+    assert paid[False] == pytest.approx(paid[True] - 0.25 * (1 + 10))
+
+
 def test_win_death_and_defeat_rewards_are_options():
     options = {"reward_win": 50.0, "reward_death_value": 3.0, "reward_scale": False}
 
