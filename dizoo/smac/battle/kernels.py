@@ -125,7 +125,7 @@ def is_beaten(world, units, side):
 
 @outlined
 def losses(world, units, allies):
-    """Hit points and shields that a side lost over the step, net of regeneration, and its deaths, as SMAC counts them."""
+    """What a side lost over the step as SMAC counts it: hit points and shields, net of regeneration, and deaths."""
     lost = 0.0
     for i in range(units.shape[0]):
         unit = units[i]
