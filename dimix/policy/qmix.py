@@ -78,7 +78,7 @@ class QMIXPolicy(Policy):
             target_update_theta=0.05,
             # (int) Hard target: copy the online network every so many updates instead; 0 leaves it to theta, >= 0.
             target_update_freq=0,
-            # (float) Evaluation plays with averaged weights: their step per update (larger at first); 1: none, in [0, 1].
+            # (float) Evaluation plays with averaged weights: their step per update, larger at first; 1: off, in [0, 1].
             average_theta=0.005,
             # (float) Discount of future reward per step, in [0, 1].
             discount_factor=0.99,
