@@ -85,7 +85,7 @@ SAMPLING_CONFIG = dict(
 #: DI-engine's keys that mean nothing here, with the reason. A branch stands for all keys below it. Environment and
 #: policy classes add their own in a class attribute ``config_ignored``, in the same form, relative to their branch.
 IGNORED = {
-    "create_config.env_manager": "all games are stepped as one batch",
+    "create_config.env_manager": "env.manager.type says it, where games are played one at a time",
     "create_config.collector": "the collector gathers whole episodes; policy.collect.unroll_len cuts them",
     "create_config.learner": "there is one learner",
     "create_config.replay_buffer": "there is one replay buffer",

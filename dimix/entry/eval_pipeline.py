@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,8 @@ def eval_pipeline(
         env = make_env(compiled, role)
         if files is not None:
             files.follow(env, min(replay_games, n_episode), "nominal" if role == "evaluate" else "jittered")
-        result = Evaluator(env, policy.eval_mode, agent_input).evaluate(n_episode)
+        with closing(env):
+            result = Evaluator(env, policy.eval_mode, agent_input).evaluate(n_episode)
         results.append(result)
         out(describe(result, "nominal start" if role == "evaluate" else "jittered starts", compiled.info.has_win))
     if files is not None:

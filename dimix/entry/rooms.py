@@ -139,6 +139,12 @@ class Rooms:
             self.jitter_evaluator.load_state_dict(state["jitter_evaluator"])
         _load_global_streams(state["global_streams"])
 
+    def close(self) -> None:
+        """End environments that hold processes."""
+        for room in (self.collector, self.evaluator, self.jitter_evaluator):
+            if room is not None:
+                room.close()
+
 
 def _global_streams() -> dict[str, Any]:
     """The process-wide generators: nothing in dimix draws from them while training, but a policy of the user's may."""

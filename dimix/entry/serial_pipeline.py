@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,7 @@ def serial_pipeline(
         torch.set_num_threads(compiled.cfg.run.torch_threads)
     folder.lock()
     try:
-        with StopSignals() as signals:
-            run = _Run(compiled, folder, signals, out)
+        with StopSignals() as signals, closing(_Run(compiled, folder, signals, out)) as run:
             if saved is not None:
                 run.load_state_dict(saved)
             elif load_path is not None:
@@ -229,6 +229,7 @@ class _Run:
         stats = rooms.collector.collect(policy.collect.n_episode, epsilon)
         values = {f"rollout/{name}": value for name, value in stats.means().items()}
         values |= {"rollout/epsilon": epsilon, "rollout/num_episodes": rooms.collector.episode_count}
+        values["rollout/episodes_lost"] = rooms.collector.episodes_lost
         values |= {f"train/{name}": value for name, value in self._update(policy.learn.update_per_collect).items()}
         values["train/num_updates"] = rooms.learner.train_iter
         values["train/replay_ratio"] = rooms.learner.sampled_steps / rooms.collector.env_step
@@ -346,13 +347,20 @@ class _Run:
         Raises:
             CheckpointError: it does not fit the rooms or the files beside it.
         """
+        lost_before = saved["rooms"]["collector"]["env"].get("episodes_lost", 0)
         self.rooms.load_state_dict(saved["rooms"])
+        if lost := self.rooms.collector.episodes_lost - lost_before:
+            self._out(f"  {lost} running training episodes could not be restored; their games start anew")
         state = saved["run"]
         self._scores, self._best = list(state["scores"]), state["best"]
         self._next_eval, self._evaluation = state["next_eval"], dict(state["evaluation"])
         self._seconds_before, self._cpu_before = state["seconds"]["wall"], state["seconds"]["cpu"]
         self._logger.load_state_dict(state["logger"])
         self._is_new = False
+
+    def close(self) -> None:
+        """End what holds processes."""
+        self.rooms.close()
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started

@@ -13,7 +13,7 @@ import numpy as np
 from easydict import EasyDict
 from numpy.typing import ArrayLike
 
-from dimix.envs.vec_env import EnvInfo
+from dimix.envs.vec_env import EnvInfo, VecEnv
 
 
 class Frame(NamedTuple):
@@ -146,3 +146,17 @@ class GameEnv(ManagerKeys, ABC):
         game = cls(cfg)
         game.close()
         return game.info
+
+    @classmethod
+    def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:
+        """E games of a config's ``env`` branch as one batch.
+
+        Args:
+            cfg: the branch, defaults merged in.
+            role: ``"collect"`` or ``"evaluate"``; both play the same game.
+            num_envs: games (E).
+            seed: of all episodes; each has its own, drawn from this one, the game's number and the episode's.
+        """
+        from dimix.envs.game_vec_env import GameVecEnv
+
+        return GameVecEnv(cls, cfg, num_envs, seed)

@@ -52,6 +52,9 @@ class VecEnv(ABC):
         truncated: (E,) bool, cut by the time limit (never together with ``terminated``).
         battle_won: (E,) bool, the team won.
         episode_length: (E,) int, steps since reset.
+        lost: (K,) int64, games whose running episode was lost in the last call (their process died, say) and that show
+            the start of a new one: it never happens in an environment without processes.
+        episodes_lost: how many episodes were lost so far.
     """
 
     info: EnvInfo
@@ -65,6 +68,8 @@ class VecEnv(ABC):
     truncated: np.ndarray
     battle_won: np.ndarray
     episode_length: np.ndarray
+    lost: np.ndarray = np.zeros(0, np.int64)
+    episodes_lost: int = 0
 
     @abstractmethod
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:

@@ -127,6 +127,11 @@ class Collector:
         self._started = False
         buffer.open(env.num_envs)
 
+    @property
+    def episodes_lost(self) -> int:
+        """Episodes dropped so far because their game failed; their steps are in ``env_step``."""
+        return self._env.episodes_lost
+
     def collect(self, n_episode: int | None = None, epsilon: float = 0.0, *, n_step: int | None = None) -> CollectStats:
         """Play until enough episodes have ended or enough steps are made.
 
@@ -176,13 +181,20 @@ class Collector:
         self.episode_count = state["episode_count"]
         self._started = state["started"]
 
+    def close(self) -> None:
+        """End the environments."""
+        self._env.close()
+
     def _step(self, epsilon: float, stats: CollectStats) -> None:
         env, games = self._env, self._games
+        if len(env.lost):  # by the last step, or by a load
+            self._take_up(env.lost)
         action = games.step(env, epsilon)
         hidden = games.hidden.cpu().numpy() if self._buffer.wants_hidden else None
-        self._buffer.append(self._ids, action, env.reward, Rows.of(env), hidden)
-        self.env_step += env.num_envs
-        stats.env_steps += env.num_envs
+        ids = np.setdiff1d(self._ids, env.lost) if len(env.lost) else self._ids
+        self._buffer.append(ids, action, env.reward, Rows.of(env), hidden)
+        self.env_step += len(ids)
+        stats.env_steps += len(ids)
         over = np.flatnonzero(env.terminated | env.truncated)
         if len(over):
             stats.ep_reward += games.ep_return[over].tolist()
@@ -194,5 +206,9 @@ class Collector:
 
     def _begin(self, env_ids: np.ndarray) -> None:
         self._env.reset(env_ids)
+        self._take_up(env_ids)
+
+    def _take_up(self, env_ids: np.ndarray) -> None:
+        """Go on with episodes that start now; unfinished ones of these games are dropped."""
         self._games.begin(env_ids)
         self._buffer.begin(env_ids, Rows.of(self._env))

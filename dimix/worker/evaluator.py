@@ -81,6 +81,9 @@ class Evaluator:
         returns, lengths, wins, histories = [], [], [], []
         while to_play.any():
             running = to_play > 0
+            if len(env.lost):  # these games have started anew, and count when they end
+                games.begin(env.lost)
+                history[env.lost] = 0
             action = games.step(env, epsilon)
             history = history * _HASH_STEP + ((action + 1).astype(np.uint64) * self._hash_factor).sum(1)
             over = np.flatnonzero(running & (env.terminated | env.truncated))
@@ -111,6 +114,10 @@ class Evaluator:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back what ``state_dict`` gave."""
         self._env.load_state_dict(state["env"])
+
+    def close(self) -> None:
+        """End the environments."""
+        self._env.close()
 
 
 _HASH_STEP = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying modulo 2**64 loses nothing

@@ -17,6 +17,7 @@ METRICS: dict[str, str] = {
     "rollout/epsilon": ".3f",
     "rollout/num_episodes": ".0f",
     "rollout/battle_won": ".2f",
+    "rollout/episodes_lost": ".0f",
     "train/loss": ".4f",
     "train/grads": ".3f",
     "train/num_updates": ".0f",

@@ -1,0 +1,191 @@
+"""Games played one at a time, lifted to the batch contract: seeds, restarts, time limits and exact resume.
+
+gymnasium's ``AsyncVectorEnv`` was looked at for this: it shares observations between processes too, but a process that
+dies or hangs ends the whole batch, rewards are one per environment of a single agent, and nothing can be saved.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from easydict import EasyDict
+
+from dimix.envs.game_arrays import GameArrays, as_ids, check_actions
+from dimix.envs.game_crew import Crew, LocalCrew, Start, last_line
+from dimix.envs.game_env import GameEnv
+from dimix.envs.game_workers import WorkerCrew
+from dimix.envs.vec_env import VecEnv
+from dimix.errors import EnvError
+
+#: What `VecEnv` shows, by name; all but the actions.
+_SHOWN = tuple(name for name in GameArrays._fields if name != "action")
+
+
+class GameVecEnv(VecEnv):
+    """E games of one `GameEnv` class, in this process or in several.
+
+    Episode k of game e has a seed of its own, made from ``seed``, e and k: what is played depends neither on the number
+    of processes nor on what the other games do. A game that fails (its code raises, its process dies or takes longer
+    than allowed) is started anew with its next seed, and its number stands in ``lost``.
+
+    What is saved are seeds and actions. At a load every running game is played again from its seed; one that does not
+    arrive at what it showed before (or says that it is not ``deterministic``) is lost like one that failed.
+
+    Args:
+        game_class: what is played.
+        cfg: the config's ``env`` branch, with ``manager``.
+        num_envs: games (E).
+        seed: of all episodes, >= 0.
+
+    Raises:
+        EnvError: the environment cannot be built, or ``num_envs`` is below 1.
+    """
+
+    def __init__(self, game_class: type[GameEnv], cfg: EasyDict, num_envs: int, seed: int) -> None:
+        if num_envs < 1:
+            raise EnvError(f"num_envs: {num_envs}. Right is 1 or more.")
+        self.info = game_class.describe(cfg)
+        self.num_envs = num_envs
+        self._max_retry = cfg.manager.max_retry
+        self._renew = cfg.manager.retry_type == "renew"
+        self._deterministic = game_class.deterministic
+        self._seed = seed
+        self._crew: Crew
+        if cfg.manager.type == "base":
+            self._crew = LocalCrew(game_class, cfg, self.info, num_envs)
+        else:
+            self._crew = WorkerCrew(game_class, cfg, self.info, num_envs)
+        for name in _SHOWN:
+            setattr(self, name, getattr(self._crew.arrays, name))
+        self.terminated[:] = True  # a game that was never started has nothing to step
+        self._episode = np.full(num_envs, -1, np.int64)
+        self._failures = np.zeros(num_envs, np.int64)  # in a row, without an episode finished
+        action_type = np.uint8 if self.info.action_shape <= 256 else np.uint16
+        self._history = np.zeros((num_envs, self.info.episode_limit, self.info.agent_num), action_type)
+
+    def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
+        """Start new episodes in the given games (all when None).
+
+        Raises:
+            EnvError: a game failed more than ``max_retry`` times in a row.
+        """
+        ids = as_ids(env_ids, self.num_envs)
+        others = self._start(ids)
+        self.episodes_lost += len(others)
+        self.lost = np.union1d(np.setdiff1d(self.lost, ids), sorted(others)).astype(np.int64)
+
+    def step(self, action: np.ndarray) -> None:
+        """Advance every running game by one step.
+
+        Args:
+            action: (E, A) integer, one available action per agent.
+
+        Raises:
+            EnvError: an action outside the mask, an array of another shape or type, or a game that failed more than
+                ``max_retry`` times in a row.
+        """
+        running = ~(self.terminated | self.truncated)
+        check_actions(action, self._crew.arrays, running)
+        self._crew.arrays.action[:] = action
+        self._history[running, self.episode_length[running]] = action[running]
+        failed = self._crew.step()
+        self._failures[running & (self.terminated | self.truncated)] = 0
+        self.lost = self._replace(failed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seeds and actions of all running games, and what they show."""
+        longest = int(self.episode_length.max(initial=0))
+        return {
+            "seed": self._seed,
+            "episode": self._episode.copy(),
+            "failures": self._failures.copy(),
+            "history": self._history[:, :longest].copy(),
+            "lost": self.lost.copy(),
+            "episodes_lost": self.episodes_lost,
+            "shown": {name: getattr(self, name).copy() for name in _SHOWN},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what ``state_dict`` gave; games that cannot be played again are in ``lost``.
+
+        Raises:
+            EnvError: another number of games or another environment.
+        """
+        shown = state["shown"]
+        for name in _SHOWN:
+            if shown[name].shape != getattr(self, name).shape:
+                raise EnvError(
+                    f"games cannot be restored: {name} has shape {shown[name].shape}. "
+                    f"Right is {getattr(self, name).shape}: same environment, same number of games."
+                )
+        self._seed = state["seed"]
+        self._episode[:] = state["episode"]
+        self._failures[:] = state["failures"]
+        self._history[:, : state["history"].shape[1]] = state["history"]
+        self.episodes_lost = state["episodes_lost"]
+        running = np.flatnonzero(~(shown["terminated"] | shown["truncated"])).tolist()
+        failed = self._play_again(running, shown) if self._deterministic else dict.fromkeys(running, _NOT_SAVED)
+        for name in _SHOWN:
+            getattr(self, name)[:] = shown[name]
+        self.lost = np.union1d(state["lost"], self._replace(failed)).astype(np.int64)
+
+    def close(self) -> None:
+        """End processes and games."""
+        self._crew.close()
+
+    def _play_again(self, ids: list[int], shown: Mapping[str, np.ndarray]) -> dict[int, str]:
+        """Bring games to where they were; returns those that did not get there."""
+        starts = [
+            Start(e, self._episode_seed(e), self._history[e, : shown["episode_length"][e]].astype(np.int64))
+            for e in ids
+        ]
+        failed = self._crew.start(starts)
+        for e in ids:
+            if e not in failed:
+                differ = [name for name in _SHOWN if not np.array_equal(getattr(self, name)[e], shown[name][e])]
+                if differ:
+                    failed[e] = f"played again with the same seed and actions it differs in {', '.join(differ)}"
+        return failed
+
+    def _replace(self, failed: Mapping[int, str]) -> np.ndarray:
+        """Start games anew whose episodes are lost; returns their numbers (K,) int64, ascending."""
+        self._report(failed)
+        lost = sorted({*failed, *self._start(sorted(failed), self._renew)})
+        self.episodes_lost += len(lost)
+        return np.array(lost, np.int64)
+
+    def _start(self, ids: list[int], renew: bool = False) -> set[int]:
+        """Start the next episodes of some games, if need be several times; returns other games lost on the way."""
+        wanted, others = set(ids), set()
+        while ids:
+            self._episode[ids] += 1
+            failed = self._crew.start([Start(e, self._episode_seed(e), renew=renew) for e in ids])
+            self._report(failed)
+            others |= failed.keys() - wanted
+            ids, renew = sorted(failed), self._renew
+        return others
+
+    def _report(self, failed: Mapping[int, str]) -> None:
+        """Count failures and tell them.
+
+        Raises:
+            EnvError: too many in a row.
+        """
+        for e, reason in sorted(failed.items()):
+            self._failures[e] += 1
+            if self._failures[e] > self._max_retry:
+                raise EnvError(
+                    f"{self.info.name}: game {e} failed {self._failures[e]} times in a row; env.manager.max_retry = "
+                    f"{self._max_retry} repairs are allowed. The last failure:\n{reason.strip()}"
+                )
+            print(f"{self.info.name}: game {e} is started anew: {last_line(reason)}", file=sys.stderr, flush=True)
+
+    def _episode_seed(self, env_id: int) -> int:
+        words = np.random.SeedSequence([self._seed, env_id, int(self._episode[env_id])]).generate_state(1)
+        return int(words[0]) >> 1
+
+
+_NOT_SAVED = "its state cannot be saved"

@@ -1,0 +1,220 @@
+"""Games in processes of their own: shared arrays, timeouts, and processes that are replaced when they die.
+
+A worker is a fresh Python process (not a fork: torch has threads, and a fork of a process with threads can hang). It
+shares the arrays through an unnamed memory file, which is gone when the last process that maps it is gone, however they
+end. One socket per worker carries small commands. A worker ends when its parent does: it reads the end of the socket
+when it waits, and on Linux the kernel kills it when it is busy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import mmap
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from easydict import EasyDict
+
+from dimix.envs.game_arrays import layout, map_arrays
+from dimix.envs.game_crew import Crew, Start
+from dimix.envs.game_env import GameEnv
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import EnvError
+
+#: A worker plays on one core; two thread pools in it would fight for it.
+_ONE_THREAD = {n: "1" for n in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
+#: What a worker runs; ``-c`` puts the current folder first on the path, where the parent may not have it.
+_MAIN = "import sys; del sys.path[0]; from dimix.envs.game_worker_main import main; main(*map(int, sys.argv[1:]))"
+_CLOSE_S = 2.0  # seconds that workers may take to close their games
+
+
+class WorkerCrew(Crew):
+    """Plays games in processes that share one block of memory; see `Crew`.
+
+    When a process dies or does not answer in time, all games that run in it have failed, and another takes its place.
+
+    Args:
+        game_class: what is played; importable by name.
+        cfg: the config's ``env`` branch, with ``manager``.
+        info: sizes.
+        num_envs: games (E).
+
+    Raises:
+        EnvError: the class cannot be imported by another process, or a process could not build its games.
+    """
+
+    def __init__(self, game_class: type[GameEnv], cfg: EasyDict, info: EnvInfo, num_envs: int) -> None:
+        self._manager = cfg.manager
+        self._hello = _hello(game_class, cfg, info, num_envs)
+        self._memory_fd, memory = _shared_memory(layout(info, num_envs)[1])
+        self.arrays = map_arrays(info, num_envs, memory)
+        count = min(cfg.manager.worker_num or _cores(), num_envs)
+        shares = np.array_split(np.arange(num_envs), count)
+        self._workers = [_Worker(self._hello, ids.tolist(), self._memory_fd) for ids in shares]
+        self._finalize = weakref.finalize(self, _stop_all, self._workers, self._memory_fd)
+        for answer in self._answers(dict.fromkeys(range(count), cfg.manager.connect_timeout)).values():
+            if isinstance(answer, str):
+                self.close()
+                raise EnvError(f"{info.name}: a process for its games did not start: {answer.strip()}")
+
+    def start(self, starts: Sequence[Start]) -> dict[int, str]:
+        """See `Crew.start`."""
+        messages, limits = {}, {}
+        for k, worker in enumerate(self._workers):
+            mine = [start for start in starts if start.env_id in worker.env_ids]
+            if mine:
+                steps = sum(0 if start.actions is None else len(start.actions) for start in mine)
+                messages[k] = mine
+                limits[k] = _sum((len(mine), self._manager.reset_timeout), (steps, self._manager.step_timeout))
+        return self._ask(messages, limits, {start.env_id for start in starts})
+
+    def step(self) -> dict[int, str]:
+        """See `Crew.step`."""
+        over = self.arrays.terminated | self.arrays.truncated
+        playing = set(np.flatnonzero(~over).tolist())
+        limits = {
+            k: _sum((len(worker.env_ids), self._manager.step_timeout))
+            for k, worker in enumerate(self._workers)
+            if playing.intersection(worker.env_ids)
+        }
+        self.arrays.reward[over] = 0.0
+        return self._ask(dict.fromkeys(limits), limits, playing)
+
+    def close(self) -> None:
+        """See `Crew.close`."""
+        self._finalize()
+
+    def _ask(self, messages: Mapping[int, Any], limits: Mapping[int, float | None], meant: set[int]) -> dict[int, str]:
+        """Give workers something to do and wait for it.
+
+        Args:
+            messages: by worker; a list of starts, or None for a step.
+            limits: by worker, seconds.
+            meant: games that the messages are about; a worker that dies takes its running games with them.
+
+        Returns:
+            What went wrong by game.
+        """
+        over = self.arrays.terminated | self.arrays.truncated
+        at_stake = meant | set(np.flatnonzero(~over).tolist())
+        for k, message in messages.items():
+            with contextlib.suppress(OSError):  # a dead worker shows when its answer is waited for
+                self._workers[k].pipe.send(message)
+        failed: dict[int, str] = {}
+        for k, answer in self._answers(limits).items():
+            if isinstance(answer, str):
+                failed |= dict.fromkeys(at_stake.intersection(self._workers[k].env_ids), answer)
+                self._replace(k)
+            else:
+                failed |= answer
+        return failed
+
+    def _answers(self, limits: Mapping[int, float | None]) -> dict[int, dict[int, str] | str]:
+        """What each of these workers says: failures by game, or a text when nothing more is to be had from it."""
+        begin = time.monotonic()
+        answers: dict[int, dict[int, str] | str] = {}
+        for k, limit in limits.items():
+            worker = self._workers[k]
+            left = None if limit is None else max(0.0, begin + limit - time.monotonic())
+            try:
+                if worker.pipe.poll(left):
+                    answers[k] = worker.pipe.recv()
+                else:
+                    answers[k] = f"its process did not answer within {limit:g} s"
+            except (EOFError, OSError):
+                worker.stop(_CLOSE_S)
+                answers[k] = f"its process ended ({_exit_status(worker.process.returncode)})"
+        return answers
+
+    def _replace(self, k: int) -> None:
+        """Another process for the games of one; should it not start, its games fail again when they are started."""
+        ids = self._workers[k].env_ids
+        self._workers[k].stop()
+        self._workers[k] = _Worker(self._hello, ids, self._memory_fd)
+        self._answers({k: self._manager.connect_timeout})
+
+
+class _Worker:
+    """One process and the games that it plays."""
+
+    def __init__(self, hello: bytes, env_ids: list[int], memory_fd: int) -> None:
+        self.env_ids = env_ids
+        ours, theirs = socket.socketpair()
+        with theirs:
+            fds = (theirs.fileno(), memory_fd)
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _MAIN, *map(str, (*fds, os.getpid()))],
+                pass_fds=fds,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which then closes its workers
+            )
+        self.pipe = Connection(ours.detach())
+        with contextlib.suppress(OSError):  # a dead worker shows when its answer is waited for
+            self.pipe.send_bytes(hello)
+            self.pipe.send(env_ids)
+
+    def stop(self, patience_s: float = 0.0) -> None:
+        """End the process and take its exit status, so that no zombie stays."""
+        self.pipe.close()
+        try:
+            self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _hello(game_class: type[GameEnv], cfg: EasyDict, info: EnvInfo, num_envs: int) -> bytes:
+    module = game_class.__module__
+    if module == "__main__" or module.startswith("dimix_config_") or "<locals>" in game_class.__qualname__:
+        raise EnvError(
+            f"env.manager.type: 'subprocess', but another process cannot import {game_class.__qualname__} from "
+            f"{module}. Put the class into a module of its own, or use env.manager.type='base'."
+        )
+    return pickle.dumps((game_class, cfg, info, num_envs))
+
+
+def _shared_memory(size: int) -> tuple[int, mmap.mmap]:
+    """Memory that other processes map by its file descriptor; the file has no name, so nothing is left behind."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("dimix games")
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    os.ftruncate(fd, size)
+    return fd, mmap.mmap(fd, size)
+
+
+def _stop_all(workers: list[_Worker], memory_fd: int) -> None:
+    deadline = time.monotonic() + _CLOSE_S
+    for worker in workers:
+        worker.pipe.close()
+    for worker in workers:
+        worker.stop(max(0.0, deadline - time.monotonic()))
+    os.close(memory_fd)
+
+
+def _exit_status(code: int) -> str:
+    return f"exit status {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
+def _sum(*parts: tuple[int, float | None]) -> float | None:
+    """Seconds for so many things of so many seconds each; None: as long as it takes."""
+    limits = [math.inf if seconds is None else count * seconds for count, seconds in parts]
+    return None if math.inf in limits else sum(limits)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
