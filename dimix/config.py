@@ -21,7 +21,7 @@ from easydict import EasyDict
 from dimix.config_checks import check_combination, fill_sizes, lookup
 from dimix.config_file import ConfigSource, import_modules, read_config
 from dimix.config_merge import Findings, OptionText, merge, set_option, suggest_places
-from dimix.config_schema import Schema, class_schema, dict_schema, merge_schema, source_comments
+from dimix.config_schema import Schema, class_ignored, class_schema, dict_schema, merge_schema, source_comments
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, DimixError, RegistryError
 from dimix.registry import ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
@@ -295,7 +295,7 @@ def _registered(registry: Registry, name: str, key: str, found: Findings) -> Any
 
 
 def _class_ignored(branch: str, cls: Any) -> dict[str, str]:
-    return {f"{branch}.{key}": reason for key, reason in getattr(cls, "config_ignored", {}).items()}
+    return {} if cls is None else {f"{branch}.{key}": reason for key, reason in class_ignored(cls).items()}
 
 
 def _describe(env_class: Any, cfg: EasyDict, found: Findings) -> EnvInfo | None:

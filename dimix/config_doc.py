@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from dimix.config import CREATE_CONFIG, IGNORED, RUN_CONFIG, import_known, policy_schema
-from dimix.config_schema import Key, class_schema, dict_schema, source_comments, walk
+from dimix.config_schema import Key, class_ignored, class_schema, dict_schema, source_comments, walk
 from dimix.registry import ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
 
 HEAD = """# Config
@@ -49,14 +49,18 @@ def page() -> str:
 
 def _registered(kind: str, prefix: str, registry: Registry) -> list[str]:
     parts: list[str] = []
-    for name in registry.names():
-        cls = registry.get(name)
-        if cls.__module__.split(".")[0] in ("dimix", "dizoo"):
-            schema = policy_schema(cls) if kind == "policy" else class_schema(cls)
-            if kind == "policy":
-                schema.pop("model", None)
-            parts += _section(f"{kind} '{name}' (`{cls.__module__}.{cls.__qualname__}`)", prefix, schema)
+    for name, cls in _shipped(registry):
+        schema = policy_schema(cls) if kind == "policy" else class_schema(cls)
+        if kind == "policy":
+            schema.pop("model", None)
+        parts += _section(f"{kind} '{name}' (`{cls.__module__}.{cls.__qualname__}`)", prefix, schema)
     return parts
+
+
+def _shipped(registry: Registry) -> list[tuple[str, type]]:
+    """What dimix itself registers, without classes of the user's."""
+    classes = [(name, registry.get(name)) for name in registry.names()]
+    return [(name, cls) for name, cls in classes if cls.__module__.split(".")[0] in ("dimix", "dizoo")]
 
 
 def _section(title: str, prefix: str, schema: dict) -> list[str]:
@@ -72,9 +76,12 @@ def _cell(rule: Key) -> str:
 def _ignored() -> Iterator[tuple[str, str]]:
     yield from IGNORED.items()
     for branch, registry in (("env", ENV_REGISTRY), ("policy", POLICY_REGISTRY)):
-        for name in registry.names():
-            for key, reason in getattr(registry.get(name), "config_ignored", {}).items():
-                yield f"{branch}.{key}", f"{reason} ({branch} '{name}')"
+        owners: dict[tuple[str, str], list[str]] = {}
+        for name, cls in _shipped(registry):
+            for item in class_ignored(cls).items():
+                owners.setdefault(item, []).append(f"'{name}'")
+        for (key, reason), names in owners.items():
+            yield f"{branch}.{key}", f"{reason} ({branch} {', '.join(names)})"
 
 
 if __name__ == "__main__":

@@ -187,6 +187,12 @@ def class_schema(cls: type) -> Schema:
     return schema
 
 
+def class_ignored(cls: type) -> dict[str, str]:
+    """Keys that a class or a base of it accepts although they mean nothing there, with the reason."""
+    bases = [base.__dict__.get("config_ignored", {}) for base in reversed(cls.__mro__)]
+    return {key: reason for ignored in bases for key, reason in ignored.items()}
+
+
 def dict_schema(defaults: Mapping[str, Any], comments: Mapping[str, str], prefix: str = "") -> Schema:
     """A schema from nested defaults and the comments by dotted key. An empty dict stands for any dict."""
     schema: Schema = {}
