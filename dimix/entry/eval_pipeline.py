@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def eval_pipeline(
         "trained": f"seed {content['config']['main']['seed']}, {_env_step(content)} env steps",
         "evaluation seed": str(compiled.cfg.seed),
     }
-    files = None if replay_path is None else GameFiles(replay_path, policy, agent_input, info)
+    files = None if replay_path is None else GameFiles(replay_path, policy, info)
     out(
         f"{load_path}: {compiled.cfg.policy.type} on {compiled.info.name}, "
         f"seed {content['config']['main']['seed']}, after {_env_step(content)} env steps"
@@ -84,9 +84,9 @@ def eval_pipeline(
     results = []
     for role in roles:
         env = make_env(compiled, role)
-        if files is not None:
-            files.follow(env, min(replay_games, n_episode), "nominal" if role == "evaluate" else "jittered")
-        with closing(env):
+        start = "nominal" if role == "evaluate" else "jittered"
+        record = files and files.recording(env, min(replay_games, n_episode), start, {"start": start})
+        with closing(env), record or nullcontext():
             result = Evaluator(env, policy.eval_mode, agent_input).evaluate(n_episode)
         results.append(result)
         out(describe(result, "nominal start" if role == "evaluate" else "jittered starts", compiled.info.has_win))

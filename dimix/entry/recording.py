@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 import torch
 
 from dimix.config import import_known
-from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import VecEnv
 from dimix.errors import ConfigError, OutputError
 from dimix.policy.base_policy import Policy
@@ -18,63 +18,69 @@ from dimix.registry import ENV_REGISTRY
 
 
 class GameFiles:
-    """Writes the first games of an evaluation into a folder.
+    """Writes the first games of evaluations into a folder.
 
-    An environment that can be recorded has ``record(games, on_game)``: it calls ``on_game`` with each finished game,
-    which has ``obs`` (T, A, O_base), ``global_state`` (T, S), ``action`` (T, A) and ``alive`` (T, A) of its steps, a
-    ``name`` for its file, and ``content(values, info)``, the file's bytes.
+    An environment that can be recorded has ``record(games, on_game, q)``: from its next reset on it calls ``on_game``
+    with each finished game, which has ``global_state`` (T, S), ``action`` (T, A), ``alive`` (T, A) and ``q`` (T, A, N)
+    of its steps, a ``name`` for its file, and ``content(values, info)``, the file's bytes. ``record(0)`` ends it.
 
     Args:
         folder: where the files go; made if it is not there.
         policy: who plays.
-        agent_input: builds the agents' input.
         info: texts that the files keep.
 
     Attributes:
-        written: paths of the files.
+        folder: where the files go.
+        written: paths of the files, in the order of their games.
 
     Raises:
         OutputError: the folder cannot be made or written.
     """
 
-    def __init__(self, folder: str | Path, policy: Policy, agent_input: AgentInput, info: Mapping[str, str]) -> None:
+    def __init__(self, folder: str | Path, policy: Policy, info: Mapping[str, str]) -> None:
+        self.folder = Path(folder)
         self.written: list[Path] = []
-        self._folder = Path(folder)
         self._policy = policy
-        self._agent_input = agent_input
         self._info = dict(info)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            probe = self._folder / ".probe"
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / ".probe"
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as e:
-            raise OutputError(f"--replay-path {folder}: {e.strerror}. Give a folder that can be written.") from e
+            raise OutputError(f"folder of recorded games {folder}: {e.strerror}. It must be writable.") from e
 
-    def follow(self, env: VecEnv, games: int, start: str) -> None:
-        """Record an environment's next games.
+    @contextmanager
+    def recording(self, env: VecEnv, games: int, label: str, info: Mapping[str, str]) -> Iterator[None]:
+        """Record an environment's next games and write them in the end, which does not change how they go.
 
         Args:
-            env: before its first reset.
-            games: how many.
-            start: what the games start from, for file names and info.
+            env: every one of its games is begun within.
+            games: how many: those that the evaluator counts first.
+            label: between the map's name and the game's number in the files' names.
+            info: further texts that the files keep.
 
         Raises:
             ConfigError: this kind of environment cannot be recorded.
+            OutputError: a file cannot be written.
         """
         record = getattr(env, "record", None)
         if record is None:
-            raise ConfigError(
-                f"--replay-path: {env.info.name} ({type(env).__name__}) has no replays. Leave the option out."
-            )
-        record(games, lambda game: self._write(game, env.info.name, start))
+            raise ConfigError(f"{env.info.name} ({type(env).__name__}) has no replays. Leave the recording out.")
+        found: list[Any] = []
+        record(games, found.append, lambda: self._policy.eval_q)
+        try:
+            yield
+        finally:
+            record(0)
+        found.sort(key=lambda game: game.number)
+        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in env.info.name)
+        for game, values in zip(found, team_values(self._policy, found), strict=True):
+            self._write(f"{plain}_{label}_{game.name}", game.content(values, {**self._info, **info}))
 
-    def _write(self, game: Any, name: str, start: str) -> None:
-        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
-        path = self._folder / f"{plain}_{start}_{game.name}"
-        values = game_values(self._policy, self._agent_input, game.obs, game.global_state, game.action, game.alive)
-        content = game.content(values, {**self._info, "start": start})
-        part = path.with_name(path.name + ".part")
+    def _write(self, name: str, content: bytes) -> None:
+        path = self.folder / name
+        part = path.with_name(name + ".part")
         try:
             part.write_bytes(content)
             part.replace(path)
@@ -83,42 +89,28 @@ class GameFiles:
         self.written.append(path)
 
 
-def game_values(
-    policy: Policy,
-    agent_input: AgentInput,
-    obs: np.ndarray,
-    global_state: np.ndarray,
-    action: np.ndarray,
-    alive: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """What the network that plays evaluations thought of a game.
+def team_values(policy: Policy, games: Sequence[Any]) -> list[dict[str, np.ndarray]]:
+    """What the mixer that evaluations play with made of the agents' values, for all games in one pass.
 
     Args:
-        policy: its network has ``unroll`` and ``mix``, as `dimix.model.QMix`.
-        agent_input: builds the agents' input.
-        obs: (T, A, O_base) float32, what the agents saw before each step.
-        global_state: (T, S) float32.
-        action: (T, A) int64, what they did.
-        alive: (T, A) bool.
+        policy: its network has ``mix``, as `dimix.model.QMix`.
+        games: each with ``q`` (T, A, N), ``action``, ``alive`` (T, A) and ``global_state`` (T, S), see `GameFiles`.
 
     Returns:
-        ``q`` (T, A, N), 0 for the dead; ``q_tot`` (T,), the team's value of the actions; ``weight`` (T, A), the
-        derivative of q_tot by each agent's q. Empty when the network has no such parts.
+        Per game ``q_tot`` (T,), the team's value of the actions, and ``weight`` (T, A), the derivative of q_tot by each
+        agent's q, 0 for the dead. Empty when the network has no mixer or the games no q.
     """
     model: Any = policy.eval_model
-    if not (hasattr(model, "unroll") and hasattr(model, "mix")):
-        return {}
-    last_action = np.vstack([np.full_like(action[:1], -1), action[:-1]])
-    agent_state = torch.from_numpy(agent_input.build(np.ascontiguousarray(obs), last_action)).to(policy.device)
-    valid = torch.from_numpy(alive).to(policy.device)
-    chosen_action = torch.from_numpy(action).to(policy.device).unsqueeze(-1)
-    with torch.no_grad():
-        q = model.unroll(agent_state.unsqueeze(0), None, valid.unsqueeze(0))[0].squeeze(0)
-    chosen = q.gather(-1, chosen_action).squeeze(-1).requires_grad_()
-    q_tot = model.mix(chosen, torch.from_numpy(global_state).to(policy.device))
+    if not games or not hasattr(model, "mix") or any(game.q is None for game in games):
+        return [{} for _ in games]
+    chosen_q = [np.take_along_axis(game.q, game.action[..., None], -1)[..., 0] for game in games]
+    chosen = torch.from_numpy(np.concatenate(chosen_q)).to(policy.device).requires_grad_()
+    global_state = torch.from_numpy(np.concatenate([game.global_state for game in games])).to(policy.device)
+    q_tot = model.mix(chosen, global_state)
     (weight,) = torch.autograd.grad(q_tot.sum(), chosen)
-    found = {"q": q, "q_tot": q_tot.detach(), "weight": torch.where(valid, weight, 0.0)}
-    return {name: value.cpu().numpy() for name, value in found.items()}
+    lengths = [len(game.action) for game in games]
+    found = zip(games, q_tot.detach().cpu().split(lengths), weight.cpu().split(lengths), strict=True)
+    return [{"q_tot": q.numpy(), "weight": np.where(game.alive, w, np.float32(0.0))} for game, q, w in found]
 
 
 def replay_pipeline(files: Sequence[str | Path], out: str | Path | None = None) -> None:

@@ -92,6 +92,11 @@ class RunFolder:
         return self.path / "ckpt"
 
     @property
+    def replays(self) -> Path:
+        """Games recorded during training, where the config asks for them."""
+        return self.path / "replays"
+
+    @property
     def latest(self) -> Path:
         """Checkpoint to resume from."""
         return self.ckpt / LATEST
@@ -162,6 +167,7 @@ class RunFolder:
         """What is in the folder and how to use it, for the end of a run."""
         hint = "" if importlib.util.find_spec("tensorboard") else "   (pip install tensorboard first)"
         best = self.best if self.best.exists() else self.final
+        games = sorted(self.replays.glob("*"))
         return "\n".join(
             [
                 f"run folder  {self.path}/",
@@ -169,6 +175,8 @@ class RunFolder:
                 "  result.json          how it ended",
                 "  log/metrics.csv      all metrics; the same for TensorBoard in log/",
                 f"  ckpt/{BEST}    policy of the best evaluation; {FINAL}: at the end; {LATEST}: everything, to resume",
+                *([f"  replays/             {len(games)} games recorded during training"] if games else []),
+                *([f"watch       dimix -m replay {games[-1]} -o game.html"] if games else []),
                 f"evaluate    dimix -m eval --load-path {best} -n 100",
                 f"curves      tensorboard --logdir {self.log}{hint}",
                 f"go on       dimix -m serial --resume {self.path} --env-step MORE",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,16 @@ from typing import Any
 import torch
 
 from dimix.config import CompiledConfig, compile_all
+from dimix.config_checks import lookup
 from dimix.entry.banner import banner
 from dimix.entry.checkpoints import check_same_config, load_weights, read_run, run_content, weights_content
+from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import Rooms, jitter_games
 from dimix.entry.run_folder import RunFolder
 from dimix.entry.stopping import StopSignals, stop_reason
 from dimix.errors import ConfigError, TrainingError
 from dimix.types import batch_fields
-from dimix.worker import EvalResult, MetricLogger, save_checkpoint
+from dimix.worker import EvalResult, Evaluator, MetricLogger, save_checkpoint
 from dimix.worker.logger import duration, short
 
 
@@ -179,6 +181,7 @@ class _Run:
             tensorboard=cfg.run.tensorboard,
             out=out,
         )
+        self._games = _game_files(compiled, folder, self.rooms)
         self._scores: list[float] = []  # one per evaluation
         self._best: list[float] | None = None  # win rate, win rate from jittered starts, return of the best evaluation
         self._next_eval = 0
@@ -252,10 +255,13 @@ class _Run:
     def _evaluate(self) -> None:
         """Play the evaluation games, record them, keep the policy when it is the best so far."""
         env, info = self._compiled.cfg.env, self._compiled.info
-        result = self.rooms.evaluator.evaluate(env.n_evaluator_episode)
+        with self._recording(self.rooms.evaluator, env.n_evaluator_episode, "nominal"):
+            result = self.rooms.evaluator.evaluate(env.n_evaluator_episode)
         values = _eval_values(result)
         if self.rooms.jitter_evaluator is not None:
-            jitter = self.rooms.jitter_evaluator.evaluate(jitter_games(self._compiled))
+            games = jitter_games(self._compiled)
+            with self._recording(self.rooms.jitter_evaluator, games, "jittered"):
+                jitter = self.rooms.jitter_evaluator.evaluate(games)
             values["eval/battle_won_jitter"] = jitter.battle_won
             values["eval/games_won_jitter"] = jitter.games_won
             values["eval/games_played_jitter"] = jitter.games_played
@@ -267,6 +273,15 @@ class _Run:
         if self._best is None or rank > self._best:
             self._best = rank
             save_checkpoint(self._folder.best, weights_content(self.rooms, self._compiled, values))
+
+    def _recording(self, evaluator: Evaluator, games: int, start: str) -> AbstractContextManager[None]:
+        """Records the next evaluation where it is one of those that the config asks for."""
+        if self._games is None or len(self._scores) % self._compiled.cfg.env.replay.every:
+            return nullcontext()
+        env_step = self.rooms.collector.env_step
+        info = {"trained": f"seed {self._compiled.cfg.seed}, {env_step} env steps", "start": start}
+        games = min(games, self._compiled.cfg.env.replay.n_episode)
+        return self._games.recording(evaluator.env, games, f"step{env_step:09d}_{start}", info)
 
     def _record(self, values: Mapping[str, float]) -> None:
         self._logger.record(self.rooms.collector.env_step, self.rooms.learner.train_iter, values)
@@ -367,6 +382,13 @@ class _Run:
 
     def _cpu_seconds(self) -> float:
         return self._cpu_before + time.process_time() - self._cpu_started
+
+
+def _game_files(compiled: CompiledConfig, folder: RunFolder, rooms: Rooms) -> GameFiles | None:
+    """Where games of evaluations are recorded; None when the config asks for none."""
+    if not lookup(compiled.cfg, "env.replay.every"):
+        return None
+    return GameFiles(folder.replays, rooms.policy, {"policy": str(compiled.cfg.policy.type)})
 
 
 def _eval_values(result: EvalResult) -> dict[str, float]:

@@ -63,8 +63,10 @@ class Policy:
         eval_mode: see `ActMode`; greedy unless an epsilon is given.
         model: the network.
         device: where it computes.
+        eval_q: (E, A, N) float32 array, the q-values behind the last actions of ``eval_mode``; None before the first.
     """
 
+    eval_q: np.ndarray | None = None
     config: ClassVar[dict[str, Any]] = {}
     config_ignored: ClassVar[dict[str, str]] = {}
 

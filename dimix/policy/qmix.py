@@ -474,6 +474,7 @@ class QMIXPolicy(Policy):
         self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray = 0.0
     ) -> tuple[np.ndarray, Tensor]:
         q, hidden_state = self._act(self.eval_model, obs, hidden_state)
+        self.eval_q = q
         if np.any(epsilon):
             return epsilon_greedy(q, obs["action_mask"], epsilon, self._eval_stream), hidden_state
         return greedy(q, obs["action_mask"]), hidden_state

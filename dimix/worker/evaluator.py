@@ -50,10 +50,13 @@ class Evaluator:
         env: environments; every evaluation resets those that it uses.
         policy: a policy's ``eval_mode``.
         agent_input: builds the agents' input.
+
+    Attributes:
+        env: the environments.
     """
 
     def __init__(self, env: VecEnv, policy: ActMode, agent_input: AgentInput) -> None:
-        self._env = env
+        self.env = env
         self._policy = policy
         self._agent_input = agent_input
         self._hash_factor = _odd_numbers(env.info.agent_num)
@@ -73,7 +76,7 @@ class Evaluator:
         """
         if n_episode < 1:
             raise ValueError(f"evaluate: n_episode {n_episode}. Right is 1 or more.")
-        env = self._env
+        env = self.env
         to_play = n_episode // env.num_envs + (np.arange(env.num_envs) < n_episode % env.num_envs)
         games = GameState(env, self._policy, self._agent_input)
         history = np.zeros(env.num_envs, np.uint64)  # hash of the actions so far
@@ -109,11 +112,11 @@ class Evaluator:
 
     def state_dict(self) -> dict[str, Any]:
         """The environments, so that evaluations after a resume play the games they would have played."""
-        return {"env": self._env.state_dict()}
+        return {"env": self.env.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back what ``state_dict`` gave."""
-        self._env.load_state_dict(state["env"])
+        self.env.load_state_dict(state["env"])
 
     def close(self) -> None:
         """End the environments."""

@@ -26,7 +26,7 @@ from dizoo.smac.battle.kernels import BEGIN, FINISH, first_bad_action, reset_bat
 from dizoo.smac.battle.rng import stream_keys
 from dizoo.smac.battle.rules import TICKS_PER_STEP, Profile
 from dizoo.smac.battle.scenario import Scenario, load_scenario
-from dizoo.smac.battle.state import BATTLE, NO_ACTION, UNIT, Array, Outputs, empty_scratch, empty_state
+from dizoo.smac.battle.state import BATTLE, FRAME, NO_ACTION, UNIT, Array, Outputs, empty_scratch, empty_state
 from dizoo.smac.battle.tables import build_world
 
 WEAPON_DELAY_S = (-0.0625, 0.125)
@@ -35,6 +35,7 @@ WEAPON_DELAY_S = (-0.0625, 0.125)
 _OUTCOME_FIELDS = ("reward", "terminated", "truncated", "battle_won")
 _BATTLES_PER_TASK = 4  # smallest share of a batch that is worth a thread's wake-up
 _NO_ORDERS = np.zeros((1, TICKS_PER_STEP, 0), dtype=np.int16)
+_NO_FRAMES = np.zeros((0, 1, 1), dtype=FRAME)
 
 
 class BattleEngine:
@@ -112,6 +113,7 @@ class BattleEngine:
         self._allocate()
         self._pool: ThreadPoolExecutor | None = None
         self._pool_pid = -1
+        self._frames = _NO_FRAMES
         self.reset(seed=seed)
         self._compile()
 
@@ -203,7 +205,27 @@ class BattleEngine:
             ActionError: wrong shape or type, or an action that its agent may not take; nothing has changed then.
         """
         self._check_actions(actions)
-        self._run(BEGIN | FINISH, TICKS_PER_STEP, _NO_ORDERS)
+        self._run(BEGIN | FINISH, TICKS_PER_STEP, _NO_ORDERS, self._frames)
+
+    def film(self, battles: int) -> Array:
+        """Note the units of the first battles before every tick from now on, at the cost of copying them.
+
+        Args:
+            battles: how many (K), at most E; 0 stops it.
+
+        Returns:
+            (K, 8 * episode_limit + 1, U) records `state.FRAME`, which every `step` writes (`begin_step` and its kin do
+            not): row 8 * t + k of a battle is the moment before tick k of its step t, and after T steps row 8 * T is
+            the present. A restarted battle is written over.
+
+        Raises:
+            BattleError: not a number of battles.
+        """
+        if whole_number("battles", battles, 0) > self.num_envs:
+            raise BattleError(f"battles: found {battles}. It is at most {self.num_envs}.")
+        rows = TICKS_PER_STEP * self.episode_limit + 1
+        self._frames = np.empty((battles, rows, self._unit_count), FRAME) if battles else _NO_FRAMES
+        return self._frames
 
     def begin_step(self, actions: ArrayLike) -> None:
         """Give the orders of a step without running it; eight times `run_tick` and `finish_step` complete it.
@@ -282,7 +304,7 @@ class BattleEngine:
             self._pool.shutdown()
         self._pool = None
 
-    def _run(self, parts: int, n_ticks: int, orders: Array) -> None:
+    def _run(self, parts: int, n_ticks: int, orders: Array, frames: Array = _NO_FRAMES) -> None:
         """Run the driver over the batch, in equal shares of neighbouring battles."""
         shares = max(1, min(len(self._scratch), self.num_envs // _BATTLES_PER_TASK))
         bounds = [self.num_envs * i // shares for i in range(shares + 1)]
@@ -295,6 +317,7 @@ class BattleEngine:
                 self._scratch[i],
                 self._actions,
                 orders,
+                frames,
                 bounds[i],
                 bounds[i + 1],
                 parts,

@@ -15,7 +15,7 @@ from dizoo.smac.battle.combat import execute, explode_the_killed, remove_dead
 from dizoo.smac.battle.compiler import cached_driver, inlined, outlined
 from dizoo.smac.battle.features import FIRST_MOVE, heading, write_features
 from dizoo.smac.battle.rng import shuffle
-from dizoo.smac.battle.rules import MOVE_DISTANCE
+from dizoo.smac.battle.rules import MOVE_DISTANCE, TICKS_PER_STEP
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION
 from dizoo.smac.battle.starting import start_battle
 from dizoo.smac.battle.state import MOVE_COMMAND, NO_UNIT, STOP_COMMAND, TARGET_COMMAND
@@ -176,8 +176,23 @@ def finish_step(world, units, battle, outputs, e):
     outputs.truncated[e] = battle.clock >= world.map.episode_limit and not outputs.terminated[e]
 
 
+@inlined
+def note_frame(units, frame):
+    """Copy what a recording keeps of the units (U,) into a frame (U,)."""
+    for i in range(units.shape[0]):
+        unit, noted = units[i], frame[i]
+        noted.x = unit.x
+        noted.y = unit.y
+        noted.hp = unit.hp
+        noted.shield = unit.shield
+        noted.energy = unit.energy
+        noted.cooldown = unit.cooldown
+        noted.target = unit.target
+        noted.in_play = unit.in_play
+
+
 def _make_step_battles(digest: str) -> Callable[..., None]:
-    def step_battles(world, state, outputs, scratch, actions, orders, first, last, parts, n_ticks):
+    def step_battles(world, state, outputs, scratch, actions, orders, frames, first, last, parts, n_ticks):
         """Advance the battles [first, last) by a step or a part of it; finished battles are frozen and get reward 0.
 
         Args:
@@ -187,6 +202,8 @@ def _make_step_battles(digest: str) -> Callable[..., None]:
             scratch: of this thread.
             actions: (E, A) i64.
             orders: (E, n_ticks, U) i16 imposed orders of execution, or (1, n_ticks, 0) to draw them.
+            frames: (K, 8 * episode_limit + 1, U) FRAME, written for the first K battles: row 8 * t + k is the moment
+                before tick k of step t, the row behind the last step's is the end; only for whole steps.
             first: first battle.
             last: one behind the last battle.
             parts: BEGIN, FINISH, both or none.
@@ -200,10 +217,15 @@ def _make_step_battles(digest: str) -> Callable[..., None]:
             units, battle, last_action = state.units[e], state.battles[e], state.last_action[e]
             if parts & BEGIN:
                 begin_step(world, units, battle, last_action, actions[e])
+            filmed = e < frames.shape[0] and 0 <= battle.clock < world.map.episode_limit
             for k in range(n_ticks):
+                if filmed:
+                    note_frame(units, frames[e, TICKS_PER_STEP * battle.clock + k])
                 tick(world, units, battle, scratch, orders[min(e, orders.shape[0] - 1), k])
             if parts & FINISH:
                 finish_step(world, units, battle, outputs, e)
+                if filmed:
+                    note_frame(units, frames[e, TICKS_PER_STEP * battle.clock])
                 write_outputs(world, units, battle, last_action, outputs, e)
 
     return step_battles

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dizoo.smac.battle.engine import BattleEngine
-from dizoo.smac.battle.replay import FRAME_FLOATS, SUFFIX, Replay, describe, replay_bytes
+from dizoo.smac.battle.replay import FRAME_FIELDS, SUFFIX, Replay, describe, replay_bytes
 from dizoo.smac.battle.rules import TICKS_PER_STEP
-from dizoo.smac.battle.state import UNIT, Array
+from dizoo.smac.battle.state import Array
 
-_FRAME_FIELDS = (*FRAME_FLOATS, "target", "in_play")
+_BEFORE = ("agent_state", "global_state", "action_mask", "alive")  # of the engine, noted before each step
 
 
 @dataclass
 class RecordedGame:
-    """A game as it was played, exact; `replay` makes the file's content of it.
+    """A game as it was played, exact; `content` makes a file of it.
 
     Attributes:
         number: e + k * E for game k of battle e.
-        replay: header and all arrays but those of the network.
-        obs: (T, A, O) float32, before each step.
-        global_state: (T, S) float32.
+        replay: header and all arrays but those of the mixer.
+        global_state: (T, S) float32, before each step.
         action: (T, A) int64.
         alive: (T, A) bool.
+        q: (T, A, N) float32, 0 for the dead; None where the recorder was given none.
     """
 
     number: int
     replay: Replay
-    obs: Array
     global_state: Array
     action: Array
     alive: Array
+    q: Array | None = None
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ class RecordedGame:
         """The file.
 
         Args:
-            values: ``q`` (T, A, N), ``q_tot`` (T,) and ``weight`` (T, A) of the network that played, or nothing.
+            values: ``q_tot`` (T,) and ``weight`` (T, A) of the network that played, or nothing.
             info: free texts by name, shown beside the game.
 
         Raises:
@@ -56,111 +56,116 @@ class RecordedGame:
         return replay_bytes(replay)
 
 
-@dataclass
-class _Notes:
-    """What is known so far about one running game."""
+@dataclass(frozen=True)
+class _Start:
+    """What is known about a game when it begins."""
 
     stream: list[str]
     mirrored: bool
-    frames: list[bytes] = field(default_factory=list)  # (U,) UNIT each; bytes are copied and joined fastest
-    steps: dict[str, list[Array]] = field(default_factory=dict)
 
 
 class BattleRecorder:
-    """Steps an engine and records games of its first battles.
+    """Steps an engine and records games of its first battles, which go on exactly as they would without it.
 
-    Battles go on exactly as they would without it: ticks run one by one draw the same random numbers as a whole step.
+    The engine writes the units of every tick itself; a step copies what the agents of the recorded battles saw.
+    Everything else waits until a game is over.
 
     Args:
         engine: the battles.
         games: how many games to record: those numbered e + k * E below this, for game k of battle e.
         on_game: takes each game when it is over.
-        ticks: record the units after every tick (a sixteenth of a second) instead of every step.
+        q: gives the (E, A, N) float q-values that chose the actions about to be stepped, or None.
     """
 
     def __init__(
-        self, engine: BattleEngine, games: int, on_game: Callable[[RecordedGame], None], ticks: bool = True
+        self,
+        engine: BattleEngine,
+        games: int,
+        on_game: Callable[[RecordedGame], None],
+        q: Callable[[], Array | None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._games = games
         self._on_game = on_game
-        self._ticks = ticks
+        self._q = q
         self._played = np.zeros(engine.num_envs, np.int64)
-        self._notes: dict[int, _Notes] = {}
+        self._running: dict[int, _Start] = {}
+        self._tape: dict[str, Array] = {}  # (K, episode_limit, ...) of everything that is noted once a step
+        self._recorded = min(games, engine.num_envs)
+        self._frames = engine.film(self._recorded)
         self._map = describe(engine.scenario)
 
     def reset(self, ids: ArrayLike | None = None) -> None:
         """`BattleEngine.reset`; a game that was under way in one of these battles is forgotten."""
         engine = self._engine
         chosen = np.arange(engine.num_envs)[slice(None) if ids is None else np.asarray(ids)].tolist()
-        streams = {e: engine.battles[["stream_key", "stream_count"]][e].item() for e in chosen}
+        streams = {e: engine.battles[["stream_key", "stream_count"]][e].item() for e in chosen if e < self._recorded}
         engine.reset(ids)
-        for e in chosen:
-            self._notes.pop(e, None)
-            if self._played[e] * engine.num_envs + e < self._games:
-                key, count = streams[e]
-                notes = _Notes([str(key), str(count)], bool(engine.battles["mirrored"][e]))
-                notes.frames.append(engine.units[e].tobytes())
-                self._notes[e] = notes
+        for e, words in streams.items():
+            self._running.pop(e, None)
+            if self._number(e) < self._games:
+                self._running[e] = _Start([str(word) for word in words], bool(engine.battles["mirrored"][e]))
 
     def step(self, actions: ArrayLike) -> None:
         """`BattleEngine.step`."""
         engine = self._engine
-        if not self._notes:
+        if not self._running:
             engine.step(actions)
             return
-        before = {name: getattr(engine, name) for name in ("agent_state", "global_state", "action_mask", "alive")}
-        running = {
-            e: {name: value[e].copy() for name, value in before.items()}
-            for e in self._notes
-            if not (engine.terminated[e] or engine.truncated[e])
-        }
-        if self._ticks:
-            engine.begin_step(actions)
-            for _ in range(TICKS_PER_STEP):
-                engine.run_tick()
-                for e in running:
-                    self._notes[e].frames.append(engine.units[e].tobytes())
-            engine.finish_step()
-        else:
-            engine.step(actions)
-            for e in running:
-                self._notes[e].frames.append(engine.units[e].tobytes())
-        action = np.asarray(actions)
-        for e, row in running.items():
-            row |= {"action": action[e].copy(), "reward": engine.reward[e]}
-            for name, value in row.items():
-                self._notes[e].steps.setdefault(name, []).append(value)
-            if engine.terminated[e] or engine.truncated[e]:
-                self._played[e] += 1
-                self._on_game(self._finish(e, self._notes.pop(e)))
+        clock = engine.episode_length[: self._recorded].tolist()
+        self._note(clock, {name: getattr(engine, name) for name in _BEFORE})
+        if (q := self._q()) is not None:
+            self._note(clock, {"q": q})
+        engine.step(actions)
+        self._note(clock, {"action": np.asarray(actions), "reward": engine.reward})
+        for e in [e for e in self._running if engine.terminated[e] or engine.truncated[e]]:
+            self._on_game(self._finish(e, self._running.pop(e)))
 
-    def _finish(self, e: int, notes: _Notes) -> RecordedGame:
-        engine = self._engine
-        number = int(self._played[e] - 1) * engine.num_envs + e
-        frames = np.frombuffer(b"".join(notes.frames), UNIT).reshape(len(notes.frames), -1)
-        steps = {name: np.stack(rows) for name, rows in notes.steps.items()}
-        arrays = {name: frames[name] for name in _FRAME_FIELDS}
+    def close(self) -> None:
+        """Stop recording; games under way are forgotten."""
+        self._running.clear()
+        self._tape.clear()
+        self._games = 0
+        self._engine.film(0)
+
+    def _number(self, e: int) -> int:
+        return int(self._played[e]) * self._engine.num_envs + e
+
+    def _note(self, clock: list[int], values: Mapping[str, Array]) -> None:
+        """Copy the recorded battles' rows of (E, ...) arrays."""
+        for name, value in values.items():
+            if name not in self._tape:
+                shape = (self._recorded, self._engine.episode_limit, *value.shape[1:])
+                self._tape[name] = np.empty(shape, value.dtype)
+            rows = self._tape[name]
+            for e in self._running:
+                rows[e, clock[e]] = value[e]
+
+    def _finish(self, e: int, start: _Start) -> RecordedGame:
+        engine, number = self._engine, self._number(e)
+        self._played[e] += 1
+        length = int(engine.episode_length[e])
+        # copies where the battle's next game is going to be written over this one; frames of any next game are
+        keep = np.array if self._number(e) < self._games else np.asarray
+        steps = {name: keep(rows[e, :length]) for name, rows in self._tape.items()}
+        frames = self._frames[e, : TICKS_PER_STEP * length + 1].copy()
+        arrays = {name: frames[name] for name in FRAME_FIELDS}
         arrays |= {name: steps[name] for name in ("action", "action_mask", "reward")}
         arrays["obs"] = steps["agent_state"]
+        if "q" in steps:
+            arrays["q"] = np.where(steps["alive"][..., None], steps["q"], np.float32(0.0))
         header: dict[str, Any] = {
             **self._map,
-            "frames_per_step": TICKS_PER_STEP if self._ticks else 1,
-            "stream": notes.stream,
-            "mirrored": notes.mirrored,
+            "frames_per_step": TICKS_PER_STEP,
+            "stream": start.stream,
+            "mirrored": start.mirrored,
             "outcome": {
                 "won": bool(engine.battle_won[e]),
                 "truncated": bool(engine.truncated[e]),
                 "return": float(steps["reward"].sum()),
-                "steps": len(steps["reward"]),
+                "steps": length,
             },
             "info": {},
         }
-        return RecordedGame(
-            number,
-            Replay(header, arrays),
-            steps["agent_state"],
-            steps["global_state"],
-            steps["action"].astype(np.int64),
-            steps["alive"],
-        )
+        replay, action = Replay(header, arrays), steps["action"].astype(np.int64)
+        return RecordedGame(number, replay, steps["global_state"], action, steps["alive"], arrays.get("q"))

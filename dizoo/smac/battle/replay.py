@@ -1,9 +1,16 @@
 r"""Recorded games as files: everything needed to show one battle, in one small file that is read as data only.
 
-A file is the line ``dimix replay 1\n`` (1 is the version), then one zlib stream. Unpacked: the header's length as four
-bytes (little endian), the header as JSON, then the arrays that the header's ``arrays`` lists, one behind the other at
-multiples of 4 bytes. Floats are stored as int16 in units of their ``scale``. Letters: T steps, F frames, U units,
-A agents, N actions, O observation size. Frame k of step t is row ``t * frames_per_step + k``; the last row is the end.
+A file is the line ``dimix replay 2\n`` (2 is the version), then two numbers of four bytes (little endian, as all that
+follows): how many bytes follow, and their CRC-32. These are: the header's length as four bytes, the header as JSON,
+then the arrays that the header's ``arrays`` lists, each part padded to a multiple of 4 bytes. Floats are stored as
+int16 in units of their ``scale``. Of every array only what changes along its first axis is kept: one bit per entry,
+set where it differs from the entry before (from 0 in the first row), then these differences, as many as ``changes``
+says. That costs a sixth of compressing with zlib and takes about a third more bytes than its fastest level.
+
+Version 1 is read as well: after its line, one zlib stream of the header's length, the header, and the arrays in full.
+
+Letters: T steps, F frames, U units, A agents, N actions, O observation size. Frame k of step t is row
+``t * frames_per_step + k``; the last row is the end.
 """
 
 from __future__ import annotations
@@ -23,20 +30,21 @@ import numpy as np
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.features import DIRECTIONS, obs_names
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario
-from dizoo.smac.battle.state import Array
+from dizoo.smac.battle.state import FRAME, Array
 
 SUFFIX = ".replay"
-VERSION = 1
+VERSION = 2
+_READABLE = ("1", "2")
 _MAGIC = b"dimix replay "
-_LEVEL = 3  # of compression: a third of the time of the usual 6, a tenth more bytes
+_PREFIX = struct.Struct("<II")
 _MAX_BYTES = 1 << 30  # of the unpacked content: refuses a file that was made to fill the memory
 _STORED: dict[str, np.dtype[Any]] = {"<i2": np.dtype("<i2"), "|u1": np.dtype("u1")}
 
-FRAME_FLOATS = ("x", "y", "hp", "shield", "energy", "cooldown")
-"""(F, U) fields of the units in every frame; besides these ``target`` (unit id or -1) and ``in_play``."""
+FRAME_FIELDS = FRAME.names or ()
+"""(F, U) fields of the units in every frame: floats, ``target`` (unit id or -1) and ``in_play``."""
 
 _DIMS = {
-    **{name: "FU" for name in (*FRAME_FLOATS, "target", "in_play")},
+    **{name: "FU" for name in FRAME_FIELDS},
     "action": "TA",  # what each agent did in a step, 0 for the dead
     "action_mask": "TAN",  # what it could have done
     "obs": "TAO",  # what it saw before
@@ -130,11 +138,18 @@ def replay_bytes(replay: Replay) -> bytes:
     missing = _DIMS.keys() - _OPTIONAL - replay.arrays.keys()
     if missing:
         raise BattleError(f"replay: array '{min(missing)}' is missing.")
-    return _MAGIC + f"{VERSION}\n".encode() + pack(replay.header, replay.arrays)
+    listed, parts = [], []
+    for name, value in replay.arrays.items():
+        stored, scale = _stored(name, value)
+        bits, changes = _differences(stored)
+        listed.append({**_entry(name, stored, scale), "changes": len(changes)})
+        parts += [_padded(bits.tobytes()), _padded(changes.tobytes())]
+    content = _joined(replay.header, listed, parts)
+    return _MAGIC + f"{VERSION}\n".encode() + _PREFIX.pack(len(content), zlib.crc32(content)) + content
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """A header and arrays as one zlib stream, in the layout that the top of this module describes.
+    """A header and arrays as one zlib stream, in the layout of version 1, which browsers can unpack.
 
     Args:
         header: what JSON can hold.
@@ -146,10 +161,9 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
     listed, parts = [], []
     for name, value in arrays.items():
         stored, scale = _stored(name, value)
-        listed.append({"name": name, "shape": list(value.shape), "dtype": stored.dtype.str, "scale": scale})
+        listed.append(_entry(name, stored, scale))
         parts.append(_padded(stored.tobytes()))
-    text = _padded(json.dumps({**header, "arrays": listed}).encode(), b" ")
-    return zlib.compress(struct.pack("<I", len(text)) + text + b"".join(parts), _LEVEL)
+    return zlib.compress(_joined(header, listed, parts))
 
 
 def save_replay(path: str | Path, replay: Replay) -> None:
@@ -191,14 +205,14 @@ def parse_replay(raw: bytes) -> Replay:
     Raises:
         BattleError: it is not one, of another version, cut off or damaged.
     """
-    content = _unpack(raw)
+    version, content = _unpack(raw)
     try:
         (length,) = struct.unpack_from("<I", content)
         header = json.loads(content[4 : 4 + length].decode())
         listed = header.pop("arrays")
         sizes = _sizes(header)
         _check_header(header, sizes)
-        arrays, at = {}, 4 + length
+        arrays, parts = {}, _Parts(content, 4 + length)
         for entry in listed:
             if entry["name"] not in _DIMS:
                 raise BattleError(f"damaged: array {entry['name']!r} is unknown.")
@@ -206,9 +220,11 @@ def parse_replay(raw: bytes) -> Replay:
             shape = tuple(sizes[d] for d in _DIMS[name])
             if list(shape) != entry["shape"]:
                 raise BattleError(f"damaged: '{name}' has shape {entry['shape']}. It is {list(shape)}.")
-            count = math.prod(shape)
-            value = np.frombuffer(content, stored, count, at).reshape(shape)
-            at += -(-count * stored.itemsize // 4) * 4
+            if version == "1":
+                value = parts.take(stored, math.prod(shape)).reshape(shape)
+            else:
+                bits = parts.take(np.dtype("u1"), -(-math.prod(shape) // 8))
+                value = _summed(bits, parts.take(stored, int(entry["changes"])), shape)
             scale = entry["scale"]
             arrays[name] = value.astype(np.float32) * np.float32(scale) if scale else value
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, struct.error) as e:
@@ -229,22 +245,59 @@ def target_unit(header: Mapping[str, Any], agent: int, action: int) -> int | Non
     return next((i for i, u in enumerate(units) if u["ally"] == healer and u["index"] == index), None)
 
 
-def _unpack(raw: bytes) -> bytes:
+class _Parts:
+    """Reads the padded parts of a file's content one after the other."""
+
+    def __init__(self, content: bytes, at: int) -> None:
+        self._content, self._at = content, at
+
+    def take(self, dtype: np.dtype[Any], count: int) -> Array:
+        """The next `count` numbers; ValueError where there are not so many."""
+        if count < 0:
+            raise ValueError(f"{count} numbers")
+        part = np.frombuffer(self._content, dtype, count, self._at) if count else np.empty(0, dtype)
+        self._at += -(-count * dtype.itemsize // 4) * 4
+        return part
+
+
+def _unpack(raw: bytes) -> tuple[str, bytes]:
+    """Version and content of a file."""
     line = raw[:40].split(b"\n", 1)[0]
     if not raw.startswith(_MAGIC):
         raise BattleError(f"not a replay. Replays begin with '{_MAGIC.decode().strip()}'; dimix -m eval records them.")
     version = line[len(_MAGIC) :].decode("ascii", "replace")
-    if version != str(VERSION):
-        raise BattleError(f"replay of version {version}. This dimix reads version {VERSION}: use the other one.")
+    if version not in _READABLE:
+        raise BattleError(
+            f"replay of version {version}. This dimix reads versions {' and '.join(_READABLE)}: use the other one."
+        )
+    body = raw[len(line) + 1 :]
+    return version, _inflated(body, len(raw)) if version == "1" else _checked(body, len(raw))
+
+
+def _checked(body: bytes, size: int) -> bytes:
+    """What follows the two numbers of version 2, which have to be right."""
+    if len(body) < _PREFIX.size:
+        raise BattleError(f"cut off after {size} bytes. Copy or record it again.")
+    length, checksum = _PREFIX.unpack_from(body)
+    content = body[_PREFIX.size :]
+    if len(content) < length:
+        raise BattleError(f"cut off after {size} bytes. Copy or record it again.")
+    if len(content) > length or zlib.crc32(content) != checksum:
+        raise BattleError("damaged replay (its checksum does not fit). Copy or record it again.")
+    return content
+
+
+def _inflated(body: bytes, size: int) -> bytes:
+    """The stream of version 1."""
     inflate = zlib.decompressobj()
     try:
-        content = inflate.decompress(raw[raw.index(b"\n") + 1 :], _MAX_BYTES)
+        content = inflate.decompress(body, _MAX_BYTES)
     except zlib.error as e:
         raise BattleError(f"damaged replay ({e}). Copy or record it again.") from e
     if inflate.unconsumed_tail:
         raise BattleError(f"unpacks to more than {_MAX_BYTES >> 20} MiB. That is no battle.")
     if not inflate.eof:
-        raise BattleError(f"cut off after {len(raw)} bytes. Copy or record it again.")
+        raise BattleError(f"cut off after {size} bytes. Copy or record it again.")
     return content
 
 
@@ -280,15 +333,42 @@ def _check_header(header: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
 
 def _stored(name: str, value: Array) -> tuple[Array, float]:
     """An array as it is stored, and its scale (0 for integers)."""
-    largest = float(np.abs(value).max(initial=0))
+    value = np.ascontiguousarray(value)
+    largest = max(float(value.max(initial=0)), -float(value.min(initial=0)))
     if value.dtype.kind == "f":
         if not math.isfinite(largest):
             raise BattleError(f"replay: '{name}' holds {largest}. Only finite numbers are recorded.")
         digits = max(-3, math.ceil(math.log10(largest / 32767))) if largest > 0 else -3
-        return np.rint(value.astype(np.float64) / 10.0**digits).astype("<i2"), float(f"1e{digits}")
+        scaled = np.multiply(value, 10.0**-digits, dtype=np.float32)
+        return np.rint(scaled, out=scaled).astype("<i2"), float(f"1e{digits}")
     if largest > 32767:
         raise BattleError(f"replay: '{name}' holds {largest:g}. Integers up to 32767 are recorded.")
     return value.astype("|u1" if value.dtype.kind == "b" or value.dtype == np.uint8 else "<i2"), 0
+
+
+def _entry(name: str, stored: Array, scale: float) -> dict[str, Any]:
+    return {"name": name, "shape": list(stored.shape), "dtype": stored.dtype.str, "scale": scale}
+
+
+def _joined(header: Mapping[str, Any], listed: list[dict[str, Any]], parts: list[bytes]) -> bytes:
+    text = _padded(json.dumps({**header, "arrays": listed}).encode(), b" ")
+    return struct.pack("<I", len(text)) + text + b"".join(parts)
+
+
+def _differences(stored: Array) -> tuple[Array, Array]:
+    """Where an array changes along its first axis, as packed bits, and by how much (wrapping at the type's ends)."""
+    change = stored.copy()
+    np.subtract(stored[1:], stored[:-1], out=change[1:])
+    change = change.reshape(-1)
+    differs = change != 0
+    return np.packbits(differs), change[differs]
+
+
+def _summed(bits: Array, changes: Array, shape: tuple[int, ...]) -> Array:
+    """The array that `_differences` was given; ValueError where bits and changes do not belong together."""
+    change = np.zeros(math.prod(shape), changes.dtype)
+    change[np.unpackbits(bits, count=len(change)).astype(bool)] = changes
+    return np.cumsum(change.reshape(shape), axis=0, dtype=changes.dtype)
 
 
 def _padded(raw: bytes, fill: bytes = b"\0") -> bytes:

@@ -138,6 +138,18 @@ WALL = _record(("x0", _f8), ("y0", _f8), ("x1", _f8), ("y1", _f8))
 LINE = _record(("px", _f8), ("py", _f8), ("dx", _f8), ("dy", _f8))
 """A half-plane of permitted velocities w: det(d, p - w) <= 0, with d of unit length."""
 
+FRAME = _record(
+    ("x", _f4),
+    ("y", _f4),
+    ("hp", _f4),
+    ("shield", _f4),
+    ("energy", _f4),
+    ("cooldown", _f4),
+    ("target", np.int16),
+    ("in_play", np.uint8),
+)
+"""What is recorded about a unit in every tick: fields of UNIT, shortened."""
+
 DRAFT = _record(
     ("pref_x", _f8),  # preferred velocity
     ("pref_y", _f8),

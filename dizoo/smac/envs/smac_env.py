@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -82,6 +81,12 @@ class SMACEnv(VecEnv):
             # (int) Games of the second evaluation; 0 leaves it out, >= 0.
             n_episode=32,
         ),
+        replay=dict(
+            # (int) Record games of every so many evaluations in training, from the first; 0 records none, >= 0.
+            every=0,
+            # (int) Games recorded then from each kind of start, the first of the evaluation, >= 1.
+            n_episode=2,
+        ),
         # (bool) Own losses cost nothing.
         reward_only_positive=True,
         # (float) Reward for the death of an enemy, before scaling.
@@ -105,7 +110,9 @@ class SMACEnv(VecEnv):
         "mirror_opponent": "the enemies follow the rules' one script",
         "two_player": "the enemies follow the rules' one script",
         "game_steps_per_episode": "the map gives the time limit",
-        "save_replay_episodes": "dimix -m eval records replays with --replay-path",
+        "save_replay_episodes": "env.replay and dimix -m eval --replay-path record games",
+        "replay_dir": "games recorded in training are in the run folder, others where --replay-path says",
+        "replay_prefix": "recorded games are named by map, env step, start and number",
         "reward_type": "the reward is SMAC's; see the reward_ keys",
         "obs_alone": "observations are SMAC's",
         "death_mask": "dead agents are told by the environment's alive flags",
@@ -214,22 +221,22 @@ class SMACEnv(VecEnv):
             raise EnvError(f"env ({role}): {error}") from error
         return cls(engine, cfg.open_loop)
 
-    def record(self, games: int, on_game: Callable[[RecordedGame], None]) -> None:
+    def record(
+        self,
+        games: int,
+        on_game: Callable[[RecordedGame], None] = lambda game: None,
+        q: Callable[[], np.ndarray | None] = lambda: None,
+    ) -> None:
         """Record the games numbered below ``games`` from the next reset on; their course stays what it would be.
 
         Args:
-            games: game k of battle e has the number e + k * E.
+            games: game k of battle e has the number e + k * E; 0 ends a recording.
             on_game: takes each of them when it is over.
+            q: gives the (E, A, N) q-values behind the actions about to be stepped, or None.
         """
-        one_hot = self._step_one_hot
-
-        def with_what_agents_saw(game: RecordedGame) -> None:
-            if one_hot is not None:
-                steps = one_hot[: len(game.obs), None]
-                game = replace(game, obs=np.repeat(steps, self.info.agent_num, axis=1))
-            on_game(game)
-
-        self._battles = BattleRecorder(self._engine, games, with_what_agents_saw)
+        if isinstance(self._battles, BattleRecorder):
+            self._battles.close()
+        self._battles = BattleRecorder(self._engine, games, on_game, q) if games else self._engine
 
     @classmethod
     def show_replays(cls, files: Sequence[Path], out: Path | None, write: Callable[[str], None]) -> None:

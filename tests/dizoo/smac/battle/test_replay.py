@@ -1,6 +1,7 @@
 """Recorded games: the file gives back what was played, recording changes nothing, damage is named."""
 
 import json
+import struct
 import zlib
 
 import numpy as np
@@ -11,7 +12,18 @@ from hypothesis import strategies as st
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.recorder import BattleRecorder
-from dizoo.smac.battle.replay import Replay, load_replay, parse_replay, replay_bytes, save_replay, target_unit
+from dizoo.smac.battle.replay import (
+    FRAME_FIELDS,
+    Replay,
+    _differences,
+    _summed,
+    load_replay,
+    pack,
+    parse_replay,
+    replay_bytes,
+    save_replay,
+    target_unit,
+)
 
 
 def random_actions(engine, rng):
@@ -32,10 +44,10 @@ def play(battles, engine, steps, seed=0):
     return np.array(rewards), engine.get_state()
 
 
-def record(map_name="3m", games=1, ticks=True, steps=70, **options):
+def record(map_name="3m", games=1, steps=70, **options):
     engine = BattleEngine(map_name, 4, 5, num_threads=1, **options)
     found = []
-    play(BattleRecorder(engine, games, found.append, ticks), engine, steps)
+    play(BattleRecorder(engine, games, found.append), engine, steps)
     return found
 
 
@@ -44,13 +56,12 @@ def game():
     return record()[0]
 
 
-@pytest.mark.parametrize("ticks", [False, True])
 @pytest.mark.parametrize("map_name", ["3m", "MMM"])
-def test_recording_changes_nothing(map_name, ticks):
+def test_recording_changes_nothing(map_name):
     plain, recorded = BattleEngine(map_name, 4, 5, num_threads=1), BattleEngine(map_name, 4, 5, num_threads=1)
     rewards, state = play(plain, plain, 40)
     found = []
-    same_rewards, same_state = play(BattleRecorder(recorded, 6, found.append, ticks), recorded, 40)
+    same_rewards, same_state = play(BattleRecorder(recorded, 6, found.append), recorded, 40)
     np.testing.assert_array_equal(same_rewards, rewards)
     for name, value in state.items():
         np.testing.assert_array_equal(same_state[name], value, err_msg=name)
@@ -84,10 +95,45 @@ def test_arrays_are_what_the_engine_showed():
     assert bool(engine.truncated[0]) == header["outcome"]["truncated"]
 
 
-def test_steps_are_every_eighth_tick(game):
-    fine, coarse = game.replay.arrays, record(ticks=False)[0].replay.arrays
-    for name in ("x", "y", "hp", "target", "in_play"):
-        np.testing.assert_array_equal(fine[name][::8], coarse[name])
+def test_frames_are_the_units_before_each_tick():
+    """The same battle stepped again tick by tick, beside three that restart on their own."""
+    game = record("MMM", steps=160)[0]
+    arrays = game.replay.arrays
+    engine = BattleEngine("MMM", 4, 5, num_threads=1)
+    state = engine.get_state()
+    state["stream_key"][0], state["stream_count"][0] = (int(word) for word in game.replay.header["stream"])
+    engine.set_state(state)
+    engine.reset()
+    for t in range(game.replay.steps):
+        actions = np.where(engine.action_mask, 1, 0).argmax(-1)
+        actions[0] = arrays["action"][t]
+        engine.begin_step(actions)
+        for k in range(8):
+            for name in FRAME_FIELDS:
+                now = engine.units[name][0].astype(arrays[name].dtype)
+                np.testing.assert_array_equal(arrays[name][8 * t + k], now, err_msg=name)
+            engine.run_tick()
+        engine.finish_step()
+    assert len(arrays["hp"]) == 8 * game.replay.steps + 1
+    np.testing.assert_array_equal(arrays["hp"][-1], engine.units["hp"][0].astype(np.float32))
+
+
+def test_recording_can_end_before_the_games_do():
+    engine = BattleEngine("3m", 4, 5, num_threads=1)
+    found = []
+    battles = BattleRecorder(engine, 4, found.append)
+    battles.reset()
+    rng = np.random.default_rng(0)
+    battles.step(random_actions(engine, rng))
+    battles.close()
+    play(battles, engine, 70)
+    assert found == [] and len(engine._frames) == 0
+
+
+@pytest.mark.parametrize("battles", [5, -1, 1.5])
+def test_no_more_battles_are_filmed_than_there_are(battles):
+    with pytest.raises(BattleError, match="battles: "):
+        BattleEngine("3m", 4, 5, num_threads=1).film(battles)
 
 
 def test_file_gives_back_the_game(game, tmp_path):
@@ -116,14 +162,52 @@ def test_saved_whole_or_not_at_all(game, tmp_path):
         save_replay(tmp_path / "nowhere" / "a.replay", game.replay)
 
 
+def sealed(content):
+    """A file of version 2 around any content."""
+    return b"dimix replay 2\n" + struct.pack("<II", len(content), zlib.crc32(content)) + content
+
+
 def changed(game, **header):
-    """The file's content with parts of its header replaced."""
-    raw = replay_bytes(game.replay)
-    content = zlib.decompress(raw.split(b"\n", 1)[1])
+    """The file with parts of its header replaced."""
+    content = replay_bytes(game.replay)[len(b"dimix replay 2\n") + 8 :]
     length = int.from_bytes(content[:4], "little")
     text = json.dumps({**json.loads(content[4 : 4 + length]), **header}).encode()
     text += b" " * (-len(text) % 4)
-    return b"dimix replay 1\n" + zlib.compress(len(text).to_bytes(4, "little") + text + content[4 + length :])
+    return sealed(len(text).to_bytes(4, "little") + text + content[4 + length :])
+
+
+def version_1(raw):
+    """A file's content as version 1 had it."""
+    replay = parse_replay(raw)
+    return b"dimix replay 1\n" + pack(replay.header, replay.arrays)
+
+
+def test_version_1_is_read(game):
+    raw = replay_bytes(game.replay)
+    now, then = parse_replay(raw), parse_replay(version_1(raw))
+    assert then.header == now.header
+    for name, value in now.arrays.items():
+        np.testing.assert_array_equal(then.arrays[name], value, err_msg=name)
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), dtype=st.sampled_from(["<i2", "|u1"]), rows=st.integers(1, 5), columns=st.integers(1, 11))
+def test_differences_give_back_any_array(data, dtype, rows, columns):
+    """Also where a difference does not fit the type: it wraps, and the sum wraps back."""
+    info = np.iinfo(dtype)
+    edge = st.sampled_from([info.min, 0, 1, info.max]) | st.integers(info.min, info.max)
+    value = np.array(data.draw(st.lists(edge, min_size=rows * columns, max_size=rows * columns)), dtype)
+    value = value.reshape(rows, columns)
+    bits, changes = _differences(value)
+    assert len(changes) == np.unpackbits(bits).sum()
+    np.testing.assert_array_equal(_summed(bits, changes, value.shape), value)
+
+
+def test_differences_by_hand():
+    """Rows 0 0 5, 0 2 5, 0 2 4: changes at entries 2, 4 and 8 by 5, 2 and -1."""
+    bits, changes = _differences(np.array([[0, 0, 5], [0, 2, 5], [0, 2, 4]], "<i2"))
+    assert np.unpackbits(bits).tolist() == [0, 0, 1, 0, 1, 0, 0, 0, 1] + 7 * [0]
+    assert changes.tolist() == [5, 2, -1]
 
 
 @pytest.mark.parametrize(
@@ -131,12 +215,18 @@ def changed(game, **header):
     [
         (lambda raw: b"", "not a replay. Replays begin with 'dimix replay'"),
         (lambda raw: b"PK\3\4" + raw, "not a replay"),
-        (lambda raw: raw.replace(b"replay 1\n", b"replay 7\n", 1), "replay of version 7. This dimix reads version 1"),
+        (lambda raw: raw.replace(b"replay 2\n", b"replay 7\n", 1), "replay of version 7. .* reads versions 1 and 2"),
         (lambda raw: raw[: len(raw) // 2], "cut off after"),
         (lambda raw: raw[:-1], "cut off after"),
+        (lambda raw: raw[:18], "cut off after 18 bytes"),
+        (lambda raw: raw + b"more", "checksum does not fit"),
+        (lambda raw: raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:], "checksum does not fit"),
+        (lambda raw: sealed(b"\4\0\0\0null"), "damaged replay"),
+        (lambda raw: sealed(b"\xff\xff\xff\xff{}"), "damaged replay"),
         (lambda raw: raw[:40] + b"\xff\xff\xff" + raw[43:], "damaged replay"),
+        (lambda raw: version_1(raw)[:300], "cut off after 300"),
+        (lambda raw: version_1(raw)[:40] + b"\xff\xff\xff" + version_1(raw)[43:], "damaged replay"),
         (lambda raw: b"dimix replay 1\n" + zlib.compress(b"\4\0\0\0null"), "damaged replay"),
-        (lambda raw: b"dimix replay 1\n" + zlib.compress(b"\xff\xff\xff\xff{}"), "damaged replay"),
     ],
 )
 def test_damage_is_named(game, tmp_path, damage, message):
@@ -155,6 +245,7 @@ def test_damage_is_named(game, tmp_path, damage, message):
         ({"units": []}, "damaged: sizes"),
         ({"arrays": []}, "damaged: array 'action' is missing"),
         ({"arrays": [{"name": "x", "shape": [1], "dtype": "<i2", "scale": 1}]}, r"'x' has shape \[1\]. It is"),
+        ({"arrays": [{"name": "reward", "shape": [None], "dtype": "<i2", "scale": 1, "changes": 1}]}, "damaged"),
         ({"arrays": [{"name": "x", "shape": [1], "dtype": "O", "scale": 1}]}, "damaged replay .KeyError: 'O'"),
         ({"map": {"name": "3m", "width": 2, "height": 1, "terrain": ["<b"]}}, "terrain is not 1 rows of 2 cells"),
         ({"info": 3}, "damaged replay"),
