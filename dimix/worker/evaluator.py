@@ -120,7 +120,7 @@ class Evaluator:
 
     def close(self) -> None:
         """End the environments."""
-        self._env.close()
+        self.env.close()
 
 
 _HASH_STEP = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying modulo 2**64 loses nothing

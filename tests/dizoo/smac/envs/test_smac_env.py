@@ -214,14 +214,3 @@ def test_open_loop_shows_the_step_and_nothing_else():
         for each in (env, battle):
             each.step(action)
             each.reset(over)
-
-
-def test_open_loop_games_are_recorded_with_what_the_agents_saw():
-    env, games = SMACEnv.create(make_cfg(open_loop=True), "evaluate", 1, seed=0), []
-    env.record(1, games.append)
-    env.reset()
-    rng, seen = np.random.default_rng(0), []
-    while not games:
-        seen.append(env.agent_state[0].copy())
-        env.step(random_actions(env, rng))
-    np.testing.assert_array_equal(games[0].obs, np.stack(seen))
