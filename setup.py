@@ -16,7 +16,9 @@ ENVS = {
 CURVES = ["tensorboard>=2.14"]
 REPLAY = ["pillow>=10.0", "imageio[ffmpeg]>=2.31"]
 PLOT = ["matplotlib>=3.7"]
-DEV = ["pytest>=7.4", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", *REPLAY, *PLOT, *ENVS["petting_zoo"]]
+# rliable's bootstrap comes from arch 7, which pandas 3 breaks.
+BENCHMARK = ["rliable>=1.2", "pandas>=2.2,<3", *PLOT]
+DEV = ["pytest>=7.4", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", *REPLAY, *BENCHMARK, *ENVS["petting_zoo"]]
 
 setup(
     name="dimix",
@@ -43,6 +45,7 @@ setup(
         "curves": CURVES,
         "replay": REPLAY,
         "plot": PLOT,
+        "benchmark": BENCHMARK,
         "dev": DEV,
         "all": sorted({*CURVES, *DEV}),
     },

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.cells import make_cells
-from benchmark.rows import RUNS, path_of
+from benchmark.rows import RESULTS, RUNS, path_of
 from benchmark.runner import run_cells
 from dimix.errors import DimixError
 
@@ -27,42 +27,49 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmark", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="train every cell that has no row yet; stop it and start it again at will")
-    run.add_argument("--maps", nargs="+", required=True, metavar="MAP")
-    run.add_argument("--algos", nargs="+", default=["qmix"], metavar="ALGO", help="default: qmix")
-    run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED", help="default: 0 1 2")
-    run.add_argument("--rules", nargs="+", default=["smaclite"], choices=["smaclite", "smac"])
-    run.add_argument("--train-jitter", nargs="+", type=float, default=[0.0], metavar="CELLS", help="default: 0")
-    run.add_argument("--env-steps", type=count, default=2_000_000, metavar="STEPS", help="default: 2e6")
-    run.add_argument("--until-won", action="store_true", help="stop as the config's env.stop_value says")
-    run.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="for every cell")
-    run.add_argument("--jobs", type=count, metavar="N", help="runs at a time; default: one per core")
-    run.add_argument("--final-games", type=count, default=128, metavar="N", help="of each kind; default: 128")
-    run.add_argument("--work", type=Path, default=HERE / "work", metavar="FOLDER", help="run folders")
-    run.add_argument("--rows", type=Path, default=RUNS, metavar="FOLDER", help="default: benchmark/results/runs")
-    run.add_argument("--list", action="store_true", help="say which cells have their row, and train nothing")
+    train = commands.add_parser("run", help="train every cell that has no row yet; stop it and start it again at will")
+    train.add_argument("--maps", nargs="+", required=True, metavar="MAP")
+    train.add_argument("--algos", nargs="+", default=["qmix"], metavar="ALGO", help="default: qmix")
+    train.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED", help="default: 0 1 2")
+    train.add_argument("--rules", nargs="+", default=["smaclite"], choices=["smaclite", "smac"])
+    train.add_argument("--train-jitter", nargs="+", type=float, default=[0.0], metavar="CELLS", help="default: 0")
+    train.add_argument("--env-steps", type=count, default=2_000_000, metavar="STEPS", help="default: 2e6")
+    train.add_argument("--until-won", action="store_true", help="stop as the config's env.stop_value says")
+    train.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="for every cell")
+    train.add_argument("--jobs", type=count, metavar="N", help="runs at a time; default: one per core")
+    train.add_argument("--final-games", type=count, default=128, metavar="N", help="of each kind; default: 128")
+    train.add_argument("--work", type=Path, default=HERE / "work", metavar="FOLDER", help="run folders")
+    train.add_argument("--rows", type=Path, default=RUNS, metavar="FOLDER", help="default: benchmark/results/runs")
+    train.add_argument("--list", action="store_true", help="say which cells have their row, and train nothing")
+    report = commands.add_parser("report", help="tables and curves from the rows")
+    report.add_argument("--rows", type=Path, default=RUNS, metavar="FOLDER", help="default: benchmark/results/runs")
+    report.add_argument("--readme", type=Path, default=HERE / "README.md", metavar="FILE")
+    report.add_argument("--curves", type=Path, default=RESULTS / "curves", metavar="FOLDER")
     return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command ``run``; returns its exit status."""
+    cells = make_cells(
+        args.maps, args.algos, args.seeds, args.rules, args.train_jitter, args.env_steps, args.option, args.until_won
+    )
+    if args.list:
+        for cell in cells:
+            print("done  " if path_of(cell, args.rows).exists() else "to do ", cell.name)
+        return 0
+    return run_cells(cells, work=args.work, rows=args.rows, jobs=args.jobs, final_games=args.final_games)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     args = parse_args(argv)
     try:
-        cells = make_cells(
-            args.maps,
-            args.algos,
-            args.seeds,
-            args.rules,
-            args.train_jitter,
-            args.env_steps,
-            args.option,
-            args.until_won,
-        )
-        if args.list:
-            for cell in cells:
-                print("done  " if path_of(cell, args.rows).exists() else "to do ", cell.name)
+        if args.command == "report":
+            from benchmark.report import report  # needs packages that a training does not
+
+            report(args.rows, args.readme, args.curves)
             return 0
-        return run_cells(cells, work=args.work, rows=args.rows, jobs=args.jobs, final_games=args.final_games)
+        return run(args)
     except DimixError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

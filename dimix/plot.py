@@ -26,6 +26,10 @@ CURVES = (
 )
 ENDINGS = (".png", ".svg", ".html")
 _POINTS = 200  # of a band's time axis
+#: Colours that colour-blind readers tell apart (Okabe and Ito 2008), black last; the dashes do it in a black-and-white
+#: print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 
 
 @dataclass(frozen=True)
@@ -120,10 +124,39 @@ def band(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, n
     if len(curves) == 1:
         time, value = curves[0]
         return time, value, value, value
+    time, values = on_one_axis(curves)
+    return time, values.mean(0), values.min(0), values.max(0)
+
+
+def on_one_axis(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Several runs read off at the same times, as far as all of them reach.
+
+    Args:
+        curves: time (ascending) and value of each run, at least one row each.
+
+    Returns:
+        Time (P,) and values (runs, P).
+    """
     first, last = max(t[0] for t, _ in curves), min(t[-1] for t, _ in curves)
     time = np.linspace(first, max(first, last), _POINTS)
-    values = np.stack([np.interp(time, t, v) for t, v in curves])
-    return time, values.mean(0), values.min(0), values.max(0)
+    return time, np.stack([np.interp(time, t, v) for t, v in curves])
+
+
+def style(number: int) -> dict[str, Any]:
+    """Colour and dashes of line ``number`` of a figure, as matplotlib's options."""
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
+
+
+def new_figure(**options: Any) -> Any:
+    """An empty matplotlib figure that needs no display.
+
+    Raises:
+        OutputError: matplotlib is not installed.
+    """
+    try:
+        return importlib.import_module("matplotlib.figure").Figure(layout="constrained", **options)
+    except ImportError as error:
+        raise OutputError("curves: no matplotlib here. Install it with: pip install 'dimix[plot]'.") from error
 
 
 def plot(folders: Sequence[str | Path], out: str | Path) -> None:
@@ -162,10 +195,6 @@ def draw(groups: dict[str, list[Run]]) -> Any:
     Raises:
         OutputError: matplotlib is not installed.
     """
-    try:
-        figure_class = importlib.import_module("matplotlib.figure").Figure
-    except ImportError as error:
-        raise OutputError("-m plot: no matplotlib here. Install it with: pip install 'dimix[plot]'.") from error
     runs = [run for group in groups.values() for run in group]
     shown = [(title, names) for title, names in CURVES if any(_curve(run, names) is not None for run in runs)]
     if not shown:
@@ -173,7 +202,7 @@ def draw(groups: dict[str, list[Run]]) -> Any:
         raise OutputError(f"{runs[0].folder}: none of {wanted} was recorded.")
     timed = any(np.isfinite(run.hours).any() for run in runs)
     in_minutes = np.nanmax([run.hours.max() for run in runs], initial=0.0) < 2 if timed else False
-    figure = figure_class(figsize=(11 if timed else 6.5, 2.6 * len(shown) + 0.6), layout="constrained")
+    figure = new_figure(figsize=(11 if timed else 6.5, 2.6 * len(shown) + 0.6))
     axes = figure.subplots(len(shown), 2 if timed else 1, squeeze=False)
     for row, (title, names) in zip(axes, shown, strict=True):
         for column, axis in enumerate(row):
@@ -195,11 +224,11 @@ def _draw_metric(axis: Any, groups: dict[str, list[Run]], names: Sequence[str], 
         if not curves:
             continue
         time, mean, low, high = band(curves)
-        colour = f"C{number % 10}"
+        line = style(number)
         seeds = f" ({len(runs)} seeds)" if len(runs) > 1 else ""
-        axis.plot(time, mean, color=colour, label=_no_formula(label) + seeds, linewidth=1.6)
+        axis.plot(time, mean, **line, label=_no_formula(label) + seeds, linewidth=1.6)
         if len(curves) > 1:
-            axis.fill_between(time, low, high, color=colour, alpha=0.2, linewidth=0)
+            axis.fill_between(time, low, high, color=line["color"], alpha=0.2, linewidth=0)
 
 
 def _curve(run: Run, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
