@@ -55,7 +55,7 @@ def make_policy(compiled: CompiledConfig) -> Policy:
 
 def jitter_games(compiled: CompiledConfig) -> int:
     """Games of an evaluation from jittered starts; 0 when the environment has none."""
-    return lookup(compiled.cfg, "env.jitter_eval.n_episode") or 0
+    return (lookup(compiled.cfg, "env.jitter_eval.n_episode") or 0) if compiled.info.has_jitter else 0
 
 
 class Rooms:

@@ -22,6 +22,7 @@ class EnvInfo:
         action_shape: number of actions (N).
         episode_limit: steps after which an episode is cut (``truncated``).
         has_win: whether ``battle_won`` means anything here.
+        has_jitter: whether starts can be moved, for the second evaluation.
     """
 
     name: str
@@ -31,6 +32,7 @@ class EnvInfo:
     action_shape: int
     episode_limit: int
     has_win: bool = True
+    has_jitter: bool = True
 
 
 class VecEnv(ABC):

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from easydict import EasyDict
 
+from dimix.envs.game_env import ManagerKeys
+from dimix.envs.packages import Package
 from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import ConfigError, EnvError
 from dimix.registry import ENV_REGISTRY
@@ -17,22 +19,18 @@ from dizoo.smac.battle.errors import BattleError, MapError
 from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.rules import get_profile
 from dizoo.smac.battle.scenario import load_scenario, map_names
+from dizoo.smac.envs.backends import GAMES, check_keys, check_variation
+from dizoo.smac.envs.sc2_game import REWARD_KEYS, SMAC, SMACV2
+from dizoo.smac.envs.smaclite_game import SMACLITE
 
-_REWARD_KEYS = (
-    "reward_only_positive",
-    "reward_death_value",
-    "reward_negative_scale",
-    "reward_win",
-    "reward_defeat",
-    "reward_scale",
-    "reward_scale_rate",
-)
 _ROLES = {"collect": 0, "evaluate": 1, "evaluate_jitter": 2}
 
 
 @ENV_REGISTRY.register("smac")
-class SMACEnv(VecEnv):
+class SMACEnv(ManagerKeys, VecEnv):
     """E battles on one map; see `VecEnv` for the arrays, ``dizoo/smac/battle/README.md`` for what they hold.
+
+    With another ``backend`` the battles are played by `SmacliteGame` or `SC2Game`, one at a time, behind the same keys.
 
     Args:
         engine: the battles.
@@ -42,6 +40,9 @@ class SMACEnv(VecEnv):
     config: ClassVar[dict[str, Any]] = dict(
         # (str) Map: one of the 23 SMAC maps (list them with: dimix -q map), or the path of a map file.
         map_name="MMM",
+        # (str) What plays the battles: the compiled engine, the real SMAClite package, or StarCraft II through SMAC or
+        # SMACv2, one of "engine", "smaclite", "sc2".
+        backend="engine",
         # (str) Rules: SMAClite's, or as close to StarCraft II's SMAC as known, one of "smaclite", "smac".
         rules="smaclite",
         # (int) Battles played side by side for training, >= 1.
@@ -103,9 +104,18 @@ class SMACEnv(VecEnv):
         reward_scale_rate=20.0,
         # (int) Threads that share the battles of one step; results do not depend on it, >= 1.
         num_threads=1,
+        sc2=dict(
+            # (str) Backend "sc2": the class that plays; SMACv2's is smacv2.env:StarCraftCapabilityEnvWrapper.
+            env_class="smac.env:StarCraft2Env",
+            # (dict) Backend "sc2": further arguments of that class, such as difficulty, or SMACv2's capability_config.
+            args={},
+        ),
     )
 
+    packages: ClassVar[tuple[Package, ...]] = (SMACLITE, SMAC, SMACV2)
+
     config_ignored: ClassVar[dict[str, str]] = {
+        **ManagerKeys.config_ignored,
         "difficulty": "the enemies follow the rules' one script",
         "mirror_opponent": "the enemies follow the rules' one script",
         "two_player": "the enemies follow the rules' one script",
@@ -163,6 +173,11 @@ class SMACEnv(VecEnv):
         Raises:
             ConfigError: naming the key: no such map or rules, a damaged map file, another number of agents.
         """
+        if cfg.backend != "engine":
+            check_keys(cfg, cls.config)
+            info = GAMES[cfg.backend].describe(cfg)
+            _check_agent_num(cfg, info)
+            return info
         try:
             get_profile(cfg.rules)
         except BattleError as error:
@@ -171,11 +186,7 @@ class SMACEnv(VecEnv):
             scenario = load_scenario(cfg.map_name, rules=cfg.rules)
         except MapError as error:
             raise ConfigError(f"env.map_name: {error}") from error
-        if cfg.agent_num is not None and cfg.agent_num != scenario.n_agents:
-            raise ConfigError(
-                f"env.agent_num: {cfg.agent_num}. {scenario.name} has {scenario.n_agents} agents: leave the key out."
-            )
-        return EnvInfo(
+        info = EnvInfo(
             scenario.name,
             scenario.n_agents,
             scenario.episode_limit + 1 if cfg.open_loop else scenario.obs_size,
@@ -183,6 +194,8 @@ class SMACEnv(VecEnv):
             scenario.n_actions,
             scenario.episode_limit,
         )
+        _check_agent_num(cfg, info)
+        return info
 
     @classmethod
     def map_names(cls) -> list[str]:
@@ -195,7 +208,7 @@ class SMACEnv(VecEnv):
         return "compiling the simulator (once on this machine, about half a minute)" if needs_compile() else None
 
     @classmethod
-    def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> SMACEnv:
+    def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:
         """The environment of a config's ``env`` branch.
 
         Args:
@@ -205,12 +218,15 @@ class SMACEnv(VecEnv):
             seed: of the run.
 
         Raises:
-            EnvError: no such role, or options that the engine refuses.
+            EnvError: no such role, or options that the engine or another backend refuses.
         """
         if role not in _ROLES:
             raise EnvError(f"environment role '{role}'. Right is one of {', '.join(_ROLES)}.")
+        if cfg.backend != "engine":
+            check_variation(cfg, role)
+            return GAMES[cfg.backend].create(cfg, role, num_envs, seed)
         source = cfg if role == "collect" else cfg.evaluator
-        options: dict[str, Any] = {key: cfg[key] for key in _REWARD_KEYS}
+        options: dict[str, Any] = {key: cfg[key] for key in REWARD_KEYS}
         options["start_jitter"] = cfg.jitter_eval.start_jitter if role == "evaluate_jitter" else source.start_jitter
         options["random_weapon_delay"] = source.random_weapon_delay
         options["random_side"] = source.random_side
@@ -299,3 +315,10 @@ class SMACEnv(VecEnv):
         self.reward[:] = self._engine.reward  # the engine adds up in float64
         if self._step_one_hot is not None:
             self.agent_state[:] = self._step_one_hot[self.episode_length, None]
+
+
+def _check_agent_num(cfg: EasyDict, info: EnvInfo) -> None:
+    if cfg.agent_num is not None and cfg.agent_num != info.agent_num:
+        raise ConfigError(
+            f"env.agent_num: {cfg.agent_num}. {info.name} has {info.agent_num} agents: leave the key out."
+        )

@@ -1,0 +1,154 @@
+"""Battles of StarCraft II itself through SMAC or SMACv2, one at a time: ``env.backend = "sc2"``.
+
+Whatever has the public interface of SMAC's ``StarCraft2Env`` fits: ``reset``, ``step``, ``get_obs``, ``get_state``,
+``get_avail_actions``, ``get_env_info``, ``close``. That is SMAC, SMACv2, their forks, and this package's own class.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from easydict import EasyDict
+
+from dimix.envs.game_env import Frame, GameEnv
+from dimix.envs.packages import Package
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import ConfigError, EnvError
+
+_GAME = "; StarCraft II and the maps have to be installed as well, see the page of that package"
+SMAC = Package("smac", "pip install 'smac @ git+https://github.com/oxwhirl/smac.git'" + _GAME, "env.backend='sc2'")
+SMACV2 = Package(
+    "smacv2",
+    "pip install 'smacv2 @ git+https://github.com/oxwhirl/smacv2.git'" + _GAME,
+    "env.sc2.env_class='smacv2.env.starcraft2.wrapper:StarCraftCapabilityEnvWrapper'",
+)
+
+REWARD_KEYS = (
+    "reward_only_positive",
+    "reward_death_value",
+    "reward_negative_scale",
+    "reward_win",
+    "reward_defeat",
+    "reward_scale",
+    "reward_scale_rate",
+)
+"""Keys of the ``env`` branch that are arguments of ``StarCraft2Env`` under the same name."""
+
+
+class SC2Game(GameEnv):
+    """One battle of StarCraft II.
+
+    SMAC ends an episode at the time limit with ``terminated``; here that is ``truncated``. Where the game broke down
+    SMAC reports an end without a result; that is an error here, so that the episode is dropped, not learned from.
+
+    Args:
+        cfg: the config's ``env`` branch: ``map_name``, the ``reward_`` keys and ``sc2`` count.
+
+    Raises:
+        ConfigError: no such class, or arguments that it does not take.
+        EnvError: the package is missing.
+    """
+
+    deterministic = False  # StarCraft II takes no seed after it was started
+
+    def __init__(self, cfg: EasyDict) -> None:
+        self._make = load_class(cfg.sc2.env_class)
+        self._args = _arguments(cfg)
+        self._env: Any = None  # made at the first reset, whose seed it takes
+        sizes = self._sizes()
+        self.info = EnvInfo(
+            cfg.map_name,
+            int(sizes["n_agents"]),
+            int(sizes["obs_shape"]),
+            int(sizes["state_shape"]),
+            int(sizes["n_actions"]),
+            int(sizes["episode_limit"]),
+            has_jitter=False,
+        )
+
+    def reset(self, seed: int) -> Frame:
+        """Start an episode; the first one starts StarCraft II, with this seed."""
+        if self._env is None:
+            self._env = self._make(**copy.deepcopy(self._args), seed=seed)
+        self._env.reset()  # what it returns is not read: SMACv2 returns nothing when it had to try again
+        return self._frame()
+
+    def step(self, action: np.ndarray) -> Frame:
+        """See `GameEnv.step`.
+
+        Raises:
+            EnvError: StarCraft II broke down.
+        """
+        reward, over, info = self._env.step(action.tolist())
+        if over and "battle_won" not in info:
+            raise EnvError(f"{self.info.name}: StarCraft II broke down and was started anew.")
+        cut = bool(info.get("episode_limit", False))
+        return self._frame()._replace(
+            reward=float(reward),
+            terminated=over and not cut,
+            truncated=cut,
+            battle_won=bool(info.get("battle_won", False)),
+        )
+
+    def close(self) -> None:
+        """End StarCraft II."""
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+
+    def _sizes(self) -> Mapping[str, Any]:
+        """Sizes, from an environment in which StarCraft II is not started.
+
+        Raises:
+            ConfigError: it does not take the arguments.
+        """
+        try:
+            env = self._make(**copy.deepcopy(self._args))  # a copy: SMACv2 writes into its capability_config
+        except Exception as e:
+            given = ", ".join(self._args)
+            raise ConfigError(f"env.sc2.args: {self._make.__name__}({given}) raised {type(e).__name__}: {e}.") from e
+        sizes: Mapping[str, Any] = env.get_env_info()
+        env.close()
+        return sizes
+
+    def _frame(self) -> Frame:
+        mask = np.asarray(self._env.get_avail_actions()) > 0
+        # Only the dead may, and have to, do nothing (action 0).
+        return Frame(np.stack(self._env.get_obs()), np.asarray(self._env.get_state()), mask, ~mask[:, 0])
+
+
+def _arguments(cfg: EasyDict) -> dict[str, Any]:
+    """What the class is called with, but for the seed.
+
+    Raises:
+        ConfigError: ``sc2.args`` holds what has a key of its own.
+    """
+    # With continuing_episode, and only then, the time limit can be told from a defeat.
+    mine = {"map_name": cfg.map_name, "continuing_episode": True, **{key: cfg[key] for key in REWARD_KEYS}}
+    for key in cfg.sc2.args:
+        if key in REWARD_KEYS or key == "map_name":
+            raise ConfigError(f"env.sc2.args: {key} has a key of its own. Use env.{key}.")
+        if key in ("continuing_episode", "seed"):
+            raise ConfigError(f"env.sc2.args: {key} is set by dimix. Leave it out.")
+    return {**mine, **cfg.sc2.args}
+
+
+def load_class(path: str) -> Any:
+    """The class that ``module:Class`` names.
+
+    Raises:
+        ConfigError: it has another form, or the module no such class.
+        EnvError: the package is not installed.
+    """
+    module, colon, name = path.partition(":")
+    if not colon or not module or not name:
+        raise ConfigError(f"env.sc2.env_class: {path!r}. Right is module:Class, for example smac.env:StarCraft2Env.")
+    top = module.partition(".")[0]
+    package = {"smac": SMAC, "smacv2": SMACV2}.get(top, Package(top, f"pip install {top}"))
+    loaded = package.load(module[len(top) + 1 :])
+    if not hasattr(loaded, name):
+        raise ConfigError(f"env.sc2.env_class: {module} has no {name}. SMAC's class is smac.env:StarCraft2Env.")
+    return getattr(loaded, name)
