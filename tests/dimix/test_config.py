@@ -53,7 +53,7 @@ def test_all_problems_are_reported_at_once():
     assert lines[0] == "9 problems with this config:"
     expected = {
         "  -o nonsense: no key=value. Use -o dotted.key=value, for example -o policy.learn.batch_size=32.",
-        "  env.mapname (in main_config): unknown key. Did you mean 'map_name'?",
+        "  env.mapname (in main_config): unknown key. Nearest: 'map_name', 'manager'.",
         "  policy.learn.learning_rat (in main_config): unknown key. Did you mean 'learning_rate'?",
         "  policy.learn.batch_size (in main_config): '32' is a str. Use an int >= 1.",
         "  policy.learn.clip_value (in -o): -1 is out of range. Use a float > 0.",
@@ -84,7 +84,7 @@ def test_meaningless_keys_of_di_engine_get_a_line_each():
         "create_config.collector",
         "create_config.env_manager",
         "env.difficulty",
-        "env.manager",
+        "env.manager.shared_memory",
         "env.mirror_opponent",
         "policy.other.replay_buffer.max_reuse",
         "policy.other.replay_buffer.max_staleness",

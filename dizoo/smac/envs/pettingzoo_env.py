@@ -77,7 +77,9 @@ class BattleParallelEnv(ParallelEnv):
         self._observation_spaces = {
             agent: _observation_space(s.obs_size, s.n_actions) for agent in self.possible_agents
         }
-        self._action_spaces = {agent: spaces.Discrete(s.n_actions) for agent in self.possible_agents}
+        self._action_spaces: dict[str, spaces.Discrete] = {
+            agent: spaces.Discrete(s.n_actions) for agent in self.possible_agents
+        }
         self.state_space = spaces.Box(-np.inf, np.inf, (s.state_size,), dtype=np.float32)
 
     def observation_space(self, agent: str) -> spaces.Dict:

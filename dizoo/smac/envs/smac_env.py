@@ -115,7 +115,6 @@ class SMACEnv(ManagerKeys, VecEnv):
     packages: ClassVar[tuple[Package, ...]] = (SMACLITE, SMAC, SMACV2)
 
     config_ignored: ClassVar[dict[str, str]] = {
-        **ManagerKeys.config_ignored,
         "difficulty": "the enemies follow the rules' one script",
         "mirror_opponent": "the enemies follow the rules' one script",
         "two_player": "the enemies follow the rules' one script",

@@ -58,7 +58,7 @@ def test_it_trains_through_the_command_line(tmp_path, dimix, runs):
         "create_config.collector",
         "create_config.env_manager",
         "env.difficulty",
-        "env.manager",
+        "env.manager.shared_memory",
         "env.mirror_opponent",
         "policy.other.replay_buffer.max_reuse",
         "policy.other.replay_buffer.max_staleness",
