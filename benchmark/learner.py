@@ -1,6 +1,7 @@
 """How fast is one QMIX update, and how much of the machine's arithmetic does it use?
 
     python benchmark/learner.py [--maps MMM 3s5z] [--batch 32 128] [--repeats 20]
+    python benchmark/learner.py --sharing        # what weights per unit type and per agent cost
 
 Times one `QMIXPolicy` update (online forward and backward, target forward, optimizer, target update) on one thread, on
 synthetic episodes with the sizes of a map, in CPU time, fused and plain recurrence in turn. Multiply-adds are counted
@@ -22,8 +23,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,6 +47,11 @@ class Sizes(NamedTuple):
 
 
 MAPS = {"MMM": Sizes(10, 186, 290, 16, 60), "3s5z": Sizes(8, 150, 216, 14, 60), "3m": Sizes(3, 42, 48, 9, 30)}
+TYPES = {
+    "MMM": ["MARAUDER"] * 2 + ["MARINE"] * 7 + ["MEDIVAC"],
+    "3s5z": ["STALKER"] * 3 + ["ZEALOT"] * 5,
+    "3m": ["MARINE"] * 3,
+}
 
 
 def synthetic_batch(sizes: Sizes, episodes: int, rng: np.random.Generator) -> EpisodeBatch:
@@ -83,8 +89,8 @@ def synthetic_batch(sizes: Sizes, episodes: int, rng: np.random.Generator) -> Ep
     return make_batch({k: torch.from_numpy(v) for k, v in {**floats, **others}.items()})
 
 
-def make_policy(sizes: Sizes, fused: bool) -> QMIXPolicy:
-    """A policy with the default config."""
+def make_policy(sizes: Sizes, fused: bool = True, **model: Any) -> QMIXPolicy:
+    """A policy with the default config; keyword arguments change keys of its model."""
     cfg = EasyDict(defaults(class_schema(QMIXPolicy)))
     cfg.model = EasyDict(defaults(class_schema(QMix)))
     cfg.model.update(
@@ -93,6 +99,7 @@ def make_policy(sizes: Sizes, fused: bool) -> QMIXPolicy:
         global_obs_shape=sizes.state,
         action_shape=sizes.actions,
         fused=fused,
+        **model,
     )
     torch.manual_seed(0)
     return QMIXPolicy(cfg)
@@ -135,14 +142,37 @@ def peak() -> float:
     return 1024**3 / best_time(lambda: torch.mm(a, b, out=out), 20)
 
 
+def sharing_table(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -> None:
+    """Print what an update costs with weights for all, per unit type and per agent, in turn."""
+    print("| map | episodes | recurrence | all ms | type ms | none ms | type / all | none / all |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in maps:
+        kinds = [dict(parameter_sharing="type", agent_types=TYPES[name]), dict(parameter_sharing="none")]
+        for episodes in batch_sizes:
+            batch = synthetic_batch(MAPS[name], episodes, np.random.default_rng(0))
+            for fused in (True, False):
+                policies = [make_policy(MAPS[name], fused, **kind) for kind in (dict(), *kinds)]
+                times = [[update_time(policy, batch, 4) for policy in policies] for _ in range(repeats // 4)]
+                ms = [1e3 * min(column) for column in zip(*times, strict=True)]
+                print(
+                    f"| {name} | {episodes} | {'fused' if fused else 'plain'} | "
+                    + " | ".join(f"{x:.1f}" for x in ms)
+                    + f" | {ms[1] / ms[0]:.2f} | {ms[2] / ms[0]:.2f} |"
+                )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--maps", nargs="+", choices=MAPS, default=["MMM", "3s5z"])
     parser.add_argument("--batch", nargs="+", type=int, default=[32, 128])
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--sharing", action="store_true", help="compare weights per unit type and per agent instead")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.sharing:
+        sharing_table(args.maps, args.batch, args.repeats)
+        return
     best = peak()
     print(f"torch {torch.__version__}, one thread, matrix product {best / 1e9:.0f} G multiply-adds/s\n")
     print("| map | episodes | steps | fused ms | plain ms | plain / fused | G multiply-adds | share of peak |")

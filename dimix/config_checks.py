@@ -7,6 +7,7 @@ from typing import Any
 
 from easydict import EasyDict
 
+from dimix.agent_groups import group_numbers
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError
@@ -48,12 +49,13 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
         "env.agent_num": (info.agent_num, ""),
         "policy.model.agent_num": (info.agent_num, ""),
         "policy.model.obs_shape": (size, f" ({parts})"),
-        "policy.model.global_obs_shape": (info.global_obs_shape, ""),
+        "policy.model.global_obs_shape": (_plain(info.global_obs_shape), ""),
         "policy.model.action_shape": (info.action_shape, ""),
+        "policy.model.agent_types": (_plain(info.agent_types), ""),
     }
     for key, (value, why) in known.items():
-        user = given(key)
-        if user is not None and user not in (value, [value], (value,)):
+        user = _plain(given(key))
+        if user is not None and user not in (value, [value]):
             report(key, f"{user!r}, but {info.name} has {value}{why}. Use {value}, or leave the key out.")
     cfg.policy.model.update({key.rpartition(".")[2]: value for key, (value, _) in known.items() if ".model." in key})
     if "agent_num" in cfg.env:
@@ -66,6 +68,11 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
             if user is not None and user != cfg.env[envs]:
                 report(key, f"{user!r}, but env.{envs} = {cfg.env[envs]}. Use {cfg.env[envs]}, or leave the key out.")
             branch.env_num = cfg.env[envs]
+
+
+def _plain(value: Any) -> Any:
+    """A tuple as the list that a saved config holds."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def check_combination(cfg: EasyDict, report: Report) -> None:
@@ -102,7 +109,19 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
             "policy.learn.target_update_theta",
             "0, and policy.learn.target_update_freq is 0 as well: the target network would never change. Set one.",
         )
+    _check_groups(cfg, report)
     _check_device(cfg, report)
+
+
+def _check_groups(cfg: EasyDict, report: Report) -> None:
+    names = ("parameter_sharing", "agent_num", "agent_groups", "agent_types")
+    sharing, agents, groups, types = (lookup(cfg, f"policy.model.{name}") for name in names)
+    if sharing and agents:
+        try:
+            group_numbers(sharing, agents, groups, types)
+        except ValueError as e:
+            key = next(name for name in ("agent_groups", "parameter_sharing") if str(e).startswith(name))
+            report(f"policy.model.{key}", str(e).removeprefix(key).lstrip(": ").removeprefix("is "))
 
 
 def _check_device(cfg: EasyDict, report: Report) -> None:

@@ -18,7 +18,7 @@ class GameArrays(NamedTuple):
     """What all games show (see `VecEnv`), and the actions that they are to take next."""
 
     agent_state: np.ndarray  # (E, A, O_base) float32
-    global_state: np.ndarray  # (E, S) float32
+    global_state: np.ndarray  # (E, S) float32, or (E, channels, height, width)
     action_mask: np.ndarray  # (E, A, N) bool
     alive: np.ndarray  # (E, A) bool
     reward: np.ndarray  # (E,) float32
@@ -56,7 +56,7 @@ def layout(info: EnvInfo, num_envs: int) -> tuple[list[tuple[tuple[int, ...], An
     games, agents = num_envs, info.agent_num
     kinds: list[tuple[tuple[int, ...], Any]] = [
         ((games, agents, info.obs_shape), np.float32),
-        ((games, info.global_obs_shape), np.float32),
+        ((games, *info.state_shape), np.float32),
         ((games, agents, info.action_shape), np.bool_),
         ((games, agents), np.bool_),
         ((games,), np.float32),
@@ -89,7 +89,7 @@ def check_frame(frame: Frame, info: EnvInfo) -> None:
     agents = info.agent_num
     right: dict[str, tuple[int, ...]] = {
         "agent_state": (agents, info.obs_shape),
-        "global_state": (info.global_obs_shape,),
+        "global_state": info.state_shape,
         "action_mask": (agents, info.action_shape),
         "alive": (agents,),
     }
@@ -135,7 +135,7 @@ def _check_default(name: str, info: EnvInfo) -> None:
     stacked = info.agent_num * info.obs_shape
     if name == "agent_state":
         raise EnvError(f"{info.name}: agent_state is None. Right is shape {(info.agent_num, info.obs_shape)}.")
-    if name == "global_state" and info.global_obs_shape != stacked:
+    if name == "global_state" and info.state_shape != (stacked,):
         raise EnvError(
             f"{info.name}: no global_state, which stands for the observations one after the other, {stacked} numbers; "
             f"its EnvInfo says global_obs_shape {info.global_obs_shape}. Give a global_state, or the other size."

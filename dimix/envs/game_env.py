@@ -21,7 +21,8 @@ class Frame(NamedTuple):
 
     Attributes:
         agent_state: (A, O_base) floats, each agent's own observation.
-        global_state: (S,) floats; None: the agents' observations one after the other, S = A * O_base.
+        global_state: (S,) floats, or (channels, height, width); None: the agents' observations one after the other,
+            S = A * O_base.
         action_mask: (A, N) bools, True where the action may be taken, at least one per agent; None: all of them.
         alive: (A,) bools, agents that still act; None: all of them.
         reward: team reward of the step; not looked at after a reset.

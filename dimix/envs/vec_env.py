@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,21 +19,34 @@ class EnvInfo:
         name: what is played, for messages and file names (``"MMM"``).
         agent_num: agents (A).
         obs_shape: size of one agent's own observation, without last action and agent id (O_base).
-        global_obs_shape: size of the global state (S).
+        global_obs_shape: size of the global state (S), or (channels, height, width) where it is an image.
         action_shape: number of actions (N).
         episode_limit: steps after which an episode is cut (``truncated``).
         has_win: whether ``battle_won`` means anything here.
         has_jitter: whether starts can be moved, for the second evaluation.
+        agent_types: unit type of each agent, in the agents' order; None where the environment knows no types.
     """
 
     name: str
     agent_num: int
     obs_shape: int
-    global_obs_shape: int
+    global_obs_shape: int | tuple[int, ...]
     action_shape: int
     episode_limit: int
     has_win: bool = True
     has_jitter: bool = True
+    agent_types: tuple[str, ...] | None = None
+
+    @property
+    def state_shape(self) -> tuple[int, ...]:
+        """Shape of the global state: (S,), or (channels, height, width)."""
+        shape = self.global_obs_shape
+        return shape if isinstance(shape, tuple) else (shape,)
+
+    @property
+    def state_size(self) -> int:
+        """Floats of the global state (S), an image's as well."""
+        return math.prod(self.state_shape)
 
 
 class VecEnv(ABC):
@@ -46,7 +60,7 @@ class VecEnv(ABC):
         info: sizes.
         num_envs: E.
         agent_state: (E, A, O_base) float32, each agent's own observation.
-        global_state: (E, S) float32.
+        global_state: (E, S) float32, or (E, channels, height, width); stored and learned from as (E, S).
         action_mask: (E, A, N) bool, True where the action may be taken; at least one per agent.
         alive: (E, A) bool, agents that still act.
         reward: (E,) float32, team reward of the last step.

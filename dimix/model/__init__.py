@@ -5,6 +5,7 @@ from dimix.model.mixer import Mixer
 from dimix.model.packing import Packing
 from dimix.model.qmix import QMix
 from dimix.model.qtran import QTran
+from dimix.model.state_encoder import StateEncoder
 from dimix.model.wqmix import CentralMixer, WQMix
 
-__all__ = ["AgentNetwork", "CentralMixer", "Mixer", "Packing", "QMix", "QTran", "WQMix"]
+__all__ = ["AgentNetwork", "CentralMixer", "Mixer", "Packing", "QMix", "QTran", "StateEncoder", "WQMix"]

@@ -1,32 +1,42 @@
-"""The Q-network that all agents share: encoder, memory, head."""
+"""The Q-network of the agents, whose weights all share, or those of one group: encoder, memory, head."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dimix.model.grouped import GroupedLayerNorm, GroupedLinear
 from dimix.model.packing import Packing
 from dimix.model.recurrent import make_recurrent_layer
 
 
 class AgentNetwork(nn.Module):
-    """From an agent's input to its Q-values: linear layers with ReLU, a recurrent layer, a linear head.
+    """From an agent's input to its Q-values: linear layers with ReLU, recurrent layers, a linear head.
 
     With ``hidden_size_list=[64]`` and a GRU this is PyMARL's agent: Linear - ReLU - GRU - Linear.
+
+    Rows are (R, ...). With `groups` they have the agents in front, (A, R, ...), here and in all methods.
 
     Args:
         obs_shape: floats of input (O).
         action_shape: number of actions (N).
-        hidden_size_list: units of the encoder's layers; the last one is also the size of the recurrent layer.
+        hidden_size_list: units of the encoder's layers; the last one is also the size of the recurrent layers.
         lstm_type: ``"gru"``, ``"lstm"`` (or DI-engine's ``"normal"``, ``"pytorch"``) or ``"mlp"`` for no memory.
         dueling: split the head into a state value and advantages (Wang et al. 2016).
         fused: let a GRU use the compiled recurrence on the CPU.
         layer_norm: normalise what the head reads (Ba et al. 2016).
         orthogonal_init: encoder and head start orthogonal (Saxe et al. 2014) and without bias, the head times 0.01, so
             that no action is preferred at first. The memory starts as torch starts it.
+        rnn_layers: recurrent layers, one above the other.
+        groups: group of each agent (A), numbers from 0 to G - 1: every weight then has G in front. None for one set of
+            weights for all.
+
+    Raises:
+        ValueError: an unknown lstm_type, or several recurrent layers where there is no memory.
     """
 
     def __init__(
@@ -39,14 +49,22 @@ class AgentNetwork(nn.Module):
         fused: bool = True,
         layer_norm: bool = False,
         orthogonal_init: bool = False,
+        rnn_layers: int = 1,
+        groups: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
+
+        def linear(inputs: int, outputs: int) -> nn.Linear | GroupedLinear:
+            return nn.Linear(inputs, outputs) if groups is None else GroupedLinear(groups, inputs, outputs)
+
         size = hidden_size_list[-1]
-        self.encoder = nn.ModuleList([nn.Linear(i, o) for i, o in pairwise([obs_shape, *hidden_size_list])])
-        self.memory = make_recurrent_layer(lstm_type, size, fused)
-        self.head = nn.Linear(size, action_shape)
-        self.value_head = nn.Linear(size, 1) if dueling else None
-        self.norm = nn.LayerNorm(size) if layer_norm else None
+        self.encoder = nn.ModuleList([linear(i, o) for i, o in pairwise([obs_shape, *hidden_size_list])])
+        self.memory = make_recurrent_layer(lstm_type, size, fused, rnn_layers, groups)
+        self.head = linear(size, action_shape)
+        self.value_head = linear(size, 1) if dueling else None
+        self.norm: nn.Module | None = None
+        if layer_norm:
+            self.norm = nn.LayerNorm(size) if groups is None else GroupedLayerNorm(groups, size)
         if orthogonal_init:
             self._start_orthogonal()
 
@@ -55,10 +73,12 @@ class AgentNetwork(nn.Module):
         """Floats of hidden state per agent (H)."""
         return self.memory.state_size
 
+    @torch.no_grad()
     def _start_orthogonal(self) -> None:
         heads = [self.head] if self.value_head is None else [self.head, self.value_head]
         for layer in [*self.encoder, *heads]:
-            nn.init.orthogonal_(layer.weight, gain=0.01 if layer in heads else 1.0)
+            for weight in layer.weight.view(-1, *layer.weight.shape[-2:]):  # each group's own
+                nn.init.orthogonal_(weight, gain=0.01 if layer in heads else 1.0)
             nn.init.zeros_(layer.bias)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,59 +61,64 @@ def gru_kernels(size: int) -> GruKernels:
 
     Returns:
         ``forward(gates, start, product, bias, previous, previous_start, hidden, hidden_start, count)`` completes
-        `count` rows: gates hold the input's product in ``[n | r | z]``, `product` (count, 3H) the hidden state's in
+        `count` rows: gates hold the input's product in ``[n | r | z]``, `product` the hidden state's in
         ``[r | z | hn]``; afterwards the gates hold their values and `hidden` the new hidden state.
 
         ``backward(gates, start, grad, previous, previous_start, carry, carried, bias_grad, count)`` turns the gates of
         `count` rows into their gradients. The gradient of the hidden state is `grad` plus, for the first `carried`
-        rows, `carry`; afterwards `carry` holds what goes straight to the previous hidden state. `bias_grad` (4H) adds
-        up.
+        rows, `carry`; afterwards `carry` holds what goes straight to the previous hidden state. `bias_grad` adds up.
+
+        Every array has a block of rows for each set of weights in front: (W, rows, H), (W, rows, 4H), `product`
+        (W, rows, 3H); biases are (W, 4H).
     """
 
     @numba.njit(nogil=True, cache=True, fastmath=_FASTMATH, error_model="numpy")
     def forward(  # type: ignore[no-untyped-def] # pragma: no cover - compiled
         gates, start, product, bias, previous, previous_start, hidden, hidden_start, count
     ) -> None:
-        for i in range(count):
-            g, w = gates[start + i], product[i]
-            h, out = previous[previous_start + i], hidden[hidden_start + i]
-            for j in range(size):
-                r = _sigmoid(g[size + j] + w[j] + bias[size + j])
-                z = _sigmoid(g[2 * size + j] + w[size + j] + bias[2 * size + j])
-                hn = w[2 * size + j] + bias[3 * size + j]
-                n = _tanh(g[j] + bias[j] + r * hn)
-                g[j] = n
-                g[size + j] = r
-                g[2 * size + j] = z
-                g[3 * size + j] = hn
-                out[j] = n + z * (h[j] - n)
+        for k in range(gates.shape[0]):
+            b = bias[k]
+            for i in range(count):
+                g, w = gates[k, start + i], product[k, i]
+                h, out = previous[k, previous_start + i], hidden[k, hidden_start + i]
+                for j in range(size):
+                    r = _sigmoid(g[size + j] + w[j] + b[size + j])
+                    z = _sigmoid(g[2 * size + j] + w[size + j] + b[2 * size + j])
+                    hn = w[2 * size + j] + b[3 * size + j]
+                    n = _tanh(g[j] + b[j] + r * hn)
+                    g[j] = n
+                    g[size + j] = r
+                    g[2 * size + j] = z
+                    g[3 * size + j] = hn
+                    out[j] = n + z * (h[j] - n)
 
     @numba.njit(nogil=True, cache=True, fastmath=_FASTMATH, error_model="numpy")
     def backward(  # type: ignore[no-untyped-def] # pragma: no cover - compiled
         gates, start, grad, previous, previous_start, carry, carried, bias_grad, count
     ) -> None:
-        for i in range(carried, count):
-            carry[i] = np.float32(0.0)
-        total = np.zeros(4 * size, np.float32)  # a block's own sum first: less rounding than one sum over everything
-        for i in range(count):
-            g, h = gates[start + i], previous[previous_start + i]
-            dout, c = grad[start + i], carry[i]
-            for j in range(size):
-                n, r, z, hn = g[j], g[size + j], g[2 * size + j], g[3 * size + j]
-                dh = dout[j] + c[j]
-                dn = dh * (_ONE - z) * (_ONE - n * n)
-                dr = dn * hn * r * (_ONE - r)
-                dz = dh * (h[j] - n) * z * (_ONE - z)
-                dhn = dn * r
-                c[j] = dh * z
-                g[j] = dn
-                g[size + j] = dr
-                g[2 * size + j] = dz
-                g[3 * size + j] = dhn
-                total[j] += dn
-                total[size + j] += dr
-                total[2 * size + j] += dz
-                total[3 * size + j] += dhn
-        bias_grad += total
+        for k in range(gates.shape[0]):
+            for i in range(carried, count):
+                carry[k, i] = np.float32(0.0)
+            total = np.zeros(4 * size, np.float32)  # a block's own sum first: less rounding than one over everything
+            for i in range(count):
+                g, h = gates[k, start + i], previous[k, previous_start + i]
+                dout, c = grad[k, start + i], carry[k, i]
+                for j in range(size):
+                    n, r, z, hn = g[j], g[size + j], g[2 * size + j], g[3 * size + j]
+                    dh = dout[j] + c[j]
+                    dn = dh * (_ONE - z) * (_ONE - n * n)
+                    dr = dn * hn * r * (_ONE - r)
+                    dz = dh * (h[j] - n) * z * (_ONE - z)
+                    dhn = dn * r
+                    c[j] = dh * z
+                    g[j] = dn
+                    g[size + j] = dr
+                    g[2 * size + j] = dz
+                    g[3 * size + j] = dhn
+                    total[j] += dn
+                    total[size + j] += dr
+                    total[2 * size + j] += dz
+                    total[3 * size + j] += dhn
+            bias_grad[k] += total
 
     return GruKernels(forward, backward)

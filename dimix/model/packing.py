@@ -16,11 +16,17 @@ class Packing:
     block and each block a prefix of the one before: the layout of `torch.nn.utils.rnn.PackedSequence`. R is the number
     of rows in all blocks, n the number of sequences that have any. Time counts from each sequence's own first step.
 
+    Agents with weights of their own (`by_agent`) lie side by side: every agent has such blocks for its B sequences, of
+    a size that suffices for the agent with the most sequences running. Then R and n count the rows and sequences of one
+    agent, everything packed has an axis A in front, and rows that an agent does not need read zero.
+
     Attributes:
         shape: (B, T, A) of the padded form.
-        rows: (R,) int64, place of each packed row in the padded form, flattened.
-        order: (n,) int64, the sequences (flattened (B, A)), longest first.
-        last: (n,) int64, packed row of each sequence's last step, in that order.
+        rows: (R,) or (A, R) int64, place of each packed row in the padded form, flattened; one behind its end for
+            a row that is not needed.
+        order: (n,) or (A, n) int64, the sequences (flattened (B, A)), longest first.
+        last: (k,) int64, packed row (flattened) of the last step of each of the k sequences that have any.
+        ended: (k,) int64, those sequences (flattened (B, A)).
         batch_sizes: (T,) running sequences at each time; ends with zeros where nothing runs.
     """
 
@@ -28,38 +34,82 @@ class Packing:
     rows: Tensor
     order: Tensor
     last: Tensor
+    ended: Tensor
     batch_sizes: list[int]
 
     @classmethod
-    def of(cls, valid: Tensor, first_step: Tensor | None = None) -> Packing:
+    def of(cls, valid: Tensor, first_step: Tensor | None = None, by_agent: bool = False) -> Packing:
         """Plan for a validity mask.
 
         Args:
             valid: (B, T, A) bool. A sequence runs to its last True (for agents: until death or the end).
             first_step: (B,) int64, the step at which each row's sequences begin; None for 0.
+            by_agent: lay the agents side by side, for networks that do not share all weights.
         """
         batch, steps, agents = valid.shape
         time = torch.arange(1, steps + 1, device=valid.device)
         length = (valid * time[None, :, None]).amax(1)  # (B, A)
         start = torch.zeros_like(length) if first_step is None else first_step.unsqueeze(1).expand_as(length)
         length = (length - start).clamp(min=0).reshape(-1)
+        start = start.reshape(-1)
+        if by_agent:
+            return cls._side_by_side((batch, steps, agents), length, start, time)
         sorted_length, order = length.sort(descending=True, stable=True)
         running = time[:, None] <= sorted_length[None]  # (T, B*A), a prefix of each row
         sizes = running.sum(1)
         count = int(sizes[0])
         order = order[:count]
         # place of each sequence's first step in (B, T, A)
-        first = (order // agents) * (steps * agents) + start.reshape(-1)[order] * agents + order % agents
+        first = (order // agents) * (steps * agents) + start[order] * agents + order % agents
         rows = (first[None] + (time[:, None] - 1) * agents)[running[:, :count]]
         block = torch.cumsum(sizes, 0) - sizes
         last = block[sorted_length[:count] - 1] + torch.arange(count, device=valid.device)
-        return cls((batch, steps, agents), rows, order, last, sizes.tolist())
+        return cls((batch, steps, agents), rows, order, last, order, sizes.tolist())
+
+    @classmethod
+    def _side_by_side(cls, shape: tuple[int, int, int], length: Tensor, start: Tensor, time: Tensor) -> Packing:
+        """`of` with blocks per agent; length and start of each sequence are (B*A,)."""
+        batch, steps, agents = shape
+        agent = torch.arange(agents, device=length.device)
+        sorted_length, rank = length.view(batch, agents).t().sort(dim=1, descending=True, stable=True)  # (A, B)
+        sizes = (time[:, None, None] <= sorted_length).sum(2).amax(1)  # (T,), the agent with the most
+        count = int(sizes[0])
+        sorted_length, rank = sorted_length[:, :count], rank[:, :count]
+        order = rank * agents + agent[:, None]  # (A, n)
+        block = torch.cumsum(sizes, 0) - sizes
+        slot = torch.arange(count, device=length.device)
+        in_block = slot[None] < sizes[:, None]  # (T, n)
+        first = rank * (steps * agents) + start[order] * agents + agent[:, None]
+        place = first[:, None] + (time[:, None] - 1) * agents  # (A, T, n)
+        place = torch.where(time[:, None] <= sorted_length[:, None], place, batch * steps * agents)
+        rows = place[:, in_block]
+        some = sorted_length > 0
+        last = block[sorted_length.clamp(min=1) - 1] + slot + agent[:, None] * rows.shape[1]
+        return cls(shape, rows, order, last[some], order[some], sizes.tolist())
 
     def pack(self, x: Tensor) -> Tensor:
-        """(B, T, A, ...) -> (R, ...): the rows that are computed."""
-        return x.reshape(-1, *x.shape[3:]).index_select(0, self.rows)
+        """(B, T, A, ...) -> (R, ...) or (A, R, ...): the rows that are computed."""
+        x = x.reshape(-1, *x.shape[3:])
+        if self.rows.dim() == 1:
+            return x.index_select(0, self.rows)
+        rows = self.rows.flatten()
+        gap = rows == len(x)
+        packed = x.index_select(0, rows.clamp(max=len(x) - 1)).masked_fill_(gap.view(-1, *[1] * (x.dim() - 1)), 0.0)
+        return packed.view(*self.rows.shape, *x.shape[1:])
 
     def unpack(self, rows: Tensor) -> Tensor:
-        """(R, F) -> (B, T, A, F), zero where nothing was computed."""
-        padded = rows.new_zeros(self.shape[0] * self.shape[1] * self.shape[2], rows.shape[1])
-        return padded.index_copy(0, self.rows, rows).view(*self.shape, -1)
+        """(R, F) or (A, R, F) -> (B, T, A, F), zero where nothing was computed."""
+        size, features = self.shape[0] * self.shape[1] * self.shape[2], rows.shape[-1]
+        if self.rows.dim() == 1:
+            return rows.new_zeros(size, features).index_copy(0, self.rows, rows).view(*self.shape, -1)
+        padded = rows.new_zeros(size + 1, features)  # rows that are not needed go behind the end
+        padded = padded.index_copy(0, self.rows.flatten(), rows.reshape(-1, features))
+        return padded[:-1].view(*self.shape, -1)
+
+    def start(self, state: Tensor) -> Tensor:
+        """States (B*A, H) in the order of the sequences: (n, H) or (A, n, H)."""
+        return state.index_select(0, self.order.flatten()).view(*self.order.shape, state.shape[-1])
+
+    def end(self, state: Tensor, rows: Tensor) -> Tensor:
+        """(B*A, H): the states of the sequences' last rows, out of those of all rows; elsewhere `state`."""
+        return state.index_copy(0, self.ended, rows.reshape(-1, rows.shape[-1]).index_select(0, self.last))

@@ -1,15 +1,19 @@
-"""QMIX's model: one agent network for all agents, and the mixer."""
+"""QMIX's model: the agents' network and the mixer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dimix.agent_groups import group_numbers
 from dimix.model.agent import AgentNetwork
 from dimix.model.mixer import Mixer
 from dimix.model.packing import Packing
+from dimix.model.state_encoder import ImageMixer, StateEncoder, image_shape
 from dimix.registry import MODEL_REGISTRY
 
 
@@ -20,7 +24,8 @@ class QMix(nn.Module):
     Args:
         agent_num: agents (A).
         obs_shape: floats of one agent's input (O).
-        global_obs_shape: floats of the global state (S), as a number or a list of one.
+        global_obs_shape: floats of the global state (S), as a number or a list of one; [channels, height, width] for
+            an image, which travels flat.
         action_shape: number of actions (N).
         hidden_size_list: units of the agent network's layers; the last one is also its memory.
         mixer: True for QMIX's mixing network; False for the plain sum of VDN (Sunehag et al. 2017).
@@ -32,9 +37,19 @@ class QMix(nn.Module):
         fused: compiled GRU recurrence on the CPU; False computes everything with torch's own layers.
         layer_norm: normalise what the agents' head reads.
         orthogonal_init: orthogonal start of the agents' linear layers (see `AgentNetwork`).
+        rnn_layers: recurrent layers of the agent network.
+        parameter_sharing: agents that share weights: ``"all"``, ``"type"``, ``"groups"``, ``"none"``.
+        agent_groups: for ``"groups"``: see `dimix.agent_groups.group_numbers`.
+        agent_types: for ``"type"``: unit type of each agent.
+        state_encoder: arguments of `StateEncoder` behind its shape, for an image.
+
+    Attributes:
+        global_obs_shape: floats of the global state (S), an image's as well.
+        groups: group of each agent where weights differ; None where all agents share one set.
 
     Raises:
-        ValueError: a size that is no positive integer, or a shape that is not flat.
+        ValueError: a size that is no positive integer, groups that do not fit the agents, or an image that does not fit
+            its encoder.
     """
 
     config = dict(
@@ -44,7 +59,7 @@ class QMix(nn.Module):
         agent_num=None,
         # (int | None) Floats of one agent's input with one-hots; known from the environment, checked if given, >= 1.
         obs_shape=None,
-        # (int | list | None) Floats of the global state; known from the environment, checked if given, >= 1.
+        # (int | list | None) Global state: floats, or [channels, height, width]; known from the environment, checked.
         global_obs_shape=None,
         # (int | None) Number of actions; known from the environment, checked if given, >= 1.
         action_shape=None,
@@ -68,6 +83,25 @@ class QMix(nn.Module):
         layer_norm=False,
         # (bool) Agents' linear layers start orthogonal, the head small (PyMARL2's use_orthogonal).
         orthogonal_init=False,
+        # (int) Recurrent layers of the agents' memory, one above the other, >= 1.
+        rnn_layers=1,
+        # (str) Agents that share their network's weights, one of "all", "type", "groups", "none".
+        parameter_sharing="all",
+        # (list | dict | None) For "groups": lists of agent numbers, or such lists by name; every agent in exactly one.
+        agent_groups=None,
+        # (list of str | None) Unit type of each agent; known from the environment, checked if given.
+        agent_types=None,
+        # What the mixing networks read where the global state is an image.
+        state_encoder=dict(
+            # (list of int) Output channels of each convolution.
+            channels=[32, 64, 64],
+            # (list of int) Side of each convolution's kernel, in cells of what it reads.
+            kernel_size=[8, 4, 3],
+            # (list of int) Stride of each convolution, in cells.
+            stride=[4, 2, 1],
+            # (int) Floats of the flat state that the convolutions end in, >= 1.
+            embed_dim=128,
+        ),
     )
 
     def __init__(
@@ -86,10 +120,14 @@ class QMix(nn.Module):
         fused: bool = True,
         layer_norm: bool = False,
         orthogonal_init: bool = False,
+        rnn_layers: int = 1,
+        parameter_sharing: str = "all",
+        agent_groups: Sequence[Sequence[int]] | Mapping[str, Sequence[int]] | None = None,
+        agent_types: Sequence[str] | None = None,
+        state_encoder: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        state_dim = _flat_size(global_obs_shape)
-        sizes = dict(agent_num=agent_num, obs_shape=obs_shape, global_obs_shape=state_dim, action_shape=action_shape)
+        sizes = dict(agent_num=agent_num, obs_shape=obs_shape, action_shape=action_shape)
         for name, size in sizes.items():
             if not isinstance(size, int) or size < 1:
                 raise ValueError(f"{name} is {size!r}. It must be a positive integer.")
@@ -97,14 +135,32 @@ class QMix(nn.Module):
             raise ValueError("hidden_size_list is empty. It must name at least one layer, for example [64].")
         self.agent_num = agent_num
         self.obs_shape = obs_shape
-        self.global_obs_shape = state_dim
+        self._image = image_shape(global_obs_shape)
+        self.global_obs_shape = int(np.prod(global_obs_shape))
         self.action_shape = action_shape
+        numbers = group_numbers(parameter_sharing, agent_num, agent_groups, agent_types)
+        self.groups = numbers if any(numbers) else None
         self.agent = AgentNetwork(
-            obs_shape, action_shape, hidden_size_list, lstm_type, dueling, fused, layer_norm, orthogonal_init
-        )
-        self.mixer: nn.Module | None = (
-            Mixer(agent_num, state_dim, mixer_embed_dim, hypernet_embed_dim, hypernet_layers) if mixer else None
-        )
+            obs_shape, action_shape, hidden_size_list, lstm_type, dueling, fused, layer_norm, orthogonal_init,
+            rnn_layers, self.groups,
+        )  # fmt: skip
+        self._encoder_options = dict(state_encoder or {})
+        self.mixer: nn.Module | None = None
+        if mixer:
+            self.mixer = self._make_mixer(
+                lambda state_dim: Mixer(agent_num, state_dim, mixer_embed_dim, hypernet_embed_dim, hypernet_layers)
+            )
+
+    def _make_encoder(self) -> StateEncoder | None:
+        """A fresh encoder of the global state; None where it is flat."""
+        return None if self._image is None else StateEncoder(self._image, **self._encoder_options)
+
+    def _make_mixer(self, make: Callable[[int], nn.Module]) -> nn.Module:
+        """What `make` makes of the size of a flat state, behind an encoder of its own where the state is an image."""
+        encoder = self._make_encoder()
+        if encoder is None:
+            return make(self.global_obs_shape)
+        return ImageMixer(encoder, make(encoder.out.out_features))
 
     @property
     def state_size(self) -> int:
@@ -126,9 +182,16 @@ class QMix(nn.Module):
         Returns:
             Q-values (E, A, N) and the new hidden state (E, A, H).
         """
+        if self.groups is not None:
+            q, state = self.agent.step(agent_state.transpose(0, 1), hidden.transpose(0, 1))
+            return q.transpose(0, 1).contiguous(), state.transpose(0, 1).contiguous()
         lead = agent_state.shape[:2]
         q, state = self.agent.step(agent_state.flatten(0, 1), hidden.flatten(0, 1))
         return q.view(*lead, -1), state.view(*lead, -1)
+
+    def packing(self, valid: Tensor, first_step: Tensor | None = None) -> Packing:
+        """How the rows of sequences lie for this network; arguments as for `Packing.of`."""
+        return Packing.of(valid, first_step, by_agent=self.groups is not None)
 
     def unroll(
         self, agent_state: Tensor, hidden: Tensor | None = None, valid: Tensor | None = None
@@ -145,7 +208,7 @@ class QMix(nn.Module):
         """
         if valid is None:
             valid = torch.ones(agent_state.shape[:3], dtype=torch.bool, device=agent_state.device)
-        packing = Packing.of(valid)
+        packing = self.packing(valid)
         return self.unroll_packed(packing.pack(agent_state), packing, hidden)
 
     def unroll_packed(self, rows: Tensor, packing: Packing, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -153,7 +216,7 @@ class QMix(nn.Module):
 
         Args:
             rows: (R, O) float, ``packing.pack(agent_state)``.
-            packing: how they lie.
+            packing: how they lie, from `packing` of this network or of one with the same groups.
             hidden: (B, A, H) float, state before step 0; None for zeros.
 
         Returns:
@@ -176,11 +239,3 @@ class QMix(nn.Module):
             (...) float, q_tot.
         """
         return q.sum(-1) if self.mixer is None else self.mixer(q, global_state)
-
-
-def _flat_size(shape: int | Sequence[int]) -> int:
-    if isinstance(shape, Sequence):
-        if len(shape) != 1:
-            raise ValueError(f"global_obs_shape is {list(shape)}. Only flat states are mixed: a number or [number].")
-        return shape[0]
-    return shape

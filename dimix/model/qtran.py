@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -61,24 +62,12 @@ class QTran(QMix):
     """VDN's network, which acts, and the joint one that learns the team's value (`joint`).
 
     Args:
-        agent_num: agents (A).
-        obs_shape: floats of one agent's input (O).
-        global_obs_shape: floats of the global state (S).
-        action_shape: number of actions (N).
-        hidden_size_list: units of the agent network's layers.
         embedding_size: units of the joint network's hidden layers.
-        lstm_type: memory of the agents.
-        dueling: dueling head.
-        fused: compiled GRU recurrence on the CPU.
-        layer_norm: normalise what the agents' head reads.
-        orthogonal_init: orthogonal start of the agents' linear layers.
-        mixer: only False; it and the three sizes behind it are QMIX's and not used here.
-        mixer_embed_dim: not used.
-        hypernet_embed_dim: not used.
-        hypernet_layers: not used.
+        mixer: only False; it and its sizes are QMIX's.
+        options: those of `QMix`; what is about its mixing network has no effect.
 
     Raises:
-        ValueError: a size that is no positive integer, a shape that is not flat, or a mixer.
+        ValueError: as `QMix`, or a mixer.
     """
 
     config = dict(
@@ -89,31 +78,14 @@ class QTran(QMix):
         embedding_size=64,
     )
 
-    def __init__(
-        self,
-        agent_num: int,
-        obs_shape: int,
-        global_obs_shape: int | Sequence[int],
-        action_shape: int,
-        hidden_size_list: Sequence[int] = (64,),
-        embedding_size: int = 64,
-        lstm_type: str = "gru",
-        dueling: bool = False,
-        fused: bool = True,
-        layer_norm: bool = False,
-        orthogonal_init: bool = False,
-        mixer: bool = False,
-        mixer_embed_dim: int = 32,
-        hypernet_embed_dim: int = 64,
-        hypernet_layers: int = 2,
-    ) -> None:
+    def __init__(self, *, embedding_size: int = 64, mixer: bool = False, **options: Any) -> None:
         if mixer:
             raise ValueError("mixer is True. QTRAN has a joint network in the mixer's place; use False.")
-        super().__init__(
-            agent_num, obs_shape, global_obs_shape, action_shape, hidden_size_list, False, lstm_type, dueling,
-            fused=fused, layer_norm=layer_norm, orthogonal_init=orthogonal_init,
-        )  # fmt: skip
-        self.joint = JointNetwork(self.global_obs_shape, hidden_size_list[-1], action_shape, embedding_size)
+        super().__init__(mixer=False, **options)
+        self.state_encoder = self._make_encoder()
+        state_dim = self.global_obs_shape if self.state_encoder is None else self.state_encoder.out.out_features
+        feature_dim = self.agent.head.weight.shape[-1]
+        self.joint = JointNetwork(state_dim, feature_dim, self.action_shape, embedding_size)
 
     def unroll_features(self, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Q-values (B, T, A, N) and the memory's output (B, T, A, F), 0 where nothing was computed.
@@ -138,7 +110,11 @@ class QTran(QMix):
         Returns:
             (R,) float.
         """
-        return self.joint.q(global_state, self._codes(features, action, counts).sum(1))
+        return self.joint.q(self._flat(global_state), self._codes(features, action, counts).sum(1))
+
+    def state_value(self, global_state: Tensor) -> Tensor:
+        """V(s): global_state (R, S) -> (R,)."""
+        return self.joint.value(self._flat(global_state))
 
     def counterfactual_q(self, features: Tensor, action: Tensor, counts: Tensor, global_state: Tensor) -> Tensor:
         """Joint value where one agent at a time plays another action; arguments as in `joint_q`.
@@ -146,14 +122,17 @@ class QTran(QMix):
         Returns:
             (R, A, N) float; entry (a, n) is the joint value with agent a's action replaced by n.
         """
-        codes = self._codes(features, action, counts)
+        codes, state = self._codes(features, action, counts), self._flat(global_state).unsqueeze(1)
         team, every = codes.sum(1), torch.arange(self.action_shape, device=action.device)
         columns = []
         for a in range(self.agent_num):  # one agent at a time: all at once take A times the memory
             own = features[:, a, None].expand(-1, self.action_shape, -1)
             other = self.joint.encode(own, every.expand(len(own), -1)) * counts[:, a, None, None]
-            columns.append(self.joint.q(global_state.unsqueeze(1), (team - codes[:, a]).unsqueeze(1) + other))
+            columns.append(self.joint.q(state, (team - codes[:, a]).unsqueeze(1) + other))
         return torch.stack(columns, 1)
 
     def _codes(self, features: Tensor, action: Tensor, counts: Tensor) -> Tensor:
         return self.joint.encode(features, action) * counts.unsqueeze(-1)
+
+    def _flat(self, global_state: Tensor) -> Tensor:
+        return global_state if self.state_encoder is None else self.state_encoder(global_state)

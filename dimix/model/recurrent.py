@@ -2,16 +2,23 @@
 
 A layer knows its ``state_size`` (floats of hidden state per agent), computes one step for a block of agents, and
 unrolls whole packed sequences. The state of an LSTM is its hidden and cell state side by side, that of a memoryless
-agent has size 0.
+agent has size 0, that of several layers is theirs side by side.
+
+Layers whose weights differ between groups of agents take and give the same with the agents in front: (A, R, ...).
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from dimix.model.fused_gru import fused_gru, gru_step
+from dimix.model.grouped import grouped_parameter, register_groups
 from dimix.model.packing import Packing
 
 
@@ -72,12 +79,9 @@ class GRU(RecurrentLayer):
         self.cell = nn.GRU(input_size, hidden_size)
         self.fused = fused
 
-    def _fuses(self, x: Tensor) -> bool:
-        return self.fused and x.device.type == "cpu" and x.dtype == torch.float32
-
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """See `RecurrentLayer.step`."""
-        if self._fuses(x) and not torch.is_grad_enabled():
+        if _fuses(self.fused, x) and not torch.is_grad_enabled():
             new = gru_step(x, state, *_weights(self.cell))
             return new, new
         new = torch.gru_cell(x, state, *_weights(self.cell))
@@ -87,12 +91,12 @@ class GRU(RecurrentLayer):
         """See `RecurrentLayer.unroll`."""
         if not len(x):
             return x.new_zeros(0, self.cell.hidden_size), state
-        start = state.index_select(0, packing.order)
-        if self._fuses(x):
+        start = packing.start(state)
+        if _fuses(self.fused, x):
             out = fused_gru(x, packing, start, *_weights(self.cell))
-            return out, state.index_copy(0, packing.order, out.index_select(0, packing.last))
-        packed, last = self.cell(_packed(x, packing), start.unsqueeze(0))
-        return packed.data, state.index_copy(0, packing.order, last.squeeze(0))
+            return out, packing.end(state, out)
+        packed, _ = self.cell(_packed(x, packing), start.unsqueeze(0))
+        return packed.data, packing.end(state, packed.data)
 
 
 class LSTM(RecurrentLayer):
@@ -117,9 +121,147 @@ class LSTM(RecurrentLayer):
         """See `RecurrentLayer.unroll`."""
         if not len(x):
             return x.new_zeros(0, self.cell.hidden_size), state
-        hidden, memory = state.index_select(0, packing.order).unsqueeze(0).chunk(2, dim=2)
+        hidden, memory = packing.start(state).unsqueeze(0).chunk(2, dim=2)
         out, last = self.cell(_packed(x, packing), (hidden.contiguous(), memory.contiguous()))
         return out.data, state.index_copy(0, packing.order, torch.cat(last, dim=2).squeeze(0))
+
+
+class GroupedRNN(RecurrentLayer):
+    """A recurrent layer with weights per group of agents, in torch's layout of gates; a subclass says what a cell does.
+
+    Args:
+        groups: group of each agent (A), numbers from 0 to G - 1.
+        input_size: floats per row (I).
+        hidden_size: floats of output (O).
+        fused: as in `GRU`; an LSTM has no such form.
+    """
+
+    groups: Tensor
+    num_gates: int
+    num_states: int
+
+    def __init__(self, groups: Sequence[int], input_size: int, hidden_size: int, fused: bool = True) -> None:
+        super().__init__()
+        register_groups(self, groups)
+        count, rows, bound = max(groups) + 1, self.num_gates * hidden_size, 1 / math.sqrt(hidden_size)
+        self.hidden_size = hidden_size
+        self.state_size = self.num_states * hidden_size
+        self.fused = fused
+        self.weight_ih = grouped_parameter(count, rows, input_size, bound=bound)
+        self.weight_hh = grouped_parameter(count, rows, hidden_size, bound=bound)
+        self.bias_ih = grouped_parameter(count, rows, bound=bound)
+        self.bias_hh = grouped_parameter(count, rows, bound=bound)
+
+    def cell(self, from_input: Tensor, from_hidden: Tensor, state: Tensor) -> Tensor:
+        """New state (A, R, H) from the two products with their biases (A, R, gates * O) and the state before."""
+        raise NotImplementedError
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """See `RecurrentLayer.step`: x (A, R, I), state (A, R, H) -> (A, R, O), (A, R, H)."""
+        w_ih, w_hh, b_ih, b_hh = self._of_agents()
+        state = self.cell(_affine(x, w_ih, b_ih), _affine(self._output(state), w_hh, b_hh), state)
+        return self._output(state), state
+
+    def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
+        """See `RecurrentLayer.unroll`: x (A, R, I), state (B*A, H) -> (A, R, O), (B*A, H)."""
+        if not x.numel():
+            return x.new_zeros(*x.shape[:2], self.hidden_size), state
+        w_ih, w_hh, b_ih, b_hh = self._of_agents()
+        now, states = packing.start(state), []
+        from_input = _affine(x, w_ih, b_ih)  # all steps in one product
+        for part in from_input.split([n for n in packing.batch_sizes if n > 0], 1):
+            before = now[:, : part.shape[1]]
+            now = self.cell(part, _affine(self._output(before), w_hh, b_hh), before)
+            states.append(now)
+        every = torch.cat(states, 1)
+        return self._output(every), packing.end(state, every)
+
+    def _output(self, state: Tensor) -> Tensor:
+        return state[..., : self.hidden_size]
+
+    def _of_agents(self) -> list[Tensor]:
+        """The weights that each agent uses, agents in front."""
+        return [p[self.groups] for p in (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)]
+
+
+class GroupedGRU(GroupedRNN):
+    """`GRU` with weights per group; see `GroupedRNN` for the arguments."""
+
+    num_gates, num_states = 3, 1
+
+    def cell(self, from_input: Tensor, from_hidden: Tensor, state: Tensor) -> Tensor:
+        """See `GroupedRNN.cell`."""
+        (r, z, n), (hr, hz, hn) = from_input.chunk(3, -1), from_hidden.chunk(3, -1)
+        new = torch.tanh(n + torch.sigmoid(r + hr) * hn)
+        return torch.lerp(new, state, torch.sigmoid(z + hz))
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """See `GroupedRNN.step`."""
+        if _fuses(self.fused, x) and not torch.is_grad_enabled():
+            new = gru_step(x.contiguous(), state.contiguous(), *self._of_agents())
+            return new, new
+        return super().step(x, state)
+
+    def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
+        """See `GroupedRNN.unroll`."""
+        if not (_fuses(self.fused, x) and x.numel()):
+            return super().unroll(x, packing, state)
+        out = fused_gru(x, packing, packing.start(state), *self._of_agents())
+        return out, packing.end(state, out)
+
+
+class GroupedLSTM(GroupedRNN):
+    """`LSTM` with weights per group; see `GroupedRNN` for the arguments."""
+
+    num_gates, num_states = 4, 2
+
+    def cell(self, from_input: Tensor, from_hidden: Tensor, state: Tensor) -> Tensor:
+        """See `GroupedRNN.cell`."""
+        i, f, g, o = (from_input + from_hidden).chunk(4, -1)
+        memory = torch.sigmoid(f) * state[..., self.hidden_size :] + torch.sigmoid(i) * torch.tanh(g)
+        return torch.cat([torch.sigmoid(o) * torch.tanh(memory), memory], -1)
+
+
+class Stack(RecurrentLayer):
+    """Recurrent layers one above the other; the state holds theirs side by side, the lowest first.
+
+    Args:
+        layers: the lowest first.
+    """
+
+    def __init__(self, layers: Sequence[RecurrentLayer]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self._sizes = [layer.state_size for layer in layers]
+        self.state_size = sum(self._sizes)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """See `RecurrentLayer.step`."""
+        states = []
+        for layer, own in zip(self._layers(), state.split(self._sizes, -1), strict=True):
+            x, own = layer.step(x, own.contiguous())
+            states.append(own)
+        return x, torch.cat(states, -1)
+
+    def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
+        """See `RecurrentLayer.unroll`."""
+        states = []
+        for layer, own in zip(self._layers(), state.split(self._sizes, -1), strict=True):
+            x, own = layer.unroll(x, packing, own)
+            states.append(own)
+        return x, torch.cat(states, -1)
+
+    def _layers(self) -> list[RecurrentLayer]:
+        return cast("list[RecurrentLayer]", list(self.layers))
+
+
+def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(A, R, I) by (A, O, I), plus (A, O) -> (A, R, O)."""
+    return torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
+
+
+def _fuses(wanted: bool, x: Tensor) -> bool:
+    return wanted and x.device.type == "cpu" and x.dtype == torch.float32
 
 
 def _weights(cell: nn.RNNBase) -> list[Tensor]:
@@ -141,23 +283,36 @@ RECURRENT_LAYERS: dict[str, str] = {
 }
 
 
-def make_recurrent_layer(lstm_type: str, size: int, fused: bool = True) -> RecurrentLayer:
+def make_recurrent_layer(
+    lstm_type: str, size: int, fused: bool = True, layers: int = 1, groups: Sequence[int] | None = None
+) -> RecurrentLayer:
     """The layer that a config names.
 
     Args:
         lstm_type: a key of `RECURRENT_LAYERS`.
         size: floats of input and output.
         fused: let a GRU use the compiled recurrence on the CPU.
+        layers: how many, one above the other.
+        groups: group of each agent (A), for weights per group; None for one set of weights.
 
     Returns:
         The layer.
 
     Raises:
-        ValueError: an unknown type.
+        ValueError: an unknown type, fewer than one layer, or several without a memory.
     """
     if lstm_type not in RECURRENT_LAYERS:
         raise ValueError(f"lstm_type is '{lstm_type}'. Use one of {', '.join(RECURRENT_LAYERS)}.")
     kind = RECURRENT_LAYERS[lstm_type]
+    if layers < 1 or (layers > 1 and kind == "mlp"):
+        raise ValueError(f"rnn_layers is {layers} with lstm_type '{lstm_type}'. Use 1, or more of a GRU or LSTM.")
+    made = [_make_layer(kind, size, fused, groups) for _ in range(layers)]
+    return made[0] if layers == 1 else Stack(made)
+
+
+def _make_layer(kind: str, size: int, fused: bool, groups: Sequence[int] | None) -> RecurrentLayer:
     if kind == "mlp":
         return Memoryless()
-    return LSTM(size, size) if kind == "lstm" else GRU(size, size, fused)
+    if groups is not None:
+        return GroupedGRU(groups, size, size, fused) if kind == "gru" else GroupedLSTM(groups, size, size)
+    return GRU(size, size, fused) if kind == "gru" else LSTM(size, size)

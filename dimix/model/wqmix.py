@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -54,12 +53,12 @@ class CentralQ(QMix):
 
     Args:
         embed_dim: units of the mixer's hidden layers.
-        options: those of `QMix`; ``mixer`` is not among them.
+        options: those of `QMix`; what is about its mixing network has no effect.
     """
 
     def __init__(self, embed_dim: int, **options: Any) -> None:
-        super().__init__(mixer=False, **options)
-        self.mixer = CentralMixer(self.agent_num, self.global_obs_shape, embed_dim)
+        super().__init__(**{**options, "mixer": False})
+        self.mixer = self._make_mixer(lambda state_dim: CentralMixer(self.agent_num, state_dim, embed_dim))
 
 
 @MODEL_REGISTRY.register("wqmix")
@@ -68,20 +67,10 @@ class WQMix(QMix):
 
     Args:
         central_embed_dim: units of the central mixer's hidden layers.
-        agent_num: see `QMix`, as all others.
-        obs_shape: floats of one agent's input (O).
-        global_obs_shape: floats of the global state (S).
-        action_shape: number of actions (N).
-        hidden_size_list: units of the layers of both agent networks.
-        lstm_type: memory of both agent networks.
-        dueling: dueling head of both agent networks.
-        fused: compiled GRU recurrence on the CPU.
-        layer_norm: of what both agent networks' heads read.
-        orthogonal_init: of both agent networks' linear layers.
-        options: ``mixer`` and the sizes of QMIX's mixing network.
+        options: those of `QMix`, for both; what is about the mixing network is for QMIX's.
 
     Raises:
-        ValueError: a size that is no positive integer, or a shape that is not flat.
+        ValueError: as `QMix`.
     """
 
     config = dict(
@@ -90,32 +79,6 @@ class WQMix(QMix):
         central_embed_dim=256,
     )
 
-    def __init__(
-        self,
-        agent_num: int,
-        obs_shape: int,
-        global_obs_shape: int | Sequence[int],
-        action_shape: int,
-        hidden_size_list: Sequence[int] = (64,),
-        lstm_type: str = "gru",
-        dueling: bool = False,
-        fused: bool = True,
-        layer_norm: bool = False,
-        orthogonal_init: bool = False,
-        central_embed_dim: int = 256,
-        **options: Any,
-    ) -> None:
-        agents: dict[str, Any] = dict(
-            agent_num=agent_num,
-            obs_shape=obs_shape,
-            global_obs_shape=global_obs_shape,
-            action_shape=action_shape,
-            hidden_size_list=hidden_size_list,
-            lstm_type=lstm_type,
-            dueling=dueling,
-            fused=fused,
-            layer_norm=layer_norm,
-            orthogonal_init=orthogonal_init,
-        )
-        super().__init__(**agents, **options)
-        self.central = CentralQ(central_embed_dim, **agents)
+    def __init__(self, *, central_embed_dim: int = 256, **options: Any) -> None:
+        super().__init__(**options)
+        self.central = CentralQ(central_embed_dim, **options)

@@ -247,11 +247,11 @@ class QMIXPolicy(Policy):
         hidden = [self._start_state(network, batch) for network in networks]
         if batch.burnin.any():
             first_step = batch.burnin
-            packing = Packing.of(valid & ~self._behind(batch.burnin, valid.shape[1]).unsqueeze(2))
+            packing = self._model.packing(valid & ~self._behind(batch.burnin, valid.shape[1]).unsqueeze(2))
             rows = packing.pack(batch.obs.agent_state)
             with torch.no_grad():
                 hidden = [n.unroll_packed(rows, packing, h)[1] for n, h in zip(networks, hidden, strict=True)]
-        packing = Packing.of(valid, first_step)
+        packing = self._model.packing(valid, first_step)
         rows = packing.pack(batch.obs.agent_state)
         return [self._row_values(n, rows, packing, h) for n, h in zip(networks, hidden, strict=True)]
 

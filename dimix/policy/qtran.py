@@ -96,7 +96,7 @@ class QTRANPolicy(QMIXPolicy):
         q, features = (x[:, :-1][step_mask] for x in self._split(values[0]))  # (R, A, N), (R, A, F)
         state, mask, action = (x[step_mask] for x in self._rows_before(batch))
         counts = self._counts(batch.alive[:, :-1][step_mask])
-        value = cast(QTran, self._model).joint.value(state)
+        value = cast(QTran, self._model).state_value(state)
         greedy = value_learning.masked_argmax(q.detach(), mask)
         with torch.no_grad():
             best_joint = cast(QTran, self._model).joint_q(features, greedy, counts, state)

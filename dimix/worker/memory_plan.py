@@ -37,7 +37,7 @@ class MemoryPlan:
     def plain_row_bytes(self) -> int:
         """Bytes of one row as plain arrays: float32 values, one byte per flag."""
         info = self.info
-        values = info.agent_num * info.obs_shape + info.global_obs_shape
+        values = info.agent_num * info.obs_shape + info.state_size
         return 4 * values + info.agent_num * (info.action_shape + 1)
 
     @property
@@ -50,7 +50,7 @@ class MemoryPlan:
     def at_most(self) -> int:
         """Bytes if every episode runs to its limit and no value can be packed."""
         info = self.info
-        words = max_row_words(info.agent_num, info.obs_shape, info.global_obs_shape, info.action_shape)
+        words = max_row_words(info.agent_num, info.obs_shape, info.state_size, info.action_shape)
         return self._bytes(self._longest, 4.0 * words)
 
     def text(self) -> str:

@@ -22,7 +22,7 @@ class Rows(NamedTuple):
     @classmethod
     def of(cls, env: VecEnv) -> Rows:
         """The environment's present rows."""
-        return cls(env.agent_state, env.global_state, env.action_mask, env.alive)
+        return cls(env.agent_state, env.global_state.reshape(env.num_envs, -1), env.action_mask, env.alive)
 
     def check(self, info: EnvInfo, num_envs: int) -> None:
         """Make sure that the arrays are what the compiled code reads without looking.
@@ -33,7 +33,7 @@ class Rows(NamedTuple):
         agents = (num_envs, info.agent_num)
         right = {
             "agent_state": ((*agents, info.obs_shape), np.float32),
-            "global_state": ((num_envs, info.global_obs_shape), np.float32),
+            "global_state": ((num_envs, info.state_size), np.float32),
             "action_mask": ((*agents, info.action_shape), np.bool_),
             "alive": (agents, np.bool_),
         }
@@ -88,7 +88,7 @@ class OpenEpisodes:
         self.piece_len = piece_len
         self.warmup_len = warmup_len
         limit, agents = info.episode_limit, info.agent_num
-        row_words = max_row_words(agents, info.obs_shape, info.global_obs_shape, info.action_shape)
+        row_words = max_row_words(agents, info.obs_shape, info.state_size, info.action_shape)
         pieces = 0 if piece_len is None else -(-limit // piece_len)
         self._words = np.empty((num_envs, (limit + 1) * row_words + 1), np.uint32)
         self._row_start = np.zeros((num_envs, limit + 2), np.int64)

@@ -281,7 +281,7 @@ class ReplayBuffer:
     def _batch_arrays(self, batch_size: int, steps: int) -> dict[str, np.ndarray]:
         info = self.info
         sizes = dict(B=batch_size, T=steps, T1=steps + 1, A=info.agent_num, N=info.action_shape)
-        sizes |= dict(O=self.agent_input.size, S=info.global_obs_shape, H=self.hidden_shape[-1])
+        sizes |= dict(O=self.agent_input.size, S=info.state_size, H=self.hidden_shape[-1])
         arrays = {
             name: self._workspace.view(name, tuple(sizes[letter] for letter in letters), _NUMPY_TYPE[dtype])
             for name, (letters, dtype) in SCHEMA.items()

@@ -23,6 +23,8 @@ GAMES: dict[str, np.ndarray] = {
     # Son et al. 2019 (QTRAN) and Rashid et al. 2020 (WQMIX): the best action pays only when both take it.
     # A monotonic mixer that weighs all joint actions alike cannot hold this table, and picks one of the zeros.
     "non_monotonic": np.array([[[8.0, -12.0, -12.0], [-12.0, 0.0, 0.0], [-12.0, 0.0, 0.0]]], np.float32),
+    # Two roles for two agents that see the same: weights that both share, without ids, cannot play it.
+    "roles": np.array([[[0.0, 1.0], [0.0, 0.0]]], np.float32),
     # Additive in the agents' actions: every method of the family solves it.
     "additive": np.array([[[0.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]], np.float32),
 }
@@ -33,14 +35,16 @@ class MatrixGameEnv(VecEnv):
     """E copies of one matrix game.
 
     Observation of each agent and global state: one-hot stage, which is 0 at the first step, 1 + table after the first
-    step of ``two_step``. Reward: the table's entry at the last step, 0 before. The game is over (``terminated``)
-    when the table has been played; with ``repeat`` > 1 a one-shot game is played that many times and then cut by the
-    limit (``truncated``). ``battle_won``: the episode earned the largest return that the game offers.
+    step of ``two_step``. With ``image_state`` the global state is a picture (2, 6, 6): zeros but for a 2 x 2 square
+    whose channel and place tell the stage. Reward: the table's entry at the last step, 0 before. The game is over
+    (``terminated``) when the table has been played; with ``repeat`` > 1 a one-shot game is played that many times and
+    then cut by the limit (``truncated``). ``battle_won``: the episode earned the largest return that the game offers.
 
     Args:
         game: a name of `GAMES`.
         num_envs: copies (E).
         repeat: steps of a one-shot game.
+        image_state: show the stage as a picture.
 
     Raises:
         EnvError: no such game, or a number out of range.
@@ -51,6 +55,8 @@ class MatrixGameEnv(VecEnv):
         map_name="two_step",
         # (int) Steps that a one-shot game is repeated before the time limit cuts it, >= 1.
         repeat=1,
+        # (bool) The global state is a picture of the stage instead of its one-hot.
+        image_state=False,
         # (int) Games played side by side for training, >= 1.
         collector_env_num=8,
         # (int) Games played side by side for evaluation, >= 1.
@@ -65,15 +71,16 @@ class MatrixGameEnv(VecEnv):
         obs_agent_id=True,
     )
 
-    def __init__(self, game: str, num_envs: int, repeat: int = 1) -> None:
-        self.info = _describe(game, repeat)
+    def __init__(self, game: str, num_envs: int, repeat: int = 1, image_state: bool = False) -> None:
+        self.info = _describe(game, repeat, image_state)
         if num_envs < 1:
             raise EnvError(f"num_envs: {num_envs}. Right is 1 or more.")
         self.payoff = GAMES[game]
         self.num_envs = num_envs
-        agents, stages, actions = self.info.agent_num, self.info.global_obs_shape, self.info.action_shape
+        agents, stages, actions = self.info.agent_num, self.info.obs_shape, self.info.action_shape
+        self._views = _pictures(stages) if image_state else np.eye(stages, dtype=np.float32)
         self.agent_state = np.zeros((num_envs, agents, stages), np.float32)
-        self.global_state = np.zeros((num_envs, stages), np.float32)
+        self.global_state = np.zeros((num_envs, *self._views.shape[1:]), np.float32)
         self.action_mask = np.ones((num_envs, agents, actions), bool)
         self.alive = np.ones((num_envs, agents), bool)
         self.reward = np.zeros(num_envs, np.float32)
@@ -92,12 +99,12 @@ class MatrixGameEnv(VecEnv):
         Raises:
             EnvError: no such game, or ``repeat`` out of range.
         """
-        return _describe(cfg.map_name, cfg.repeat)
+        return _describe(cfg.map_name, cfg.repeat, cfg.image_state)
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> MatrixGameEnv:
         """The environment of a config's ``env`` branch; the games know no chance, so ``seed`` changes nothing."""
-        return cls(cfg.map_name, num_envs, cfg.repeat)
+        return cls(cfg.map_name, num_envs, cfg.repeat, cfg.image_state)
 
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
         """Start new episodes in the given games (all when None)."""
@@ -161,11 +168,19 @@ class MatrixGameEnv(VecEnv):
     _state_names = ("_stage", "_ep_return", "reward", "terminated", "truncated", "battle_won", "episode_length")
 
     def _observe(self) -> None:
-        self.global_state[:] = np.eye(self.info.global_obs_shape, dtype=np.float32)[self._stage]
-        self.agent_state[:] = self.global_state[:, None]
+        self.global_state[:] = self._views[self._stage]
+        self.agent_state[:] = np.eye(self.info.obs_shape, dtype=np.float32)[self._stage, None]
 
 
-def _describe(game: str, repeat: int) -> EnvInfo:
+def _pictures(stages: int) -> np.ndarray:
+    """(stages, 2, 6, 6): a bright square per stage, on its own place; channels take turns."""
+    views = np.zeros((stages, 2, 6, 6), np.float32)
+    for stage, view in enumerate(views):
+        view[stage % 2, 2 * stage : 2 * stage + 2, 2:4] = 1.0
+    return views
+
+
+def _describe(game: str, repeat: int, image_state: bool = False) -> EnvInfo:
     if game not in GAMES:
         raise EnvError(f"no matrix game '{game}'.{nearest(game, GAMES)} Known: {', '.join(GAMES)}.")
     if repeat < 1:
@@ -173,4 +188,4 @@ def _describe(game: str, repeat: int) -> EnvInfo:
     tables, actions, _ = GAMES[game].shape
     stages = 1 + tables if tables > 1 else 1
     limit = 2 if tables > 1 else repeat
-    return EnvInfo(game, 2, stages, stages, actions, limit)
+    return EnvInfo(game, 2, stages, (2, 6, 6) if image_state else stages, actions, limit)

@@ -118,16 +118,15 @@ def test_buffers_come_back():
 def test_kernel_functions_are_exact_to_float32():
     """With zero weights the gates are tanh and sigmoid of the input itself."""
     x = np.linspace(-12, 12, 4001, dtype=np.float32)
-    gates = np.zeros((len(x), 4), np.float32)
-    gates[:, 0] = gates[:, 1] = gates[:, 2] = x
-    zeros, hidden = np.zeros((len(x), 3), np.float32), np.empty((len(x), 1), np.float32)
-    gru_kernels(1).forward(
-        gates, 0, zeros, np.zeros(4, np.float32), np.zeros((len(x), 1), np.float32), 0, hidden, 0, len(x)
-    )
+    gates = np.zeros((1, len(x), 4), np.float32)
+    gates[0, :, :3] = x[:, None]
+    zeros, hidden = np.zeros((1, len(x), 3), np.float32), np.empty((1, len(x), 1), np.float32)
+    before, bias = np.zeros((1, len(x), 1), np.float32), np.zeros((1, 4), np.float32)
+    gru_kernels(1).forward(gates, 0, zeros, bias, before, 0, hidden, 0, len(x))
     exact = x.astype(np.float64)
-    assert np.abs(gates[:, 0] - np.tanh(exact)).max() < 5e-7
-    assert np.abs(gates[:, 1] - 1 / (1 + np.exp(-exact))).max() < 3e-7
-    assert np.abs(gates[:, 2] - 1 / (1 + np.exp(-exact))).max() < 3e-7
+    assert np.abs(gates[0, :, 0] - np.tanh(exact)).max() < 5e-7
+    assert np.abs(gates[0, :, 1] - 1 / (1 + np.exp(-exact))).max() < 3e-7
+    assert np.abs(gates[0, :, 2] - 1 / (1 + np.exp(-exact))).max() < 3e-7
 
 
 def test_nan_is_passed_on():

@@ -89,7 +89,7 @@ def test_registered():
     [
         (dict(agent_num=0), "agent_num is 0. It must be a positive integer."),
         (dict(obs_shape=None), "obs_shape is None. It must be a positive integer."),
-        (dict(global_obs_shape=[3, 84, 84]), r"global_obs_shape is \[3, 84, 84\]. Only flat states are mixed"),
+        (dict(global_obs_shape=[3, 84]), r"global_obs_shape is \[3, 84\]. Right is a positive number, or \[channels"),
         (dict(hidden_size_list=[]), "hidden_size_list is empty."),
         (dict(lstm_type="gur"), "lstm_type is 'gur'. Use one of gru, lstm, normal, pytorch, mlp."),
     ],
