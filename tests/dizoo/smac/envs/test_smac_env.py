@@ -42,7 +42,8 @@ def assert_same(found, expected):
 
 def test_sizes_are_known_before_anything_is_built():
     info = SMACEnv.describe(make_cfg(map_name="MMM"))
-    assert info == EnvInfo("MMM", 10, 160, 290, 16, 150)
+    types = ("MEDIVAC", *["MARINE"] * 7, *["MARAUDER"] * 2)  # as the map places them
+    assert info == EnvInfo("MMM", 10, 160, 290, 16, 150, agent_types=types)
     # the input of DI-engine's configs: observation, last action, agent id
     assert AgentInput(info.obs_shape, info.action_shape, info.agent_num).size == 186
 
