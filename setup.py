@@ -12,13 +12,18 @@ assert VERSION is not None, "dimix/__init__.py does not set __version__"
 ENVS = {
     "gym": ["gymnasium>=0.29"],
     "petting_zoo": ["pettingzoo>=1.24", "gymnasium>=0.29"],
+    "mpe": ["mpe2>=1.0", "gymnasium>=0.29"],
+    # What pursuit needs; pettingzoo[sisl] adds Box2D and pymunk for environments with continuous actions.
+    "sisl": ["pettingzoo>=1.24", "gymnasium>=0.29", "pygame-ce>=2.3", "scipy>=1.7"],
+    "lbf": ["lbforaging>=2.0", "gymnasium>=0.29"],
 }
+TESTED_ENVS = sorted({need for name in ("petting_zoo", "mpe", "sisl", "lbf") for need in ENVS[name]})
 CURVES = ["tensorboard>=2.14"]
 REPLAY = ["pillow>=10.0", "imageio[ffmpeg]>=2.31"]
 PLOT = ["matplotlib>=3.7"]
 # rliable's bootstrap comes from arch 7, which pandas 3 breaks.
 BENCHMARK = ["rliable>=1.2", "pandas>=2.2,<3", *PLOT]
-DEV = ["pytest>=7.4", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", *REPLAY, *BENCHMARK, *ENVS["petting_zoo"]]
+DEV = ["pytest>=7.4", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", *REPLAY, *BENCHMARK, *TESTED_ENVS]
 
 setup(
     name="dimix",
@@ -54,6 +59,8 @@ setup(
         "dimix.envs": [
             "smac = dizoo.smac.envs.smac_env",
             "matrix_game = dizoo.matrix_game.envs.matrix_game_env",
+            "petting_zoo = dizoo.petting_zoo.envs.petting_zoo_env",
+            "lbf = dizoo.lbf.envs.lbf_env",
         ],
         "gymnasium.envs": ["__root__ = dizoo.smac.envs.registration:register_envs"],
     },

@@ -180,6 +180,7 @@ class _Run:
             interval_s=cfg.run.progress_interval_s,
             tensorboard=cfg.run.tensorboard,
             out=out,
+            has_win=compiled.info.has_win,
         )
         self._games = _game_files(compiled, folder, self.rooms)
         self._scores: list[float] = []  # one per evaluation

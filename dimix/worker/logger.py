@@ -56,6 +56,7 @@ class MetricLogger:
         interval_s: seconds between two progress lines.
         tensorboard: write TensorBoard events.
         out: where progress lines go.
+        has_win: whether games are won; otherwise the progress line tells the evaluations' return.
         clock: seconds, for speed and ETA.
     """
 
@@ -68,6 +69,7 @@ class MetricLogger:
         interval_s: float = 3.0,
         tensorboard: bool = True,
         out: Callable[[str], None] = print,
+        has_win: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = Path(folder)
@@ -76,6 +78,7 @@ class MetricLogger:
         self._total = total_env_step
         self._interval_s = interval_s
         self._out = out
+        self._has_win = has_win
         self._clock = clock
         self._tensorboard = tensorboard
         self._writer: Any = None
@@ -132,7 +135,9 @@ class MetricLogger:
             if self._total:
                 parts.append(f"ETA {duration(max(self._total - env_step, 0) / speed)}")
         won = self._text("eval/battle_won")
-        if won:
+        if not self._has_win and won:
+            parts.append(f"greedy return {self._text('eval/ep_reward')}")
+        elif won:
             jitter = self._text("eval/battle_won_jitter")
             parts.append(f"won {won} (jitter {jitter})" if jitter else f"won {won}")
         for label, name in (("return", "rollout/ep_reward"), ("loss", "train/loss"), ("eps", "rollout/epsilon")):

@@ -133,6 +133,12 @@ def test_progress_line_by_hand(tmp_path):
     assert bare.progress_line(950, None) == "env_step 950"
 
 
+def test_progress_line_where_nothing_is_won(tmp_path):
+    logger = MetricLogger(tmp_path, tensorboard=False, has_win=False)
+    logger.record(100, 5, {"eval/battle_won": 0.0, "eval/ep_reward": -12.345, "rollout/ep_reward": -20.0})
+    assert logger.progress_line(100, None) == "env_step 100 | greedy return -12.35 | return -20.00"
+
+
 def test_progress_is_printed_every_few_seconds(tmp_path):
     now, lines = [0.0], []
     logger = MetricLogger(tmp_path, tensorboard=False, interval_s=2, out=lines.append, clock=lambda: now[0])

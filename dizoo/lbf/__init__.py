@@ -1,0 +1,1 @@
+"""Level-based foraging: teams that have to lift food together."""

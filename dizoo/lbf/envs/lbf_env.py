@@ -1,0 +1,100 @@
+"""Level-based foraging (Albrecht and Ramamoorthy 2013; Papoudakis et al. 2021), package ``lbforaging``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from easydict import EasyDict
+
+from dimix.envs.game_env import Frame, GameEnv
+from dimix.envs.packages import Package
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import ConfigError, nearest
+from dimix.registry import ENV_REGISTRY
+
+
+@ENV_REGISTRY.register("lbf")
+class LBFGame(GameEnv):
+    """Level-based foraging: agents on a grid load food together that one alone may be too weak for.
+
+    ================  ===================================================================================
+    observation       the package's: (y, x, level) of each food in sight, then of the agent itself and of
+                      the others in sight; (-1, -1, 0) where there is none; cells, counted from the corner
+                      of what it sees; each divided by its largest value (``obs_normalize``)
+    global state      all agents' observations
+    actions           none, north, south, west, east, load; all available always, one that cannot be done
+                      does nothing
+    reward            sum or mean of the agents' rewards. With ``normalize_reward`` (the package's default)
+                      and the sum, an episode in which all food is eaten returns 1
+    end               all food eaten (``terminated``) or ``max_episode_steps`` (``truncated``; the package
+                      reports both as the first)
+    ================  ===================================================================================
+
+    Nothing is won: the score is the return.
+
+    Args:
+        cfg: the config's ``env`` branch.
+
+    Raises:
+        ConfigError: the package is missing, or does not know ``env_id`` or an option.
+    """
+
+    config: ClassVar[dict[str, Any]] = dict(
+        # (str) Name that the package registers: Foraging[-2s]-<size>x<size>-<agents>p-<foods>f[-coop]-v3.
+        env_id="Foraging-8x8-2p-2f-coop-v3",
+        # (str) The team's reward from the agents' rewards, one of "sum", "mean".
+        team_reward="sum",
+        # (bool) Divide what is observed by the largest value that the package gives for it: numbers from -1 to 1.
+        obs_normalize=False,
+        # (dict) Arguments of the package's environment that replace those of env_id, such as max_episode_steps.
+        options={},
+    )
+
+    packages: ClassVar[tuple[Package, ...]] = (Package("lbforaging", "pip install 'dimix[lbf]'"),)
+
+    def __init__(self, cfg: EasyDict) -> None:
+        self.packages[0].load()  # registers the names
+        import gymnasium
+        from gymnasium.envs.registration import load_env_creator
+
+        if cfg.env_id not in gymnasium.registry:
+            known = [name for name in gymnasium.registry if name.startswith("Foraging")]
+            raise ConfigError(f"env.env_id: no foraging environment '{cfg.env_id}'.{nearest(cfg.env_id, known)}")
+        try:
+            # Not gymnasium.make, which keeps max_episode_steps to itself and wraps the game in checks.
+            spec = gymnasium.spec(cfg.env_id)
+            self._env: Any = load_env_creator(spec.entry_point)(**{**spec.kwargs, **cfg.options})
+        except (TypeError, AssertionError) as e:
+            raise ConfigError(f"env.options: {cfg.env_id} with {dict(cfg.options)} failed: {e}.") from e
+        agents = len(self._env.players)
+        obs = int(np.prod(self._env.observation_space[0].shape))
+        self._share = 1.0 / agents if cfg.team_reward == "mean" else 1.0
+        high = np.maximum(self._env.observation_space[0].high.reshape(-1), 1.0)
+        self._factor = (1.0 / high).astype(np.float32) if cfg.obs_normalize else None
+        limit = self._env._max_episode_steps
+        self.info = EnvInfo(cfg.env_id, agents, obs, agents * obs, len(_ACTIONS), limit, has_win=False)
+
+    def reset(self, seed: int) -> Frame:
+        """Start an episode."""
+        for player in self._env.players:
+            player.position = None  # else the last episode's positions keep new agents away, whatever the seed says
+        obs, _ = self._env.reset(seed=seed)
+        return Frame(self._rows(obs))
+
+    def step(self, action: np.ndarray) -> Frame:
+        """Play one joint action."""
+        obs, rewards, over, _, _ = self._env.step(action.tolist())
+        eaten = over and not self._env.field.any()
+        return Frame(self._rows(obs), reward=sum(rewards) * self._share, terminated=eaten, truncated=over and not eaten)
+
+    def close(self) -> None:
+        """Close the package's window, if there is one."""
+        self._env.close()
+
+    def _rows(self, obs: tuple[np.ndarray, ...]) -> np.ndarray:
+        rows = np.concatenate(obs, axis=None).reshape(self.info.agent_num, self.info.obs_shape)
+        return rows if self._factor is None else rows * self._factor
+
+
+_ACTIONS = ("none", "north", "south", "west", "east", "load")

@@ -1,0 +1,1 @@
+"""PettingZoo behind dimix's contract."""

@@ -1,0 +1,223 @@
+"""Parallel environments of PettingZoo and of packages with its interface, such as MPE (``mpe2``)."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import warnings
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+from easydict import EasyDict
+
+from dimix.envs.game_env import Frame, GameEnv
+from dimix.envs.packages import Package
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import ConfigError, EnvError, nearest
+from dimix.registry import ENV_REGISTRY
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # these environments import pygame, which greets
+
+#: Short names of families: what is imported, and what installs it. Other families are importable package names.
+FAMILIES = {
+    "mpe": Package("mpe2", "pip install 'dimix[mpe]'", "env.env_family='mpe'"),
+    "sisl": Package("pettingzoo.sisl", "pip install 'dimix[sisl]'", "env.env_family='sisl'"),
+    "butterfly": Package("pettingzoo.butterfly", "pip install 'pettingzoo[butterfly]'", "env.env_family='butterfly'"),
+}
+
+#: Reads one agent's observation: its numbers, flat, and its action mask where it has one.
+Reader = Callable[[Any], tuple[np.ndarray, np.ndarray | None]]
+
+
+@ENV_REGISTRY.register("petting_zoo")
+class PettingZooGame(GameEnv):
+    """A PettingZoo parallel environment; agents may differ in observation and actions, and may leave early.
+
+    ================  ===================================================================================
+    observation       each agent's own, flat, zeros behind a shorter one; zeros for an agent that has left.
+                      Of a dict with ``observation`` and ``action_mask`` the one is seen, the other obeyed
+    global state      all agents' observations, or the environment's ``state()``, flat
+    actions           as many as the agent with most has; others have the first ones available. An agent
+                      that has left has action 0, which is not sent
+    alive             agents in the environment's ``agents``
+    reward            sum over the agents, or this sum by the number of all agents
+    end               no agent is left: ``truncated`` when one was truncated in the last step and none
+                      terminated, else ``terminated``
+    ================  ===================================================================================
+
+    Nothing is won: the score is the return.
+
+    Args:
+        cfg: the config's ``env`` branch.
+
+    Raises:
+        ConfigError: a package is missing, there is no such environment, or it cannot be played here.
+    """
+
+    config: ClassVar[dict[str, Any]] = dict(
+        # (str) Family: "mpe" (package mpe2), "sisl", "butterfly", or the name of any package with such modules.
+        env_family="mpe",
+        # (str) Module of the environment in its family; it has to have parallel_env.
+        env_id="simple_spread_v3",
+        # (dict) Arguments of parallel_env, such as dict(N=3, max_cycles=25).
+        options={},
+        # (str) The team's reward from the agents' rewards, one of "sum", "mean".
+        team_reward="sum",
+        # (str) Global state: all agents' observations, or the environment's state(), one of "observations", "state".
+        global_state="observations",
+        # (int | None) Steps after which an episode is cut; None: the environment's own max_cycles, >= 1.
+        episode_limit=None,
+    )
+
+    packages: ClassVar[tuple[Package, ...]] = tuple(FAMILIES.values())
+
+    def __init__(self, cfg: EasyDict) -> None:
+        module = _module(cfg.env_family, cfg.env_id)
+        try:
+            self._env = module.parallel_env(**cfg.options)
+        except (TypeError, AssertionError, ValueError) as e:
+            raise ConfigError(f"env.options: {cfg.env_id} with {dict(cfg.options)} failed: {e}.") from e
+        self._agents = list(self._env.possible_agents)
+        self._readers = [_reader(self._env.observation_space(agent)) for agent in self._agents]
+        self._env.reset(seed=0)
+        sizes = [len(read(obs)[0]) for read, obs in zip(self._readers, self._first_observations(), strict=True)]
+        counts = [_action_count(cfg.env_id, agent, self._env.action_space(agent)) for agent in self._agents]
+        agents = len(self._agents)
+        self._state = _state_of(self._env, cfg) if cfg.global_state == "state" else None
+        state_size = agents * max(sizes) if self._state is None else self._state().size
+        limit = cfg.episode_limit or _max_cycles(self._env, cfg)
+        self.info = EnvInfo(cfg.env_id, agents, max(sizes), state_size, max(counts), limit, has_win=False)
+        self._share = 1.0 / agents if cfg.team_reward == "mean" else 1.0
+        self._obs = np.zeros((agents, max(sizes)), np.float32)
+        self._all_actions = np.arange(max(counts)) < np.array(counts)[:, None]
+        self._masked = min(counts) < max(counts) or any(_has_mask(self._env.observation_space(a)) for a in self._agents)
+
+    def reset(self, seed: int) -> Frame:
+        """Start an episode."""
+        obs, _ = self._env.reset(seed=seed)
+        return self._frame(obs)
+
+    def step(self, action: np.ndarray) -> Frame:
+        """Play one joint action; those of agents that have left are not sent."""
+        playing = set(self._env.agents)
+        actions = {agent: a for agent, a in zip(self._agents, action.tolist(), strict=True) if agent in playing}
+        obs, rewards, terminations, truncations, _ = self._env.step(actions)
+        over = not self._env.agents
+        truncated = over and any(truncations.values()) and not any(terminations.values())
+        return self._frame(obs, sum(rewards.values()) * self._share, over and not truncated, truncated)
+
+    def close(self) -> None:
+        """Close the environment's window, if there is one."""
+        self._env.close()
+
+    def _frame(
+        self, obs: Mapping[str, Any], reward: float = 0.0, terminated: bool = False, truncated: bool = False
+    ) -> Frame:
+        playing = self._env.agents
+        everyone = len(playing) == len(self._agents)
+        mask = None if everyone and not self._masked else self._all_actions.copy()
+        rows = self._obs
+        for i, agent in enumerate(self._agents):
+            if agent not in obs:
+                rows[i] = 0.0
+                continue
+            values, allowed = self._readers[i](obs[agent])
+            rows[i, : len(values)] = values
+            if allowed is not None and mask is not None:
+                mask[i, : len(allowed)] = allowed
+        alive = None
+        if not everyone:
+            present = set(playing)
+            alive = np.array([agent in present for agent in self._agents])
+            assert mask is not None
+            mask[~alive] = False
+            mask[~alive, 0] = True
+        state = None if self._state is None else self._state()
+        return Frame(rows, state, mask, alive, float(reward), terminated, truncated)
+
+    def _first_observations(self) -> list[Any]:
+        """An observation of each agent's space, for its size."""
+        return [self._env.observation_space(agent).sample() for agent in self._agents]
+
+
+def _module(family: str, env_id: str) -> ModuleType:
+    """The module that has ``parallel_env``.
+
+    Raises:
+        ConfigError: the package is missing, or has no such module.
+    """
+    package = FAMILIES.get(family) or Package(family, f"pip install {family.partition('.')[0]}")
+    try:
+        home = package.load()
+    except EnvError as e:
+        known = "" if family in FAMILIES or package.installed else nearest(family, FAMILIES)
+        raise ConfigError(f"env.env_family: {family}: {e}{known}") from e
+    known_ids = [m.name for m in pkgutil.iter_modules(getattr(home, "__path__", [])) if "_v" in m.name]
+    if env_id not in known_ids and known_ids:
+        raise ConfigError(
+            f"env.env_id: no environment '{env_id}' in {package.module}.{nearest(env_id, known_ids)} "
+            f"Known: {', '.join(known_ids)}."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # newer releases want environments to be made by name
+            module = importlib.import_module(f"{package.module}.{env_id}")
+    except ImportError as e:
+        raise ConfigError(
+            f"env.env_id: importing {package.module}.{env_id} failed: {e}. Install it with: {package.install}"
+        ) from e
+    if not hasattr(module, "parallel_env"):
+        raise ConfigError(f"env.env_id: {package.module}.{env_id} has no parallel_env. Agents have to act together.")
+    return module
+
+
+def _reader(space: Any) -> Reader:
+    """How an observation of this space is read."""
+    from gymnasium import spaces
+
+    if isinstance(space, spaces.Box):
+        return lambda obs: (np.ravel(obs), None)
+    if _has_mask(space):
+        inner = _reader(space["observation"])
+        return lambda obs: (inner(obs["observation"])[0], np.asarray(obs["action_mask"], bool))
+    return lambda obs: (spaces.flatten(space, obs), None)
+
+
+def _has_mask(space: Any) -> bool:
+    from gymnasium import spaces
+
+    return isinstance(space, spaces.Dict) and "action_mask" in space.spaces and "observation" in space.spaces
+
+
+def _action_count(env_id: str, agent: str, space: Any) -> int:
+    from gymnasium import spaces
+
+    if not isinstance(space, spaces.Discrete):
+        raise ConfigError(
+            f"env.env_id: {agent} of {env_id} acts in {space}. These algorithms choose among numbered actions: "
+            "use another environment, or an option such as continuous_actions=False."
+        )
+    return int(space.n)
+
+
+def _state_of(env: Any, cfg: EasyDict) -> Callable[[], np.ndarray]:
+    try:
+        env.state()
+    except (NotImplementedError, AttributeError) as e:
+        raise ConfigError(f"env.global_state: 'state', but {cfg.env_id} has no state(). Use 'observations'.") from e
+    return lambda: np.ravel(env.state())
+
+
+def _max_cycles(env: Any, cfg: EasyDict) -> int:
+    """The environment's own time limit: an attribute of it or of the simulation inside."""
+    bare = env.unwrapped
+    for owner in (bare, getattr(bare, "env", None), getattr(bare, "aec_env", None)):
+        limit = getattr(owner, "max_cycles", None)
+        if limit is not None:
+            return int(limit)
+    raise ConfigError(
+        f"env.episode_limit: not set, and {cfg.env_id} does not tell its max_cycles. Give the steps of an episode."
+    )
