@@ -64,7 +64,8 @@ class LBFGame(GameEnv):
         try:
             # Not gymnasium.make, which keeps max_episode_steps to itself and wraps the game in checks.
             spec = gymnasium.spec(cfg.env_id)
-            self._env: Any = load_env_creator(spec.entry_point)(**{**spec.kwargs, **cfg.options})
+            create: Any = spec.entry_point if callable(spec.entry_point) else load_env_creator(str(spec.entry_point))
+            self._env = create(**{**spec.kwargs, **cfg.options})
         except (TypeError, AssertionError) as e:
             raise ConfigError(f"env.options: {cfg.env_id} with {dict(cfg.options)} failed: {e}.") from e
         agents = len(self._env.players)

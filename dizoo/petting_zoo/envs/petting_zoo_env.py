@@ -183,7 +183,7 @@ def _reader(space: Any) -> Reader:
     if _has_mask(space):
         inner = _reader(space["observation"])
         return lambda obs: (inner(obs["observation"])[0], np.asarray(obs["action_mask"], bool))
-    return lambda obs: (spaces.flatten(space, obs), None)
+    return lambda obs: (np.asarray(spaces.flatten(space, obs)), None)
 
 
 def _has_mask(space: Any) -> bool:
