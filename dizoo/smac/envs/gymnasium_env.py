@@ -10,6 +10,7 @@ import numpy as np
 
 from dizoo.smac.battle.errors import MapError
 from dizoo.smac.battle.rules import Profile
+from dizoo.smac.envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
 from dizoo.smac.envs.single_battle import SingleBattle
 
 try:
@@ -20,8 +21,6 @@ except ModuleNotFoundError as e:
         "the Gymnasium environment needs gymnasium, which is not installed. Install it with: pip install 'dimix[gym]'",
         name="gymnasium",
     ) from e
-
-RENDER_MODES = (None, "ansi")
 
 
 class BattleEnv(gymnasium.Env):
@@ -37,23 +36,24 @@ class BattleEnv(gymnasium.Env):
     info                      ``{"battle_won": bool}``
     ========================  =============================================================================
 
-    Differences from SMAClite's class: every agent's action space has all N actions; ``truncated`` as above; the render
-    mode is ``"ansi"`` (text); ``use_cpp_rvo2`` is accepted and has no meaning, because there is one simulator.
+    Differences from SMAClite's class: every agent's action space has all N actions; ``truncated`` as above;
+    ``use_cpp_rvo2`` is accepted and has no meaning, because there is one simulator.
 
     Args:
         map_name: name of a shipped map.
         map_file: path of a map file, this package's or SMAClite's, instead of a name.
         seed: of the battle's random stream; None draws one.
         use_cpp_rvo2: no meaning here.
-        render_mode: None or ``"ansi"``.
+        render_mode: None, ``"ansi"`` (text), ``"rgb_array"`` or ``"human"``, see `Renderer`.
         rules: ``"smaclite"``, ``"smac"`` or a changed `Profile`.
         options: further options of the engine, such as ``start_jitter=0.5``.
 
     Raises:
         MapError: no such map, or neither ``map_name`` nor ``map_file``, or both.
+        BattleError: ``render_mode="human"`` without a display.
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 2}
+    metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS}
 
     def __init__(
         self,
@@ -67,8 +67,6 @@ class BattleEnv(gymnasium.Env):
     ) -> None:
         if (map_name is None) == (map_file is None):
             raise MapError(f"map_name is {map_name!r} and map_file is {map_file!r}. Give one of the two.")
-        if render_mode not in RENDER_MODES:
-            raise ValueError(f"render_mode is {render_mode!r}. It is None or 'ansi'.")
         self.render_mode = render_mode
         self._battle = SingleBattle(map_name if map_name is not None else Path(str(map_file)), seed, rules, **options)
         s = self._battle.scenario
@@ -79,6 +77,7 @@ class BattleEnv(gymnasium.Env):
         box = spaces.Box(-1.0, 1.0, (s.obs_size,), dtype=np.float32)
         self.observation_space = spaces.Tuple([box for _ in range(s.n_agents)])
         self.action_space = spaces.Tuple([spaces.Discrete(s.n_actions) for _ in range(s.n_agents)])
+        self._renderer = Renderer(self._battle, render_mode)
         self._battle.reset()  # SMAClite's users ask for masks and state before their first reset
 
     def reset(  # type: ignore[override]
@@ -87,6 +86,7 @@ class BattleEnv(gymnasium.Env):
         """Start a new episode: (observations, info)."""
         super().reset(seed=seed)
         self._battle.reset(seed)
+        self._renderer.show()
         return self.get_obs(), self._info()
 
     def step(  # type: ignore[override]
@@ -99,6 +99,7 @@ class BattleEnv(gymnasium.Env):
             BattleError: the episode is over.
         """
         reward = self._battle.step(actions)
+        self._renderer.show()
         return self.get_obs(), reward, self._battle.terminated, self._battle.truncated, self._info()
 
     def seed(self, seed: int | None = None) -> None:
@@ -118,9 +119,13 @@ class BattleEnv(gymnasium.Env):
         """Per agent (N,) of 0 and 1: the actions it may take now."""
         return list(self._battle.masks().astype(np.int64))
 
-    def render(self) -> str | None:  # type: ignore[override]
-        """The battle as text when ``render_mode`` is ``"ansi"``."""
-        return self._battle.text() if self.render_mode == "ansi" else None
+    def render(self) -> str | np.ndarray | None:  # type: ignore[override]
+        """The battle as text (``"ansi"``) or as (H, W, 3) uint8 (``"rgb_array"``)."""
+        return self._renderer.render()
+
+    def close(self) -> None:
+        """Close the window of ``"human"``."""
+        self._renderer.close()
 
     def _info(self) -> dict[str, Any]:
         return {"battle_won": self._battle.battle_won}

@@ -10,6 +10,7 @@ import numpy as np
 
 from dizoo.smac.battle.errors import ActionError
 from dizoo.smac.battle.rules import Profile
+from dizoo.smac.envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
 from dizoo.smac.envs.single_battle import SingleBattle
 
 try:
@@ -23,7 +24,6 @@ except ModuleNotFoundError as e:
     ) from e
 
 ILLEGAL = ("stop", "error")
-RENDER_MODES = (None, "ansi")
 
 
 class BattleParallelEnv(ParallelEnv):
@@ -45,13 +45,18 @@ class BattleParallelEnv(ParallelEnv):
         map_name: name of a shipped map, or path of a map file.
         seed: of the battle's random stream; None draws one.
         rules: ``"smaclite"``, ``"smac"`` or a changed `Profile`.
-        render_mode: None or ``"ansi"``.
+        render_mode: None, ``"ansi"`` (text), ``"rgb_array"`` or ``"human"``, see `Renderer`.
         illegal_action: what an action outside the mask does: ``"stop"`` replaces it by stop (no-op for the dead) and
             says so in the infos; ``"error"`` raises.
         options: further options of the engine, such as ``start_jitter=0.5``.
     """
 
-    metadata = {"name": "dimix_battle_v0", "render_modes": ["ansi"], "is_parallelizable": True}
+    metadata = {
+        "name": "dimix_battle_v0",
+        "render_modes": RENDER_MODES,
+        "render_fps": RENDER_FPS,
+        "is_parallelizable": True,
+    }
 
     def __init__(
         self,
@@ -64,9 +69,8 @@ class BattleParallelEnv(ParallelEnv):
     ) -> None:
         if illegal_action not in ILLEGAL:
             raise ValueError(f"illegal_action is {illegal_action!r}. It is one of {', '.join(map(repr, ILLEGAL))}.")
-        if render_mode not in RENDER_MODES:
-            raise ValueError(f"render_mode is {render_mode!r}. It is None or 'ansi'.")
         self._battle = SingleBattle(map_name, seed, rules, **options)
+        self._renderer = Renderer(self._battle, render_mode)
         self._replace = illegal_action == "stop"
         self.render_mode = render_mode
         s = self._battle.scenario
@@ -95,6 +99,7 @@ class BattleParallelEnv(ParallelEnv):
     ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, Any]]]:
         """Start a new episode: (observations, infos)."""
         self._battle.reset(seed)
+        self._renderer.show()
         self.agents = list(self.possible_agents)
         return self._observations(), self._infos([False] * len(self.agents))
 
@@ -117,6 +122,7 @@ class BattleParallelEnv(ParallelEnv):
         if self._replace and self.agents:
             chosen, replaced = self._battle.legal(chosen)
         reward = self._battle.step(chosen)
+        self._renderer.show()
         agents = self.agents
         result = (
             self._observations(),
@@ -133,12 +139,13 @@ class BattleParallelEnv(ParallelEnv):
         """The global state, (S,) float32."""
         return self._battle.state()
 
-    def render(self) -> str | None:
-        """The battle as text when ``render_mode`` is ``"ansi"``."""
-        return self._battle.text() if self.render_mode == "ansi" else None
+    def render(self) -> str | np.ndarray | None:
+        """The battle as text (``"ansi"``) or as (H, W, 3) uint8 (``"rgb_array"``)."""
+        return self._renderer.render()
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Close the window of ``"human"``."""
+        self._renderer.close()
 
     def _observations(self) -> dict[str, dict[str, np.ndarray]]:
         masks = self._battle.masks().astype(np.int8)

@@ -28,10 +28,12 @@ class Scene:
     Attributes:
         replay: what was recorded.
         source: file name, for titles.
+        whole_map: show all of the map instead of the part where the game was.
     """
 
     replay: Replay
     source: str
+    whole_map: bool = False
 
     @property
     def header(self) -> dict[str, Any]:
@@ -129,8 +131,10 @@ class Scene:
         return f"{'heal' if self.units[unit]['ally'] else 'attack'} {self.unit_name(unit)}"
 
     def verdict(self) -> str:
-        """How it ended, in a few words."""
+        """How it ended, in a few words; empty while it goes on."""
         outcome = self.header["outcome"]
+        if not outcome.get("over", True):
+            return ""
         if outcome["won"]:
             return "allies won"
         return "time ran out" if outcome["truncated"] else "allies lost"
@@ -149,6 +153,8 @@ class Scene:
     def field(self) -> tuple[float, float, float, float]:
         """The part of the map where the game was: x0, y0, x1, y1 in cells."""
         a, board = self.replay.arrays, self.header["map"]
+        if self.whole_map:
+            return 0.0, 0.0, float(board["width"]), float(board["height"])
         seen = a["in_play"].astype(bool)
         x, y = a["x"][seen], a["y"][seen]
         return (

@@ -144,8 +144,8 @@ def test_gymnasium_custom_maps_and_bad_arguments(tmp_path):
         gymnasium.make("dimix/custom-v0")
     with pytest.raises(MapError, match=r"nowhere\.json: cannot be read"):
         gymnasium.make("dimix/custom-v0", map_file=tmp_path / "nowhere.json")
-    with pytest.raises(ValueError, match=r"render_mode is 'human'\. It is None or 'ansi'"):
-        smac_envs.BattleEnv("3m", render_mode="human")
+    with pytest.raises(ValueError, match=r"render_mode is 'film'\. It is None or one of 'ansi', 'rgb_array', 'human'"):
+        smac_envs.BattleEnv("3m", render_mode="film")
     env = smac_envs.BattleEnv("3m", render_mode="ansi")
     assert env.render().count("\n") == 31 and smac_envs.BattleEnv("3m").render() is None
 
