@@ -31,6 +31,7 @@ RULES = ("smaclite", "smac")
 JITTER = 0.5  # cells, of the trainings with moved starts
 FAMILY = ("vdn", "ow_qmix", "cw_qmix", "qtran")
 FAMILY_MAPS = (*DI_ENGINE_MAPS, "2s3z", "corridor")
+ENV_STEPS = 2_000_000  # of a cell that has no seed yet
 LEVELS = (0.5, 0.8, 0.95)
 
 CAVEAT = """\
@@ -41,7 +42,11 @@ moved by up to 0.5 cells) and the open-loop team (acts by the clock, sees nothin
 wins, a map proves nothing. All win rates are in percent. *Last ten*: mean of the last ten evaluations of 32 games, then
 mean over seeds. *Final*: 128 games of the policy at the end of training, never of the best checkpoint. *Best single*:
 the best evaluation of any seed, only for comparison with tables that report it."""
-FAMILY_NOTE = "Last ten evaluations, nominal start; in brackets the final jittered games; then the number of seeds."
+GAMES_NOTE = """\
+The final 128 games of each kind: greedy and with 5 % random actions from the nominal start, greedy from starts moved by
+up to 0.5 cells; *distinct*: different games among the greedy ones (median over seeds). *Moved*: the team also trained
+on starts moved by up to 0.5 cells."""
+FAMILY_NOTE = "Last ten evaluations, nominal start; in brackets the final jittered games; means over seeds."
 AGGREGATE_NOTE = """\
 Interquartile mean of the last ten evaluations over maps and seeds, with its 95 % interval: stratified bootstrap over
 the seeds of each map (rliable). Maps with fewer than three seeds are left out."""
@@ -105,6 +110,8 @@ def sections(found: Found, everything: Sequence[Experiment], floors: Floors, cur
                 "*Greedy games from the nominal start, means of five evaluations: median over seeds, band from 25 to "
                 f"75 %. [SVG]({picture.with_suffix('.svg')})*"
             )
+        yield from ["", f"### QMIX in other games, rules `{rules}`", ""]
+        yield from games_table(found, rules)
         yield from ["", f"### The family, rules `{rules}`", ""]
         yield from family_table(found, floors, rules)
     yield from ["", "### Over all maps", ""]
@@ -144,34 +151,51 @@ def conditions(everything: Sequence[Experiment]) -> Iterable[str]:
         "Every figure comes from `benchmark/results/runs/`."
     )
     yield from ["", *CAVEAT.splitlines()]
+    mixed = {f"{e.cell.group} ({', '.join(e.mixed()[:3])})" for e in everything if e.mixed()}
+    if mixed:
+        yield from ["", *paragraph(f"† Seeds trained with different settings: {'; '.join(sorted(mixed))}.")]
 
 
 def qmix_table(found: Found, floors: Floors, rules: str) -> Iterable[str]:
-    """The main table: all maps, floors, trained without and with jitter, three kinds of games."""
+    """The main table: all maps with floors and the literature's measure, greedy games from the nominal start."""
     yield from header(
         ("map", "seeds", "env steps", "random", "attack nearest", "open loop")
-        + ("**last ten**", "median (25-75 %)", "final", "final, epsilon 0.05", "final, jittered", "distinct")
-        + ("trained with jitter: last ten", "final, jittered", "best single"),
+        + ("**last ten**", "median (25-75 %)", "best single"),
         left=1,
     )
     for name in map_names():
-        plain, moved = found.get((rules, name, "qmix", 0.0)), found.get((rules, name, "qmix", JITTER))
+        one = found.get((rules, name, "qmix", 0.0))
         blind = found.get((rules, name, "open_loop", 0.0))
-        cells = [name, seeds_of(plain), "" if plain is None else short(plain.cell.env_steps)]
+        cells = [name, seeds_of(one), "" if one is None else short(one.cell.env_steps)]
         cells += [floor(floors, rules, name, team) for team in ("random", "attack_nearest")]
-        cells.append("" if blind is None else percent(blind.last_ten().mean()))
-        if plain is None:
-            cells += [""] * 6
+        cells.append("" if blind is None else percent(blind.last_ten().mean()) + unlike(blind, one))
+        if one is None:
+            cells += ["", "", ""]
         else:
-            median, low, high = spread(plain.last_ten())
-            cells += [f"**{percent(plain.last_ten().mean())}**", f"{percent(median)} ({percent(low)}-{percent(high)})"]
-            cells += [percent(plain.final(kind).mean()) for kind in ("greedy", "epsilon", "jitter")]
-            cells.append(f"{np.median(plain.distinct('greedy')):g}")
-        if moved is None:
-            cells += ["", ""]
-        else:
-            cells += [percent(moved.last_ten().mean()), percent(moved.final("jitter").mean())]
-        yield table_line([*cells, "" if plain is None else percent(plain.best_single())])
+            median, low, high = spread(one.last_ten())
+            cells += [f"**{percent(one.last_ten().mean())}**", f"{percent(median)} ({percent(low)}-{percent(high)})"]
+            cells.append(percent(one.best_single()))
+        yield table_line(cells)
+
+
+def games_table(found: Found, rules: str) -> Iterable[str]:
+    """Three kinds of games for teams trained without and with jitter."""
+    yield from GAMES_NOTE.splitlines()
+    yield ""
+    kinds = ("greedy", "epsilon 0.05", "jittered", "distinct")
+    yield from header(("map", *kinds, "moved: last ten", *(f"moved: {kind}" for kind in kinds)), left=1)
+    for name in map_names():
+        plain, moved = (found.get((rules, name, "qmix", jitter)) for jitter in (0.0, JITTER))
+        last = "" if moved is None else percent(moved.last_ten().mean()) + unlike(moved, plain)
+        yield table_line([name, *final_cells(plain), last, *final_cells(moved)])
+
+
+def final_cells(one: Experiment | None) -> list[str]:
+    """Win rates of the final games: greedy, epsilon, jittered; and how many of the greedy ones differ."""
+    if one is None:
+        return [""] * 4
+    shares = [percent(one.final(kind).mean()) for kind in ("greedy", "epsilon", "jitter")]
+    return [*shares, f"{np.median(one.distinct('greedy')):g}"]
 
 
 def family_table(found: Found, floors: Floors, rules: str) -> Iterable[str]:
@@ -186,11 +210,11 @@ def family_table(found: Found, floors: Floors, rules: str) -> Iterable[str]:
         cells = [name, *(floor(floors, rules, name, team) for team in ("random", "attack_nearest"))]
         for algo in algos:
             one = found.get((rules, name, algo, 0.0))
-            cells.append(
-                ""
-                if one is None
-                else f"{percent(one.last_ten().mean())} ({percent(one.final('jitter').mean())}), {len(one.rows)}"
-            )
+            if one is None:
+                cells.append("")
+                continue
+            won, moved = (percent(share.mean()) for share in (one.last_ten(), one.final("jitter")))
+            cells.append(f"{won} ({moved}){unlike(one, found.get((rules, name, 'qmix', 0.0)))}")
         yield table_line(cells)
 
 
@@ -308,15 +332,16 @@ def missing_commands(found: Found) -> Iterable[str]:
     plan += [(rules, algo, 0.0, FAMILY_MAPS) for rules in RULES for algo in FAMILY]
     lines = []
     for rules, algo, jitter, maps in plan:
-        lack: dict[tuple[int, ...], list[str]] = {}
+        lack: dict[tuple[tuple[int, ...], int], list[str]] = {}
         for name in maps:
             one = found.get((rules, name, algo, jitter))
             seeds = tuple(s for s in (0, 1, 2) if one is None or s not in one.seeds)
             if seeds:
-                lack.setdefault(seeds, []).append(name)
-        for seeds, names in lack.items():
+                lack.setdefault((seeds, one.cell.env_steps if one else ENV_STEPS), []).append(name)
+        for (seeds, steps), names in lack.items():
             what = f"python -m benchmark run --rules {rules} --algos {algo} --seeds {' '.join(map(str, seeds))}"
-            lines.append(f"{what}{f' --train-jitter {jitter:g}' if jitter else ''} --maps {' '.join(names)}")
+            what += f" --train-jitter {jitter:g}" * bool(jitter) + f" --env-steps {steps}" * (steps != ENV_STEPS)
+            lines.append(f"{what} --maps {' '.join(names)}")
     if not lines:
         yield "Nothing: every cell of the tables above has its three seeds."
         return
@@ -358,8 +383,16 @@ def floor(floors: Floors, rules: str, name: str, team: str) -> str:
 
 
 def seeds_of(one: Experiment | None) -> str:
-    """Number of seeds, empty without an experiment."""
-    return "" if one is None else str(len(one.rows))
+    """Number of seeds, empty without an experiment; a dagger where their settings differ."""
+    return "" if one is None else f"{len(one.rows)}{'†' * bool(one.mixed())}"
+
+
+def unlike(one: Experiment, reference: Experiment | None) -> str:
+    """Length and seeds of an experiment where they differ from those that stand in the map's row."""
+    steps, seeds = (reference.cell.env_steps, len(reference.rows)) if reference else (None, None)
+    said = [short(one.cell.env_steps)] * (one.cell.env_steps != steps)
+    said += [f"{len(one.rows)} seed{'s' * (len(one.rows) > 1)}"] * (len(one.rows) != seeds)
+    return f" ({', '.join(said)})" if said else ""
 
 
 def ordered(found: Found) -> list[tuple[tuple[str, str, str, float], Experiment]]:

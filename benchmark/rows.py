@@ -110,9 +110,9 @@ def config_hash(flat: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def config_changes(row: Mapping[str, Any], flat: Mapping[str, Any]) -> list[str]:
-    """Keys that both the row's config and this one have, with other values: a new key's default changes nothing."""
-    return sorted(k for k in row["config"].keys() & flat.keys() if row["config"][k] != flat[k])
+def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Keys that both flat configs have, with other values: a new key's default changes nothing."""
+    return sorted(key for key in old.keys() & new.keys() if old[key] != new[key])
 
 
 def read_metrics(run_folder: Path) -> tuple[dict[str, list[float]], float]:

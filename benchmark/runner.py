@@ -69,9 +69,8 @@ def _outdated(cells: Sequence[Cell], rows: Path) -> list[str]:
     """A line for each row whose config has changed since."""
     lines = []
     for cell in cells:
-        row = read_row(path_of(cell, rows))
-        if changed := config_changes(row, flat_config(cell.compile().cfg)):
-            old, new = row["config"], flat_config(cell.compile().cfg)
+        old, new = read_row(path_of(cell, rows))["config"], flat_config(cell.compile().cfg)
+        if changed := config_changes(old, new):
             what = ", ".join(f"{k} was {old[k]!r}, now {new[k]!r}" for k in changed[:3])
             lines.append(f"note: {path_of(cell, rows).name}: {what}. Delete the file to train it again.")
     return lines

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.cells import Cell
-from benchmark.rows import cell_of
+from benchmark.rows import cell_of, config_changes
 
 LAST = 10  # evaluations whose mean is the result of a training
 IN_A_ROW = 5  # evaluations whose mean says that a level is reached: one lucky evaluation does not
@@ -46,6 +46,11 @@ class Experiment:
     def distinct(self, kind: str) -> np.ndarray:
         """(seeds,) number of different games among each seed's final games of one kind."""
         return np.array([row["final"][kind]["distinct_games"] for row in self.rows])
+
+    def mixed(self) -> list[str]:
+        """Config keys in which the seeds differ: code changed between them, they are no sample of one thing."""
+        first = self.rows[0]["config"]
+        return sorted({key for row in self.rows[1:] for key in config_changes(first, row["config"])})
 
     def best_single(self) -> float:
         """The best single evaluation of any seed: what DI-engine's tables report, and no estimate of anything."""

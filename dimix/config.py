@@ -245,7 +245,7 @@ def _apply_options(given: dict[str, Any], named: Mapping[str, Any], overrides: S
             set_option(given, key.strip(), OptionText(value.strip()), "-o", found)
 
 
-def _comments(name: str) -> dict[str, str]:
+def _comments(name: str) -> Mapping[str, str]:
     return source_comments(sys.modules[__name__], name)
 
 

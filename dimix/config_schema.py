@@ -21,6 +21,7 @@ at a prompt) the type of the default is enforced alone. A subclass states only t
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import io
 import math
@@ -239,7 +240,8 @@ def defaults(schema: Schema) -> dict[str, Any]:
     return out
 
 
-def source_comments(owner: type | Callable[..., Any] | Any, name: str = "config") -> dict[str, str]:
+@functools.cache  # reading a module's source again for every config of a queue would take most of its start
+def source_comments(owner: type | Callable[..., Any] | Any, name: str = "config") -> Mapping[str, str]:
     """The comments of a default dict, by dotted key; empty when the source cannot be read.
 
     Args:

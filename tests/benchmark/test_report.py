@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from benchmark.__main__ import main
+from benchmark.__main__ import main, parse_args
 from benchmark.cells import Cell
 from benchmark.curves import smoothed
-from benchmark.report import END, START, missing_commands, percent, qmix_table
+from benchmark.report import END, START, conditions, games_table, missing_commands, percent, qmix_table
 from benchmark.rows import cell_json, read_rows, write_row
 from benchmark.summary import experiments, interquartile_mean, main_experiments, score_matrix, spread, time_to
 
@@ -105,15 +105,37 @@ def test_tables_take_full_trainings_of_the_zoo_configs():
     assert main_experiments(experiments(rows))["smaclite", "3m", "qmix", 0.0].cell.env_steps == 3000  # longer
 
 
-def test_line_of_the_main_table():
+def lines_by_map(table):
+    return {line.split(" | ")[0].lstrip("| "): line for line in table}
+
+
+def test_lines_of_the_main_tables():
     rows = [made_up_row(LEARNED), made_up_row([4] * 16, seed=1)]
-    rows += [made_up_row([4] * 16, final=(0, 0, 128), train_jitter=0.5), made_up_row([1] * 16, algo="open_loop")]
+    rows += [made_up_row([4] * 16, final=(0, 0, 128), train_jitter=0.5, seed=s) for s in (0, 1)]
+    rows += [made_up_row([1] * 16, algo="open_loop", env_steps=500_000)]
     floors = {("smaclite", "3m", "random"): 0.0, ("smaclite", "3m", "attack_nearest"): 0.996}
-    lines = {line.split(" | ")[0]: line for line in qmix_table(main_experiments(experiments(rows)), floors, "smaclite")}
-    # last ten 0.6 and 1.0; final 64, 32, 16 of 128; trained with jitter: 1.0 and 128 of 128
-    expected = "| 3m | 2 | 2.0M | 0 | 99.6 | 25 | **80** | 80 (70-90) | 50 | 25 | 12.5 | 1 | 100 | 100 | 100 |"
-    assert lines["| 3m"] == expected
-    assert set(lines["| MMM"].replace("| MMM", "")) <= {" ", "|"}  # not run: empty
+    found = main_experiments(experiments(rows))
+    main_table, games = (
+        lines_by_map(qmix_table(found, floors, "smaclite")),
+        lines_by_map(games_table(found, "smaclite")),
+    )
+    # last ten 0.6 and 1.0; the open-loop team won 1 of 4, with fewer steps and seeds
+    expected = "| 3m | 2 | 2.0M | 0 | 99.6 | 25 (500k, 1 seed) | **80** | 80 (70-90) | 100 |"
+    assert main_table["3m"] == expected
+    # 64, 32, 16 of 128; trained with jitter 0, 0 and 128 of 128
+    assert games["3m"] == "| 3m | 50 | 25 | 12.5 | 1 | 100 | 0 | 0 | 100 | 1 |"
+    for table in (main_table, games):
+        assert set(table["MMM"].replace("| MMM", "")) <= {" ", "|"}  # not run: empty
+
+
+def test_seeds_of_different_settings_are_marked():
+    rows = [made_up_row([4] * 10, seed=s) | {"config": {"a": s // 2, "b": 0}} for s in (0, 1, 2)]
+    found = main_experiments(experiments(rows))
+    assert found["smaclite", "3m", "qmix", 0.0].mixed() == ["a"]
+    assert "| 3† |" in lines_by_map(qmix_table(found, {}, "smaclite"))["3m"]
+    assert any(
+        "3m__qmix" in line and "(a)" in line for line in " ".join(conditions(experiments(rows))).split("† Seeds")
+    )
 
 
 def test_a_share_just_below_one_is_not_shown_as_100():
@@ -127,8 +149,11 @@ def test_missing_cells_have_the_command_that_fills_them():
     assert "python -m benchmark run --rules smaclite --algos qmix --seeds 1 --maps 8m" in qmix
     assert all(" 3m" not in line for line in qmix)
     assert len(qmix) == 2  # the other 21 maps need all seeds
+    assert all("--env-steps" not in line for line in qmix)
+    shorter = missing_commands(main_experiments(experiments([made_up_row([4] * 16, env_steps=500_000)])))
+    assert any("--seeds 1 2 --env-steps 500000 --maps 3m" in line for line in shorter)
     for line in commands:
-        assert main([*line.split()[3:], "--list"]) == 0  # they are commands that run
+        assert parse_args(line.split()[3:]).maps  # they are commands
 
 
 def test_curve_is_the_median_of_means_of_five():
@@ -159,7 +184,7 @@ def test_page_of_two_tiny_real_runs(tmp_path, shrink):
     text = page.read_text()
     assert text.startswith("# Benchmarks\n\nbefore\n") and text.endswith("\nafter\n") and "old text" not in text
     assert re.search(r"^4 trainings, 0.0 hours", text, re.M)
-    assert re.search(r"^\| 3m \| 2 \| 400 \| 0 \| 100 \|  \| \*\*[\d.]+\*\* \|", text, re.M)
+    assert re.search(r"^\| 3m \| 2 \| 400 \| 0 \| 100 \|  \| \*\*[\d.]+\*\* \| [\d.]+ \(", text, re.M)
     assert re.search(r"^\| smaclite \| 3m \| qmix \| never \|", text, re.M)
     assert "`env.collector_env_num=4" in text  # the same runs under their options, among the ablations
     assert "DI-engine (StarCraft II)" in text and "| 3s5z_vs_3s6z |" in text

@@ -15,7 +15,7 @@ import pytest
 
 from benchmark.__main__ import main
 from benchmark.cells import Cell, make_cells
-from benchmark.rows import config_changes, read_row, read_rows
+from benchmark.rows import config_changes, read_row, read_rows, write_row
 from benchmark.runner import Display
 from dimix.entry.processes import Child, Job
 from dimix.errors import ConfigError, OutputError
@@ -61,8 +61,11 @@ def test_rows_of_two_tiny_runs(tmp_path, shrink, capsys):
     assert rows[0]["config_hash"] == rows[1]["config_hash"] and rows[0]["evaluations"] != rows[1]["evaluations"]
     assert len(one) > 2 and len(two) > 2
     assert not list(tmp_path.rglob("latest.pth.tar")) and len(list(tmp_path.rglob("final.pth.tar"))) == 2
+    write_row({**rows[0], "config": {**rows[0]["config"], "policy.learn.learning_rate": 0.5}}, tmp_path / "rows")
     assert main([*map(str, arguments)]) == 0  # nothing left to do
-    assert "2 of them finished before" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "2 of them finished before" in told
+    assert told.count("policy.learn.learning_rate was 0.5, now 0.0") == 1  # once trained with another config
 
 
 def test_a_killed_queue_goes_on_and_its_row_is_that_of_a_run_in_one_go(tmp_path, shrink):
@@ -147,8 +150,7 @@ def test_names_are_file_names_and_differ():
 
 
 def test_a_changed_config_is_noticed_and_a_new_key_is_not():
-    row = {"config": {"a": 1, "b": 2}}
-    assert config_changes(row, {"a": 1, "b": 3, "new": 0}) == ["b"]
+    assert config_changes({"a": 1, "b": 2}, {"a": 1, "b": 3, "new": 0}) == ["b"]
 
 
 def test_a_damaged_row_is_named(tmp_path):
