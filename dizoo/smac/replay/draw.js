@@ -82,10 +82,16 @@ class Field {
   constructor(game, canvas) {
     this.game = game; this.canvas = canvas; this.whole = false;
   }
+  around() {  // what else a window has to show of a card: what stands above the field, legend, charts, controls
+    const card = this.canvas.closest(".card"), stage = this.canvas.parentElement;
+    const above = this.canvas.getBoundingClientRect().top - card.getBoundingClientRect().top;
+    const below = stage.getBoundingClientRect().bottom - this.canvas.getBoundingClientRect().bottom;
+    return above + below + document.getElementById("controls").offsetHeight + 36;
+  }
   frameOf(width) {  // the part of the map that is shown, and its scale
     const { map, field } = this.game;
     let [x0, y0, x1, y1] = this.whole ? [0, 0, map.width, map.height] : field;
-    const limit = Math.max(260, window.innerHeight * 0.47);
+    const limit = Math.max(220, window.innerHeight - this.around());
     const scale = Math.min(width / (x1 - x0), limit / (y1 - y0), 60);
     const height = Math.max(180, (y1 - y0) * scale);
     const slack = width / scale - (x1 - x0), rise = height / scale - (y1 - y0);  // fill the stage with more of the map

@@ -13,7 +13,7 @@ class Card {
     this.side = make("div", body, "side");
     this.field = new Field(game, make("canvas", stage, "field"));
     this.legend(make("div", stage, "legend"));
-    this.charts = this.makeCharts(stage);
+    this.charts = this.makeCharts(make("div", stage, "charts"));
     this.field.canvas.addEventListener("click", (e) => this.choose(this.field.pick(e.offsetX, e.offsetY)));
     for (const { canvas } of this.charts) {
       const move = (e) => { if (e.buttons & 1) this.seek((e.offsetX / canvas.clientWidth) * game.steps); };

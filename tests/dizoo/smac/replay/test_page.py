@@ -110,6 +110,29 @@ def test_plays_pauses_and_scrubs(opened, replay_file):
     assert browser.execute_script("return viewer.speed") == 2
 
 
+@pytest.mark.parametrize("games", [1, 2])
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720), (1280, 600), (400, 800)])
+def test_the_whole_field_is_seen_in_windows_of_any_shape(opened, browser, replay_file, width, height, games):
+    """Field and controls are on the screen at once, nothing is wider than it; charts too where windows are wide."""
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+    )
+    try:
+        opened(*[replay_file] * games)
+        for chosen in ("null", "viewer.cards[0].game.agentUnit[2]"):
+            browser.execute_script(f"viewer.cards[0].choose({chosen}); viewer.seek(3)")
+            seen = browser.execute_script(
+                "const box = (s) => document.querySelector(s).getBoundingClientRect();"
+                "return {field: box('canvas.field').bottom, charts: box('.charts').bottom, top: box('#controls').top,"
+                " width: document.documentElement.scrollWidth}"
+            )
+            assert seen["field"] <= seen["top"] and seen["width"] <= width
+            assert width < 1000 or games > 1 or seen["charts"] <= seen["top"]
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_playing_ends_at_the_end(opened, replay_file):
     browser = opened(replay_file)
     browser.execute_script("viewer.seek(viewer.steps - 0.5); viewer.play(true)")
