@@ -101,6 +101,7 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
             else f"unroll_len = {unroll}"
         )
         report("policy.collect.burnin_len", f"{burnin}, but {found}. Use a burn-in shorter than the window.")
+    _check_tbptt(cfg, report)
     start, end = lookup(cfg, "policy.other.eps.start"), lookup(cfg, "policy.other.eps.end")
     if start is not None and end is not None and end > start:
         report("policy.other.eps.end", f"{end} is more than policy.other.eps.start = {start}. Epsilon only falls.")
@@ -111,6 +112,18 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
         )
     _check_groups(cfg, report)
     _check_device(cfg, report)
+
+
+def _check_tbptt(cfg: EasyDict, report: Report) -> None:
+    length, unroll = lookup(cfg, "policy.learn.tbptt"), lookup(cfg, "policy.collect.unroll_len")
+    if length and unroll:
+        report(
+            "policy.learn.tbptt",
+            f"{length}, but windows are sampled (policy.collect.unroll_len = {unroll}), which gradients do not leave "
+            "anyway. Use one of the two.",
+        )
+    if length and lookup(cfg, "policy.model.lstm_type") == "mlp":
+        report("policy.learn.tbptt", f"{length}, but agents of lstm_type 'mlp' have no memory. Use None, or a GRU.")
 
 
 def _check_groups(cfg: EasyDict, report: Report) -> None:

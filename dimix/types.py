@@ -101,6 +101,19 @@ def batch_fields(batch: EpisodeBatch) -> dict[str, Tensor]:
     return flat
 
 
+def cut_steps(batch: EpisodeBatch, start: int, stop: int) -> EpisodeBatch:
+    """Steps `start` to `stop` - 1 of every row and the observations behind them; memory is shared.
+
+    What belongs to a whole row (weight, hidden state, burn-in) stays as it is.
+    """
+    fields = batch_fields(batch)
+    ends = {"T": stop, "T1": stop + 1}
+    for name, (letters, _) in SCHEMA.items():
+        if len(letters) > 1 and letters[1] in ends:
+            fields[name] = fields[name][:, start : ends[letters[1]]]
+    return make_batch(fields)
+
+
 def validate(batch: EpisodeBatch) -> None:
     """Check a batch against the schema and against its own promises.
 

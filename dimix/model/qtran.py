@@ -62,6 +62,7 @@ class QTran(QMix):
     """VDN's network, which acts, and the joint one that learns the team's value (`joint`).
 
     Args:
+        sizes: those of `QMix` that come first, by place; as options they go by name.
         embedding_size: units of the joint network's hidden layers.
         mixer: only False; it and its sizes are QMIX's.
         options: those of `QMix`; what is about its mixing network has no effect.
@@ -78,25 +79,25 @@ class QTran(QMix):
         embedding_size=64,
     )
 
-    def __init__(self, *, embedding_size: int = 64, mixer: bool = False, **options: Any) -> None:
+    def __init__(self, *sizes: Any, embedding_size: int = 64, mixer: bool = False, **options: Any) -> None:
         if mixer:
             raise ValueError("mixer is True. QTRAN has a joint network in the mixer's place; use False.")
-        super().__init__(mixer=False, **options)
+        super().__init__(*sizes, mixer=False, **options)
         self.state_encoder = self._make_encoder()
         state_dim = self.global_obs_shape if self.state_encoder is None else self.state_encoder.out.out_features
         feature_dim = self.agent.head.weight.shape[-1]
         self.joint = JointNetwork(state_dim, feature_dim, self.action_shape, embedding_size)
 
-    def unroll_features(self, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Q-values (B, T, A, N) and the memory's output (B, T, A, F), 0 where nothing was computed.
+    def unroll_features(self, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Q-values (B, T, A, N), the memory's output (B, T, A, F), 0 where nothing was computed, and the state behind.
 
         Args:
             rows: (R, O) float, ``packing.pack(agent_state)``.
             packing: how they lie.
             hidden: (B, A, H) float, state before step 0.
         """
-        features, _ = self.agent.unroll_features(rows, packing, hidden.flatten(0, 1))
-        return packing.unpack(self.agent.q_of(features)), packing.unpack(features)
+        features, state = self.agent.unroll_features(rows, packing, hidden.flatten(0, 1))
+        return packing.unpack(self.agent.q_of(features)), packing.unpack(features), state.view_as(hidden)
 
     def joint_q(self, features: Tensor, action: Tensor, counts: Tensor, global_state: Tensor) -> Tensor:
         """Joint value of joint actions.

@@ -53,11 +53,12 @@ class CentralQ(QMix):
 
     Args:
         embed_dim: units of the mixer's hidden layers.
+        sizes: those of `QMix` that come first.
         options: those of `QMix`; what is about its mixing network has no effect.
     """
 
-    def __init__(self, embed_dim: int, **options: Any) -> None:
-        super().__init__(**{**options, "mixer": False})
+    def __init__(self, embed_dim: int, *sizes: Any, **options: Any) -> None:
+        super().__init__(*sizes, **{**options, "mixer": False})
         self.mixer = self._make_mixer(lambda state_dim: CentralMixer(self.agent_num, state_dim, embed_dim))
 
 
@@ -66,6 +67,7 @@ class WQMix(QMix):
     """QMIX's network, which acts, and the central one that its targets come from (`central`).
 
     Args:
+        sizes: those of `QMix` that come first, by place; as options they go by name.
         central_embed_dim: units of the central mixer's hidden layers.
         options: those of `QMix`, for both; what is about the mixing network is for QMIX's.
 
@@ -79,6 +81,6 @@ class WQMix(QMix):
         central_embed_dim=256,
     )
 
-    def __init__(self, *, central_embed_dim: int = 256, **options: Any) -> None:
-        super().__init__(**options)
-        self.central = CentralQ(central_embed_dim, **options)
+    def __init__(self, *sizes: Any, central_embed_dim: int = 256, **options: Any) -> None:
+        super().__init__(*sizes, **options)
+        self.central = CentralQ(central_embed_dim, *sizes, **options)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,15 @@ from dimix.policy.exploration import epsilon_greedy, greedy
 from dimix.registry import POLICY_REGISTRY
 from dimix.schedule import Schedule
 from dimix.torch_utils import make_optimizer, soft_update
-from dimix.types import EpisodeBatch
+from dimix.types import EpisodeBatch, cut_steps
+
+
+class Learned(NamedTuple):
+    """What one step of the optimizer was made of."""
+
+    steps: int  # that carried loss
+    metrics: dict[str, float]  # means over them
+    errors: tuple[Tensor, Tensor]  # (B, T) TD errors, and which steps count
 
 
 @POLICY_REGISTRY.register("qmix")
@@ -82,6 +90,9 @@ class QMIXPolicy(Policy):
             average_theta=0.005,
             # (float) Discount of future reward per step, in [0, 1].
             discount_factor=0.99,
+            # (int | None) Whole episodes are learned from in chunks of so many steps, each with a step of the optimizer
+            # and gradients of its own (truncated backpropagation); None learns from a batch at once, >= 1.
+            tbptt=None,
             # (bool) Double Q: the online network picks the next action, the target network values it.
             double_q=True,
             # (str) Targets, one of "td_lambda", "q_lambda", "n_step"; td_lambda=0 or n_step=1 is one-step Q-learning.
@@ -134,6 +145,10 @@ class QMIXPolicy(Policy):
             ),
         ),
     )
+
+    config_ignored: ClassVar[dict[str, str]] = {
+        "learn.n_epochs": "updates after each collection are the key learn.update_per_collect"
+    }
 
     _model: QMix
 
@@ -188,32 +203,76 @@ class QMIXPolicy(Policy):
             TrainingError: loss or gradient is not finite; the weights are as they were.
         """
         batch = batch.to(self.device)
-        with_next = batch.filled & ~batch.terminated  # steps whose next row counts
-        step_mask = self._step_mask(batch)
-
-        values = self._unroll(batch, self._computed_rows(batch, with_next))
-        q_tot = self._taken_value(batch, self._model, values[0])
-        with torch.no_grad():
-            target_q_tot = self._target(batch, self._next_value(batch, values, with_next), values[1])
-        td_error = q_tot - target_q_tot
-        loss, parts = self._loss(batch, values, td_error, target_q_tot, step_mask)
-
-        grads = self._step_optimizer(loss)
+        pieces = self._learn_at_once(batch) if self._cfg.learn.tbptt is None else self._learn_in_chunks(batch)
+        done = list(pieces)  # each made a step of the optimizer
+        self._train_iter += 1
         self._update_target()
         self._update_average()
+        steps = sum(piece.steps for piece in done)
+        metrics: dict[str, Any] = {
+            name: sum(piece.metrics[name] * (piece.steps / steps) for piece in done) for name in done[0].metrics
+        }
+        metrics["learning_rate"] = self._optimizer.param_groups[0]["lr"]
+        if self._cfg.priority:
+            td_error, step_mask = (torch.cat(parts, 1) for parts in zip(*(p.errors for p in done), strict=True))
+            metrics["priority"] = self._priority(td_error, step_mask)
+        return metrics
+
+    def _learn_at_once(self, batch: EpisodeBatch) -> Iterator[Learned]:
+        """One step of the optimizer over the whole batch."""
+        with_next = batch.filled & ~batch.terminated  # steps whose next row counts
+        values = self._unroll(batch, self._computed_rows(batch, with_next))
+        yield self._learn(batch, values, self._target_of(batch, values, with_next))
+
+    def _learn_in_chunks(self, batch: EpisodeBatch) -> Iterator[Learned]:
+        """Truncated backpropagation: a step of the optimizer per chunk of ``tbptt`` steps.
+
+        Targets of all chunks are made first, so lambda returns reach across them. Hidden states are carried from chunk
+        to chunk without gradient, as the weights of their time made them.
+        """
+        length, networks = self._cfg.learn.tbptt, self._networks()
+        with_next = batch.filled & ~batch.terminated
+        valid = self._computed_rows(batch, with_next)
+        with torch.no_grad():
+            before = self._unroll(batch, valid)
+            target_q_tot = self._target_of(batch, before, with_next)
+        learns = [any(p.requires_grad for p in network.parameters()) for network in networks]
+        hidden = [self._start_state(network, batch) for network in networks]
+        for start in range(0, batch.filled.shape[1], length):
+            piece = cut_steps(batch, start, start + length)
+            rows = valid[:, start : start + length + 1].clone()
+            rows[:, -1] = False  # the row behind the chunk is the next one's first
+            packing = self._model.packing(rows)
+            packed = packing.pack(piece.obs.agent_state)
+            values = [v[:, start : start + length + 1] for v in before]
+            for i, network in enumerate(networks):
+                if learns[i]:
+                    values[i], after = self._row_values(network, packed, packing, hidden[i])
+                    hidden[i] = after.detach()
+            yield self._learn(piece, values, target_q_tot[:, start : start + length])
+
+    def _learn(self, batch: EpisodeBatch, values: list[Tensor], target_q_tot: Tensor) -> Learned:
+        """One step of the optimizer towards given targets (B, T); values as `_unroll` gives them."""
+        step_mask = self._step_mask(batch)
+        q_tot = self._taken_value(batch, self._model, values[0])
+        td_error = q_tot - target_q_tot
+        loss, parts = self._loss(batch, values, td_error, target_q_tot, step_mask)
+        grads = self._step_optimizer(loss)
         with torch.no_grad():
             metrics = {
                 "loss": loss.item(),
                 "grads": grads,
-                "learning_rate": self._optimizer.param_groups[0]["lr"],
                 "q_tot": value_learning.masked_mean(q_tot, step_mask).item(),
                 "target_q_tot": value_learning.masked_mean(target_q_tot, step_mask).item(),
                 "td_error_abs": value_learning.masked_mean(td_error.abs(), step_mask).item(),
                 **{name: value.item() for name, value in parts.items()},
             }
-            if self._cfg.priority:
-                return {**metrics, "priority": self._priority(td_error, step_mask)}
-        return metrics
+        return Learned(int(step_mask.sum()), metrics, (td_error.detach(), step_mask))
+
+    @torch.no_grad()
+    def _target_of(self, batch: EpisodeBatch, values: list[Tensor], with_next: Tensor) -> Tensor:
+        """(B, T): targets; arguments as in `_next_value`."""
+        return self._target(batch, self._next_value(batch, values, with_next), values[1])
 
     def _computed_rows(self, batch: EpisodeBatch, with_next: Tensor) -> Tensor:
         """(B, T+1, A) bool: rows whose Q-values something reads, of agents that count."""
@@ -253,11 +312,11 @@ class QMIXPolicy(Policy):
                 hidden = [n.unroll_packed(rows, packing, h)[1] for n, h in zip(networks, hidden, strict=True)]
         packing = self._model.packing(valid, first_step)
         rows = packing.pack(batch.obs.agent_state)
-        return [self._row_values(n, rows, packing, h) for n, h in zip(networks, hidden, strict=True)]
+        return [self._row_values(n, rows, packing, h)[0] for n, h in zip(networks, hidden, strict=True)]
 
-    def _row_values(self, network: QMix, rows: Tensor, packing: Packing, hidden: Tensor) -> Tensor:
-        """What one network says of all rows: Q-values, (B, T+1, A, N)."""
-        return network.unroll_packed(rows, packing, hidden)[0]
+    def _row_values(self, network: QMix, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """What one network says of all rows, Q-values (B, T+1, A, N), and its hidden state behind them (B, A, H)."""
+        return network.unroll_packed(rows, packing, hidden)
 
     def _taken_value(self, batch: EpisodeBatch, network: QMix, q: Tensor) -> Tensor:
         """(B, T) team value of the actions taken, by a network that gave the Q-values q (B, T+1, A, N)."""
@@ -403,7 +462,6 @@ class QMIXPolicy(Policy):
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate(self._train_iter)
         self._optimizer.step()
-        self._train_iter += 1
         return grads
 
     def _update_average(self) -> None:

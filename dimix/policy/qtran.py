@@ -57,8 +57,9 @@ class QTRANPolicy(QMIXPolicy):
             )
         super()._init_learn()
 
-    def _row_values(self, network: QMix, rows: Tensor, packing: Packing, hidden: Tensor) -> Tensor:
-        return torch.cat(cast(QTran, network).unroll_features(rows, packing, hidden), -1)
+    def _row_values(self, network: QMix, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        q, features, state = cast(QTran, network).unroll_features(rows, packing, hidden)
+        return torch.cat([q, features], -1), state
 
     def _split(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Q-values (..., N) and features (..., F) of what `_row_values` gave."""

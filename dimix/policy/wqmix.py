@@ -43,7 +43,10 @@ class WQMIXPolicy(QMIXPolicy):
             central_loss_weight=1.0,
         ),
     )
-    config_ignored: ClassVar[dict[str, str]] = {"learn.w": "the weight is the key learn.alpha"}
+    config_ignored: ClassVar[dict[str, str]] = {
+        **QMIXPolicy.config_ignored,
+        "learn.w": "the weight is the key learn.alpha",
+    }
 
     def default_model(self) -> tuple[str, list[str]]:
         """See `Policy.default_model`."""
