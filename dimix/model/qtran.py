@@ -82,7 +82,7 @@ class QTran(QMix):
     def __init__(self, *sizes: Any, embedding_size: int = 64, mixer: bool = False, **options: Any) -> None:
         if mixer:
             raise ValueError("mixer is True. QTRAN has a joint network in the mixer's place; use False.")
-        super().__init__(*sizes, mixer=False, **options)
+        super().__init__(*sizes, **{**options, "mixer": False})
         self.state_encoder = self._make_encoder()
         state_dim = self.global_obs_shape if self.state_encoder is None else self.state_encoder.out.out_features
         feature_dim = self.agent.head.weight.shape[-1]

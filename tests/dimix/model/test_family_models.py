@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from dimix.model import AgentNetwork, CentralMixer, QMix, QTran, WQMix
+from dimix.model import AgentNetwork, CentralMixer, Packing, QMix, QTran, WQMix
+from dimix.model.recurrent import make_recurrent_layer
 from dimix.registry import MODEL_REGISTRY
 
 SIZES = dict(agent_num=3, obs_shape=5, global_obs_shape=7, action_shape=4, hidden_size_list=[8])
@@ -70,6 +71,37 @@ def test_layer_norm_stands_before_the_head(lstm_type):
     normed = centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
     q, _ = agent.step(x, state)
     torch.testing.assert_close(q, normed @ agent.head.weight.T + agent.head.bias)
+
+
+def test_hidden_sizes_are_layers_in_front_and_the_last_one_is_the_memory():
+    agent = AgentNetwork(5, 4, [12, 6, 8], "lstm", rnn_layers=2)
+    assert [tuple(layer.weight.shape) for layer in agent.encoder] == [(12, 5), (6, 12), (8, 6)]
+    assert [layer.cell.hidden_size for layer in agent.memory.layers] == [8, 8]
+    assert agent.state_size == 2 * 2 * 8 and agent.head.weight.shape == (4, 8)
+
+
+@pytest.mark.parametrize("lstm_type", ["gru", "lstm"])
+@pytest.mark.parametrize("layers", [2, 3])
+def test_several_recurrent_layers_equal_torchs(lstm_type, layers):
+    torch.manual_seed(0)
+    ours = make_recurrent_layer(lstm_type, 8, layers=layers)
+    theirs = (torch.nn.GRU if lstm_type == "gru" else torch.nn.LSTM)(8, 8, layers)
+    for number, layer in enumerate(ours.layers):
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            with torch.no_grad():
+                getattr(theirs, f"{name}_l{number}").copy_(getattr(layer.cell, f"{name}_l0"))
+    x = torch.randn(3, 6, 1, 8)  # three sequences of 6 steps, one agent
+    packing = Packing.of(torch.ones(3, 6, 1, dtype=torch.bool))
+    out, state = ours.unroll(packing.pack(x), packing, torch.zeros(3, ours.state_size))
+    expected, last = theirs(x[:, :, 0].transpose(0, 1))
+    torch.testing.assert_close(packing.unpack(out)[:, :, 0], expected.transpose(0, 1), atol=1e-6, rtol=1e-5)
+    last = last if lstm_type == "gru" else torch.cat(last, -1)
+    torch.testing.assert_close(state, torch.cat(list(last), -1), atol=1e-6, rtol=1e-5)
+
+
+def test_layers_without_a_memory_are_refused():
+    with pytest.raises(ValueError, match="rnn_layers is 2 with lstm_type 'mlp'. Use 1, or more of a GRU or LSTM."):
+        QMix(**SIZES, lstm_type="mlp", rnn_layers=2)
 
 
 def test_registered_names():

@@ -17,9 +17,10 @@ def make(**options):
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("dueling", [True, False])
-@pytest.mark.parametrize("lstm_type", KINDS)
-def test_unroll_equals_steps(lstm_type, dueling, fused):
-    model = make(lstm_type=lstm_type, dueling=dueling, fused=fused, hidden_size_list=[6, 8])
+@pytest.mark.parametrize(("lstm_type", "rnn_layers"), [*((kind, 1) for kind in KINDS), ("gru", 2), ("lstm", 3)])
+def test_unroll_equals_steps(lstm_type, rnn_layers, dueling, fused):
+    options = dict(lstm_type=lstm_type, rnn_layers=rnn_layers, dueling=dueling, fused=fused)
+    model = make(**options, hidden_size_list=[6, 8])
     obs = torch.randn(2, 5, 3, 5)
     hidden = torch.randn_like(model.init_hidden(2))
     valid = torch.arange(5)[None, :, None] < torch.tensor([[5, 2, 0], [1, 4, 3]])[:, None]
