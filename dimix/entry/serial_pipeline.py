@@ -386,9 +386,17 @@ class _Run:
 
 
 def _game_files(compiled: CompiledConfig, folder: RunFolder, rooms: Rooms) -> GameFiles | None:
-    """Where games of evaluations are recorded; None when the config asks for none."""
-    if not lookup(compiled.cfg, "env.replay.every"):
+    """Where games of evaluations are recorded; None when the config asks for none.
+
+    Raises:
+        ConfigError: it does, and the environment cannot be recorded.
+    """
+    every = lookup(compiled.cfg, "env.replay.every")
+    if not every:
         return None
+    if not hasattr(rooms.evaluator.env, "record"):
+        kind = type(rooms.evaluator.env).__name__
+        raise ConfigError(f"env.replay.every: {every}, but {compiled.info.name} ({kind}) has no replays. Use 0.")
     return GameFiles(folder.replays, rooms.policy, {"policy": str(compiled.cfg.policy.type)})
 
 

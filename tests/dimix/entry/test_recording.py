@@ -202,3 +202,10 @@ def test_resumed_training_records_what_it_would_have_recorded(tmp_path):
 def test_keys_of_recording_are_checked(tmp_path):
     with pytest.raises(ConfigError, match=r"env.replay.every .in -o.: -1 is out of range. Use an int >= 0"):
         train(tmp_path / "run", overrides=["env.replay.every=-1"])
+
+
+def test_environment_without_replays_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.delattr("dizoo.smac.envs.smac_env.SMACEnv.record")
+    with pytest.raises(ConfigError, match=r"env.replay.every: 1, but 3m \(SMACEnv\) has no replays. Use 0"):
+        train(tmp_path / "run", overrides=["env.replay.every=1"])
+    assert not (tmp_path / "run/log/metrics.csv").exists()
