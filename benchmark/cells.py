@@ -109,10 +109,7 @@ class Cell:
             ConfigError: the map has no file.
         """
         policy = _policy(self.algo)[0]
-        own, qmix, model = (
-            f"{ZOO}/smac_{FILE_NAMES.get(m, m)}_{p}_config.py"
-            for m, p in ((self.map, policy), (self.map, "qmix"), (MODEL_MAP, policy))
-        )
+        own, qmix, model = zoo_file(self.map, policy), zoo_file(self.map, "qmix"), zoo_file(MODEL_MAP, policy)
         if (ROOT / own).exists():
             source = read_config(ROOT / own)
             return [own], (source.main, source.create)
@@ -122,6 +119,11 @@ class Cell:
             return [qmix], (base.main, create)
         branch = read_config(ROOT / model).main.get("policy", {})
         return [qmix, model], ({**base.main, "policy": _joined(branch, base.main.get("policy", {}))}, create)
+
+
+def zoo_file(map_name: str, policy: str) -> str:
+    """The ready-made config of a map and policy, as `dimix.config_file.find_config` takes it; it may not exist."""
+    return f"{ZOO}/smac_{FILE_NAMES.get(map_name, map_name)}_{policy}_config.py"
 
 
 def make_cells(

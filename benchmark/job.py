@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import dimix
 from benchmark.cells import Cell
 from benchmark.provenance import machine, revision, versions
 from benchmark.rows import cell_json, config_hash, flat_config, path_of, read_metrics, write_row
@@ -18,6 +19,7 @@ from dimix.entry.rooms import make_agent_input, make_env, make_policy
 from dimix.entry.run_folder import RunFolder
 from dimix.errors import CheckpointError, OutputError
 from dimix.worker import EvalResult, Evaluator
+from dizoo.smac.battle.compiler import source_digest
 
 #: The final games: name, environment role, chance of a random action.
 FINAL = (("greedy", "evaluate", 0.0), ("epsilon", "evaluate", 0.05), ("jitter", "evaluate_jitter", 0.0))
@@ -148,7 +150,7 @@ def make_row(
         "files": cell.config()[0],
         "config_hash": config_hash(flat),
         "code": revisions,
-        "versions": versions(),
+        "versions": {"dimix": dimix.__version__, "engine": source_digest()[:12], **versions("torch", "numpy", "numba")},
         "machine": machine(),
         "jobs": jobs,
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -1,6 +1,6 @@
 """How long until a team wins: from the typed command to the fifth evaluation in a row at 0.95 or more.
 
-``python benchmark/learning.py --maps 3m 2s3z --seeds 0 1 2 [--jobs 2] [--folder runs/learning] [--write NAME]``
+``python -m benchmark.learning --maps 3m 2s3z --seeds 0 1 2 [--jobs 2] [--folder runs/learning] [--write NAME]``
 
 Each run is the command a user types, ``dimix -m serial -c <zoo config> -s <seed>``, in a process of its own, ``--jobs``
 at a time; the clock starts with the process, so imports and loading the compiled simulator count (it is compiled once
@@ -17,7 +17,6 @@ import csv
 import io
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -26,18 +25,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmark" / "results"
+from benchmark.cells import ROOT, zoo_file
+from benchmark.provenance import machine, versions
+from benchmark.rows import RESULTS
+from dimix.entry.processes import ONE_THREAD, cores
+
 GOOD, IN_A_ROW = 0.95, 5
 WON, WON_JITTER = "eval/battle_won", "eval/battle_won_jitter"
-CONFIGS = {
-    "10m_vs_11m": "10m11m",
-    "27m_vs_30m": "27m30m",
-    "2c_vs_64zg": "2c64zg",
-    "3s5z_vs_3s6z": "3s5z3s6z",
-    "5m_vs_6m": "5m6m",
-    "8m_vs_9m": "8m9m",
-}
 
 
 @dataclass
@@ -104,17 +98,15 @@ class Watched:
     def __init__(self, map_name: str, seed: int, folder: Path, options: Sequence[str], start_jitter: float) -> None:
         self.run = Run(map_name, seed, start_jitter)
         self.folder = folder
-        config = f"dizoo/smac/config/smac_{CONFIGS.get(map_name, map_name)}_qmix_config.py"
+        config = zoo_file(map_name, "qmix")
         command = [sys.executable, "-m", "dimix.cli", "-m", "serial", "-c", config, "-s", str(seed)]
         command += ["--exp-name", str(folder), *options]
         if start_jitter:
             command += ["-o", f"env.start_jitter={start_jitter}"]
-        # One thread each: two pools of threads on the same cores slow each other down.
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
         self._log = tempfile.TemporaryFile("w+")
         self._started = time.perf_counter()
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **threads}, stdout=self._log, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env={**os.environ, **ONE_THREAD}, stdout=self._log, stderr=subprocess.STDOUT
         )
 
     def poll(self) -> bool:
@@ -191,7 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--maps", nargs="+", default=["3m", "2s3z", "5m_vs_6m", "3s5z", "MMM"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, one thread each")
+    parser.add_argument("--jobs", type=int, default=cores(), help="runs at a time, one thread each")
     parser.add_argument("--jitter", type=float, default=0.0, help="start_jitter of the training games, cells")
     parser.add_argument("--full-steps", type=int, default=0, help="go on for so many env steps, without stop rule")
     parser.add_argument("-o", "--option", action="append", default=[], help="dotted.key=value for every run")
@@ -207,7 +199,7 @@ def main() -> None:
     if args.write:
         RESULTS.mkdir(exist_ok=True)
         about = {"jitter": args.jitter, "full_steps": args.full_steps, "options": args.option, "jobs": args.jobs}
-        about |= {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+        about |= {"machine": machine(), "versions": versions("torch", "numpy", "numba")}
         about["date"] = time.strftime("%Y-%m-%d")
         (RESULTS / f"{args.write}.json").write_text(json.dumps({"about": about, "runs": [asdict(r) for r in runs]}))
         (RESULTS / f"{args.write}.md").write_text(table(runs) + "\n")

@@ -1,10 +1,11 @@
-"""What a figure was made with: code, packages, machine."""
+"""What a figure was made with: code, packages, machine. Imports nothing that a measurement would notice."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +28,9 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Versions of what decides a training's course; the engine's is a digest of its sources."""
-    import numba
-    import numpy as np
-    import torch
-
-    import dimix
-    from dizoo.smac.battle.compiler import source_digest
-
-    return {
-        "dimix": dimix.__version__,
-        "engine": source_digest()[:12],
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-    }
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of Python and of installed packages, which are not imported for it."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
 
 
 def revision() -> str | None:

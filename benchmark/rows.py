@@ -5,7 +5,7 @@ A row holds:
 - ``cell``: map, algo, rules, train_jitter, env_steps, seed, options, until_won (see `benchmark.cells.Cell`);
 - ``files``: the zoo files behind the config; ``config``: the resolved config, flat; ``config_hash``: its digest;
 - ``code``: git revisions that trained it, in order (``+``: changed code); ``versions``; ``machine``; ``jobs``: runs at
-  a time; ``finished``: date;
+  a time; ``finished``: date; the engine's version is a digest of its sources;
 - ``training``: reason of its end, env_steps, updates, episodes, seconds, cpu_seconds, env_steps_per_s, replay_ratio;
 - ``evaluations``: a list per column of `COLUMNS`, one entry per evaluation, oldest first;
 - ``final``: the policy at the end in games of its own: ``greedy``, ``epsilon`` (0.05) and ``jitter`` (0.5 cells), each

@@ -123,7 +123,7 @@ class Display(Watcher):
         """Keep the last line; say everything else but progress at once."""
         last = text.splitlines()[-1] if text else ""
         self._last[child.job.name] = last
-        if not last.startswith(("env_step", "result:", "playing")):
+        if not last.startswith(("env_step", "result:", "stopped by", "playing")):
             self._say("\n".join(f"{child.job.name}: {line}" for line in text.splitlines()))
 
     def ended(self, child: Child) -> None:

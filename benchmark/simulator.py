@@ -1,6 +1,6 @@
 """Speed and memory of the battle engine, side by side with other simulators, in one run on one machine.
 
-``python benchmark/simulator.py`` prints a table; ``--write`` also writes ``benchmark/results/simulator.{json,md}``.
+``python -m benchmark.simulator`` prints a table; ``--write`` also writes ``benchmark/results/simulator.{json,md}``.
 SMAClite and SMAX take part when they are importable here or when ``--smaclite-python`` / ``--smax-python`` name a
 Python that has them; each runs in a process of its own, map by map between ours, so that a busy machine slows all
 sides alike.
@@ -15,7 +15,6 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,9 +23,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
+from benchmark.provenance import machine, versions
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.scenario import map_names
 from dizoo.smac.battle.scripted import random_actions
@@ -130,25 +129,6 @@ def array_bytes(engine: BattleEngine) -> int:
     return sum(value.nbytes for value in vars(engine).values() if isinstance(value, np.ndarray))
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
-    return {
-        "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "load_at_start": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-    }
-
-
 def as_markdown(report: dict[str, Any]) -> str:
     """The report as a table with its conditions above it."""
     m, peers = report["machine"], report["peers"]
@@ -159,7 +139,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     lines = [
         f"Environment steps per second, random available actions, batch {report['batch']}, rules `{report['rules']}`, "
         "all outputs and resets included.",
-        f"{m['cpu']}, {cores} cores, load {m['load_at_start']} at the start; Python {m['python']}, numpy {m['numpy']}, "
+        f"{m['cpu']}, {cores} cores, load {m['load']} at the start; Python {m['python']}, numpy {m['numpy']}, "
         f"numba {m['numba']}. Command: `{report['command']}`",
         "1 core is per second of processor time; several cores by the clock. Ratios compare 1 core with 1 core.",
         "",
@@ -218,9 +198,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and write when asked to."""
     args = parse_args(argv)
     peers = find_peers(args)
-    here = machine()
+    here = {**machine(), **versions("numpy", "numba")}
     report: dict[str, Any] = {
-        "command": "python benchmark/simulator.py" + "".join(f" {a}" for a in _public_arguments(argv)),
+        "command": "python -m benchmark.simulator" + "".join(f" {a}" for a in _public_arguments(argv)),
         "machine": here,
         "batch": args.batch,
         "rules": args.rules,

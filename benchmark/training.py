@@ -1,6 +1,6 @@
 """End-to-end speed of QMIX training, side by side with other codebases, in one run on one machine.
 
-    python benchmark/training.py [--cases MMM:16 3s5z:16 3s5z:16:96 3s5z:4] [--rounds 3] [--write]
+    python -m benchmark.training [--cases MMM:16 3s5z:16 3s5z:16:96 3s5z:4] [--rounds 3] [--write]
         [--epymarl-python PYTHON --epymarl-repo DIR] [--cleanmarl-python PYTHON --cleanmarl-repo DIR]
         [--jaxmarl-python PYTHON --jaxmarl-repo DIR]
 
@@ -34,9 +34,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # for learner.py when this file is imported instead of run
+from benchmark.cells import zoo_file
+from benchmark.provenance import machine, versions
 
+HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 PARTS = ("simulator", "acting", "buffer", "sampling", "learning")
 EPISODES = 32
@@ -107,7 +108,7 @@ class Training:
             "policy.learn.update_per_collect": case.ratio,
         }
         compiled = compile_all(
-            str(HERE.parent / f"dizoo/smac/config/smac_{case.map_name}_qmix_config.py"),
+            zoo_file(case.map_name, "qmix"),
             overrides=[f"{key}={value}" for key, value in overrides.items()],
             seed=seed,
         )
@@ -180,7 +181,7 @@ def measure_memory(map_name: str) -> dict[str, Any]:
 
 def multiply_adds_per_step(training: Training, batches: int = 8) -> float:
     """Multiply-adds of an update's matrix products per sampled step, over fresh samples of the run's own buffer."""
-    from learner import Sizes, multiply_adds
+    from benchmark.learner import Sizes, multiply_adds
 
     info, size = training.buffer.info, training.buffer.agent_input.size
     sizes = Sizes(info.agent_num, size, info.global_obs_shape, info.action_shape, info.episode_limit)
@@ -194,7 +195,7 @@ def multiply_adds_per_step(training: Training, batches: int = 8) -> float:
 
 def matrix_product_rate() -> float:
     """Multiply-adds per second of a large matrix product on one thread."""
-    from learner import peak
+    from benchmark.learner import peak
 
     return peak()
 
@@ -228,7 +229,7 @@ def run_json(command: Sequence[str], cores: int | None = None) -> dict[str, Any]
 
 def ours(*arguments: str) -> dict[str, Any]:
     """One measurement of ours in a process of its own."""
-    return run_json([sys.executable, str(Path(__file__).resolve()), *arguments])
+    return run_json([sys.executable, "-m", "benchmark.training", *arguments])
 
 
 def peer_command(peer: str, case: Case, args: argparse.Namespace) -> list[str] | None:
@@ -295,31 +296,13 @@ def measure_case(case: Case, args: argparse.Namespace) -> dict[str, Any]:
 # ---- report ----------------------------------------------------------------------------------------------------------
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    import numpy as np
-    import torch
-
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": names[0] if names else platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "load_at_start": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
-    }
-
-
 def as_markdown(report: dict[str, Any]) -> str:
     """The report as tables with their conditions above them."""
     m = report["machine"]
     lines = [
         "Environment steps per second of QMIX training (GRU 64): simulator, acting, replay buffer, updates; "
         f"median of {report['rounds']} rounds, all sides in turn.",
-        f"{m['cpu']}, {m['cores']} cores, load {m['load_at_start']} at the start; Python {m['python']}, "
+        f"{m['cpu']}, {m['cores']} cores, load {m['load']} at the start; Python {m['python']}, "
         f"torch {m['torch']}, numpy {m['numpy']}. Command: `{report['command']}`",
         "",
         "| case | side | replay ratio | steps/s | steps per CPU s | ours / theirs (CPU) | peak memory of the run |",
@@ -384,8 +367,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(result))
         return 0
     report: dict[str, Any] = {
-        "command": " ".join(["python benchmark/training.py", *public_arguments(argv)]),
-        "machine": machine(),
+        "command": " ".join(["python -m benchmark.training", *public_arguments(argv)]),
+        "machine": {**machine(), **versions("numpy", "torch")},
         "rounds": args.rounds,
         "cases": [],
     }

@@ -24,8 +24,8 @@ def simulator():
 
 def test_table_by_hand(simulator):
     report = {
-        "command": "python benchmark/simulator.py",
-        "machine": {"cpu": "X", "cores": 2, "load_at_start": 0.1, "python": "3.11", "numpy": "2", "numba": "0.6"},
+        "command": "python -m benchmark.simulator",
+        "machine": {"cpu": "X", "cores": 2, "load": 0.1, "python": "3.11", "numpy": "2", "numba": "0.6"},
         "batch": 256,
         "rules": "smaclite",
         "peers": ["smaclite"],

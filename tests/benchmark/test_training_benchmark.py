@@ -81,8 +81,8 @@ def test_tables_by_hand(bench):
     }
     full = {"episodes": 5000, "buffer_steps": 300_000, "buffer_bytes": 0.8e9, "peak_bytes": 1.25e9}
     report = {
-        "command": "python benchmark/training.py",
-        "machine": {"cpu": "X", "cores": 2, "load_at_start": 0.1, "python": "3.11", "numpy": "2", "torch": "2"},
+        "command": "python -m benchmark.training",
+        "machine": {"cpu": "X", "cores": 2, "load": 0.1, "python": "3.11", "numpy": "2", "torch": "2"},
         "rounds": 3,
         "cases": [{"case": "MMM:16:32", "map": "MMM", "sides": sides}],
         "memory": {"MMM": full},
