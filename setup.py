@@ -16,6 +16,12 @@ ENVS = {
     # What pursuit needs; pettingzoo[sisl] adds Box2D and pymunk for environments with continuous actions.
     "sisl": ["pettingzoo>=1.24", "gymnasium>=0.29", "pygame-ce>=2.3", "scipy>=1.7"],
     "lbf": ["lbforaging>=2.0", "gymnasium>=0.29"],
+    # Its gymnax wants gymnasium below 1.4, so it is not among what constraints.txt pins together.
+    "smax": ["jaxmarl>=0.2; python_version >= '3.11'", "jaxmarl>=0.1; python_version < '3.11'"],
+    # On no registry. smaclite asks for Rtree 1.0.0, which needs an upgrade by hand from Python 3.11 on.
+    "smaclite": ["smaclite @ git+https://github.com/uoe-agents/smaclite.git"],
+    "smac": ["smac @ git+https://github.com/oxwhirl/smac.git"],
+    "smacv2": ["smacv2 @ git+https://github.com/oxwhirl/smacv2.git"],
 }
 TESTED_ENVS = sorted({need for name in ("petting_zoo", "mpe", "sisl", "lbf") for need in ENVS[name]})
 CURVES = ["tensorboard>=2.14"]
@@ -62,6 +68,7 @@ setup(
             "matrix_game = dizoo.matrix_game.envs.matrix_game_env",
             "petting_zoo = dizoo.petting_zoo.envs.petting_zoo_env",
             "lbf = dizoo.lbf.envs.lbf_env",
+            "smax = dizoo.smax.envs.smax_env",
         ],
         "gymnasium.envs": ["__root__ = dizoo.smac.envs.registration:register_envs"],
     },

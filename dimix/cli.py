@@ -210,8 +210,20 @@ def _names(kind: str) -> list[str]:
             for env in ENV_REGISTRY.names()
             for name in getattr(ENV_REGISTRY.get(env), "map_names", list)()
         ]
-    registry = {"policy": POLICY_REGISTRY, "model": MODEL_REGISTRY, "env": ENV_REGISTRY}[kind]
+    if kind == "env":
+        return [line for name in ENV_REGISTRY.names() for line in _env_lines(name, ENV_REGISTRY.get(name))]
+    registry = {"policy": POLICY_REGISTRY, "model": MODEL_REGISTRY}[kind]
     return [f"{name:<18} {(registry.get(name).__doc__ or '').strip().splitlines()[0]}" for name in registry.names()]
+
+
+def _env_lines(name: str, env: type) -> list[str]:
+    """An environment, and below it each package that it can be played with: whether it is there, or what installs it."""
+    lines = [f"{name:<18} {(env.__doc__ or '').strip().splitlines()[0]}"]
+    for package in getattr(env, "packages", ()):
+        use = f"{package.choice}: {package.module}" if package.choice else package.module
+        state = "installed" if package.installed else f"not installed; {package.install}"
+        lines.append(f"{'':<18} - {use}: {state}")
+    return lines
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, EnvError
 
 _GAME = "; StarCraft II and the maps have to be installed as well, see the page of that package"
-SMAC = Package("smac", "pip install 'smac @ git+https://github.com/oxwhirl/smac.git'" + _GAME, "env.backend='sc2'")
+SMAC = Package("smac", "pip install 'dimix[smac]'" + _GAME, "env.backend='sc2'")
 SMACV2 = Package(
     "smacv2",
-    "pip install 'smacv2 @ git+https://github.com/oxwhirl/smacv2.git'" + _GAME,
+    "pip install 'dimix[smacv2]'" + _GAME,
     "env.sc2.env_class='smacv2.env.starcraft2.wrapper:StarCraftCapabilityEnvWrapper'",
 )
 

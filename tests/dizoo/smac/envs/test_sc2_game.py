@@ -145,10 +145,10 @@ def test_wrong_classes_and_arguments(env_class, args, text):
 @pytest.mark.parametrize(
     ("env_class", "command"),
     [
-        ("smac.env:StarCraft2Env", "pip install 'smac @ git+https://github.com/oxwhirl/smac.git'"),
+        ("smac.env:StarCraft2Env", "pip install 'dimix[smac]'; StarCraft II and"),
         (
             "smacv2.env:StarCraftCapabilityEnvWrapper",
-            "pip install 'smacv2 @ git+https://github.com/oxwhirl/smacv2.git'",
+            "pip install 'dimix[smacv2]'; StarCraft II and",
         ),
     ],
 )

@@ -1,0 +1,1 @@
+"""Ready-made training configs of SMAX."""

@@ -1,0 +1,1 @@
+"""JaxMARL's SMAX as a batch environment."""

@@ -1,0 +1,279 @@
+"""SMAX, JaxMARL's battles without StarCraft II (Rutherford et al. 2023), stepped as one compiled batch."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from easydict import EasyDict
+
+from dimix.envs.game_arrays import GameArrays, as_ids, check_actions, layout, map_arrays
+from dimix.envs.packages import Package
+from dimix.envs.vec_env import EnvInfo, VecEnv
+from dimix.errors import ConfigError, EnvError, nearest
+from dimix.registry import ENV_REGISTRY
+
+JAXMARL = Package("jaxmarl", "pip install 'dimix[smax]'")
+_ROLES = ("collect", "evaluate")
+_SHOWN = tuple(name for name in GameArrays._fields if name != "action")
+_ENV_KEYS = ("see_enemy_actions", "walls_cause_death", "observation_type", "attack_mode", "enemy_shoots")
+
+
+class _Carry(NamedTuple):
+    """E games between two steps, as jax arrays.
+
+    Attributes:
+        state: SMAX's own state.
+        key: (E, 2) uint32, each game's random stream.
+        shown: what each game shows, by the names of `VecEnv`.
+    """
+
+    state: Any
+    key: Any
+    shown: dict[str, Any]
+
+
+class _Compiled(NamedTuple):
+    """One map of SMAX.
+
+    Attributes:
+        info: sizes.
+        begin: (E, 2) keys -> the games at the start of their first episode.
+        reset: (games, chosen (E,) bool) -> the games, those chosen at the start of a new episode.
+        step: (games, action (E, A)) -> the games; one that is over stays as it is, with reward 0.
+    """
+
+    info: EnvInfo
+    begin: Callable[[Any], _Carry]
+    reset: Callable[[_Carry, Any], _Carry]
+    step: Callable[[_Carry, Any], _Carry]
+
+
+@ENV_REGISTRY.register("smax")
+class SMAXEnv(VecEnv):
+    """E battles of SMAX against its scripted enemy, on one of its maps.
+
+    Observations (``unit_list`` or ``conic``) and global state are SMAX's own, as are its units and rules: no shields or
+    healers, starts drawn anew in every episode. The team's reward is the enemy's loss of health in shares of a whole
+    enemy team, and 1 for a win: 2 in all. (JaxMARL's Q-learners multiply it by 10: ``policy.learn.reward_scale``.) A
+    battle in which both sides die together is over and not won. SMAX reports the time limit as an end; here it is
+    ``truncated``.
+
+    Steps are ``jit(vmap(step_env))``: SMAX's automatic reset is left out, as a game that is over waits for `reset`. jax
+    runs on the CPU unless the environment variable JAX_PLATFORMS says otherwise.
+
+    Args:
+        cfg: the config's ``env`` branch, defaults merged in.
+        num_envs: battles (E).
+        seed: of all battles; each has a stream of its own, made from this seed and its number.
+
+    Raises:
+        ConfigError: SMAX has no such map.
+        EnvError: jaxmarl is not installed, or ``num_envs`` is below 1.
+    """
+
+    config: ClassVar[dict[str, Any]] = dict(
+        # (str) Map: one of SMAX's scenarios, such as "3m", "2s3z", "smacv2_5_units".
+        map_name="3m",
+        # (int) Steps after which a battle is cut, >= 1.
+        episode_limit=100,
+        # (str) What an agent sees: every unit in sight, or the nearest two of each of 32 sectors, one of "unit_list",
+        # "conic".
+        observation_type="unit_list",
+        # (bool) Agents see which way an enemy in sight moved, and what it shot at.
+        see_enemy_actions=True,
+        # (bool) A unit that touches the edge of the map dies.
+        walls_cause_death=True,
+        # (str) Whom the enemies shoot at, one of "closest", "random".
+        attack_mode="closest",
+        # (bool) Whether the enemies shoot at all.
+        enemy_shoots=True,
+        # (int) Battles played side by side for training, >= 1.
+        collector_env_num=32,
+        # (int) Battles played side by side for evaluation, >= 1.
+        evaluator_env_num=32,
+        # (int) Games of one evaluation, each counted once, >= 1.
+        n_evaluator_episode=64,
+        # (float) Share of games won, over the last evaluations, at which training stops; above 1 it never does, > 0.
+        stop_value=0.95,
+        # (bool) Append each agent's last action to its observation, one-hot.
+        obs_last_action=True,
+        # (bool) Append the agent's number to its observation, one-hot.
+        obs_agent_id=True,
+    )
+
+    packages: ClassVar[tuple[Package, ...]] = (JAXMARL,)
+
+    def __init__(self, cfg: EasyDict, num_envs: int, seed: int) -> None:
+        if num_envs < 1:
+            raise EnvError(f"num_envs: {num_envs}. Right is 1 or more.")
+        self._compiled = _compile(*_options(cfg))
+        self.info = self._compiled.info
+        self.num_envs = num_envs
+        self._arrays = map_arrays(self.info, num_envs, bytearray(layout(self.info, num_envs)[1]))
+        for name in _SHOWN:
+            setattr(self, name, getattr(self._arrays, name))
+        streams = [np.random.SeedSequence([seed, e]).generate_state(2, np.uint32) for e in range(num_envs)]
+        self._show(self._compiled.begin(np.stack(streams)))
+
+    @classmethod
+    def describe(cls, cfg: EasyDict) -> EnvInfo:
+        """Sizes of the map that a config's ``env`` branch names; nothing is compiled.
+
+        Raises:
+            ConfigError: SMAX has no such map.
+            EnvError: jaxmarl is not installed.
+        """
+        return _describe(_make(*_options(cfg)), cfg.map_name)
+
+    @classmethod
+    def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> SMAXEnv:
+        """The environment of a config's ``env`` branch.
+
+        Args:
+            cfg: the branch, defaults merged in.
+            role: ``"collect"`` or ``"evaluate"``; they differ in their random streams.
+            num_envs: battles (E).
+            seed: of the role.
+
+        Raises:
+            EnvError: no such role, or jaxmarl is not installed.
+        """
+        if role not in _ROLES:
+            raise EnvError(f"environment role '{role}'. Right is one of {', '.join(_ROLES)}.")
+        return cls(cfg, num_envs, seed)
+
+    def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
+        """Start new battles in the given places (all when None)."""
+        chosen = np.zeros(self.num_envs, bool)
+        chosen[as_ids(env_ids, self.num_envs)] = True
+        self._show(self._compiled.reset(self._carry, chosen))
+
+    def step(self, action: np.ndarray) -> None:
+        """Advance every running battle by one step.
+
+        Args:
+            action: (E, A) integer, one available action per agent.
+
+        Raises:
+            EnvError: an action outside the mask, or an array of another shape or type; nothing has changed then.
+        """
+        check_actions(action, self._arrays, ~(self.terminated | self.truncated))
+        self._show(self._compiled.step(self._carry, action.astype(np.int32)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All battles with their random streams, as arrays."""
+        jax = _jax()
+        return {"leaves": [np.array(leaf) for leaf in jax.tree.leaves(self._carry)]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what ``state_dict`` gave, exactly.
+
+        Raises:
+            EnvError: it belongs to another map or another number of battles.
+        """
+        jax = _jax()
+        leaves, tree = jax.tree.flatten(self._carry)
+        shapes = [leaf.shape for leaf in leaves]
+        found = [np.shape(leaf) for leaf in state["leaves"]]
+        if found != shapes:
+            raise EnvError(f"battles cannot be restored: arrays of shapes {found}. Right is {shapes}.")
+        self._show(jax.tree.unflatten(tree, [jax.numpy.asarray(leaf) for leaf in state["leaves"]]))
+
+    def _show(self, carry: _Carry) -> None:
+        self._carry = carry
+        for name in _SHOWN:
+            getattr(self, name)[:] = carry.shown[name]
+
+
+def _options(cfg: EasyDict) -> tuple[str, int, tuple[tuple[str, Any], ...]]:
+    return cfg.map_name, cfg.episode_limit, tuple((key, cfg[key]) for key in _ENV_KEYS)
+
+
+def _jax() -> Any:
+    """jax, on the CPU where the user has not chosen: torch wants the memory of a GPU for itself."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    return Package("jax", JAXMARL.install).load()
+
+
+def _make(map_name: str, episode_limit: int, options: tuple[tuple[str, Any], ...]) -> Any:
+    """SMAX with its scripted enemy.
+
+    Raises:
+        ConfigError: SMAX has no such map.
+        EnvError: jaxmarl is not installed.
+    """
+    _jax()
+    smax = JAXMARL.load("environments.smax")
+    maps = JAXMARL.load("environments.smax.smax_env").MAP_NAME_TO_SCENARIO
+    if map_name not in maps:
+        raise ConfigError(
+            f"env.map_name: SMAX has no map '{map_name}'.{nearest(map_name, maps)} Known: {', '.join(maps)}."
+        )
+    return smax.HeuristicEnemySMAX(scenario=maps[map_name], max_steps=episode_limit, **dict(options))
+
+
+def _describe(env: Any, map_name: str) -> EnvInfo:
+    first = env.agents[0]
+    return EnvInfo(
+        map_name,
+        env.num_agents,
+        int(env.observation_space(first).shape[0]),
+        int(env.state_size),
+        int(env.action_space(first).n),
+        int(env.max_steps),
+        has_jitter=False,
+    )
+
+
+@functools.cache
+def _compile(map_name: str, episode_limit: int, options: tuple[tuple[str, Any], ...]) -> _Compiled:
+    """The functions of one map; training and evaluation share them, and with E alike their compiled form."""
+    jax = _jax()
+    jnp = jax.numpy
+    env = _make(map_name, episode_limit, options)
+    agents = env.agents
+
+    def show(obs: Any, state: Any, reward: Any) -> dict[str, Any]:
+        battle = state.state
+        mask = env.get_avail_actions(state)
+        fighting = battle.unit_alive[: len(agents)].any(), battle.unit_alive[len(agents) :].any()
+        over = ~(fighting[0] & fighting[1])
+        return {
+            "agent_state": jnp.stack([obs[agent] for agent in agents]).astype(jnp.float32),
+            "global_state": obs["world_state"].astype(jnp.float32),
+            "action_mask": jnp.stack([mask[agent] for agent in agents]) > 0,
+            "alive": battle.unit_alive[: len(agents)],
+            "reward": jnp.asarray(reward, jnp.float32),
+            "terminated": over,
+            "truncated": ~over & (battle.step >= episode_limit),
+            "battle_won": fighting[0] & ~fighting[1],
+            "episode_length": jnp.asarray(battle.step, jnp.int32),
+        }
+
+    def choose(flag: Any, yes: _Carry, no: _Carry) -> _Carry:
+        # Types are made those of `no`: one that came out differently would compile everything a second time.
+        return jax.tree.map(lambda a, b: jnp.where(flag, a, b).astype(b.dtype), yes, no)
+
+    def begin(key: Any) -> _Carry:
+        key, now = jax.random.split(key)
+        obs, state = env.reset(now)
+        strong = jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), state)
+        return _Carry(strong, key, show(obs, strong, 0.0))
+
+    def step(game: _Carry, action: Any) -> _Carry:
+        key, now = jax.random.split(game.key)
+        obs, state, reward, _, _ = env.step_env(now, game.state, dict(zip(agents, action, strict=True)))
+        over = game.shown["terminated"] | game.shown["truncated"]
+        still = game._replace(shown={**game.shown, "reward": jnp.zeros_like(game.shown["reward"])})
+        return choose(over, still, _Carry(state, key, show(obs, state, reward[agents[0]])))
+
+    return _Compiled(
+        _describe(env, map_name),
+        jax.jit(jax.vmap(begin)),
+        jax.jit(jax.vmap(lambda game, chosen: choose(chosen, begin(game.key), game))),
+        jax.jit(jax.vmap(step)),
+    )
