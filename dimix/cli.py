@@ -217,12 +217,12 @@ def _names(kind: str) -> list[str]:
 
 
 def _env_lines(name: str, env: type) -> list[str]:
-    """An environment, and below it each package that it can be played with: whether it is there, or what installs it."""
+    """An environment, and below it each package that it can be played with: there, or what installs it."""
     lines = [f"{name:<18} {(env.__doc__ or '').strip().splitlines()[0]}"]
     for package in getattr(env, "packages", ()):
         use = f"{package.choice}: {package.module}" if package.choice else package.module
         state = "installed" if package.installed else f"not installed; {package.install}"
-        lines.append(f"{'':<18} - {use}: {state}")
+        lines.append(f"{name:<18} - {use}: {state}")
     return lines
 
 

@@ -84,3 +84,16 @@ def test_query_lists_names(kind, names):
     listed = [line.split()[0] for line in shown.output.splitlines()]
     assert set(names) <= set(listed)
     assert all(re.match(r"\S+ +\S", line) for line in shown.output.splitlines())
+
+
+@pytest.mark.parametrize(("there", "state"), [(True, "installed"), (False, "not installed; pip install 'dimix[lbf]'")])
+def test_query_of_environments_tells_what_is_installed_and_what_installs_the_rest(there, state, monkeypatch):
+    monkeypatch.setattr("dimix.envs.packages.Package.installed", there)
+    lines = [line.split(" - ") for line in invoke("-q", "env").output.splitlines() if " - " in line]
+    told = {(env.strip(), use.partition(": ")[0]): use.partition(": ")[2] for env, use in lines}
+    assert told["lbf", "lbforaging"] == state
+    assert {
+        ("smax", "jaxmarl"),
+        ("smac", "env.backend='smaclite'"),
+        ("petting_zoo", "env.env_family='mpe'"),
+    } <= told.keys()

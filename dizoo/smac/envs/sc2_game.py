@@ -18,12 +18,13 @@ from dimix.envs.packages import Package
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, EnvError
 
-_GAME = "; StarCraft II and the maps have to be installed as well, see the page of that package"
-SMAC = Package("smac", "pip install 'dimix[smac]'" + _GAME, "env.backend='sc2'")
+SMAC = Package(
+    "smac", "pip install 'dimix[smac]', and StarCraft II as https://github.com/oxwhirl/smac says", "env.backend='sc2'"
+)
 SMACV2 = Package(
     "smacv2",
-    "pip install 'dimix[smacv2]'" + _GAME,
-    "env.sc2.env_class='smacv2.env.starcraft2.wrapper:StarCraftCapabilityEnvWrapper'",
+    "pip install 'dimix[smacv2]', and StarCraft II as https://github.com/oxwhirl/smacv2 says",
+    "env.backend='sc2', env.sc2.env_class='smacv2.env:StarCraftCapabilityEnvWrapper'",
 )
 
 REWARD_KEYS = (

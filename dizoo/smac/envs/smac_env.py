@@ -28,9 +28,10 @@ _ROLES = {"collect": 0, "evaluate": 1, "evaluate_jitter": 2}
 
 @ENV_REGISTRY.register("smac")
 class SMACEnv(ManagerKeys, VecEnv):
-    """E battles on one map; see `VecEnv` for the arrays, ``dizoo/smac/battle/README.md`` for what they hold.
+    """E battles on one of SMAC's maps.
 
-    With another ``backend`` the battles are played by `SmacliteGame` or `SC2Game`, one at a time, behind the same keys.
+    See `VecEnv` for the arrays, ``dizoo/smac/battle/README.md`` for what they hold. With
+    another ``backend`` the battles are played by `SmacliteGame` or `SC2Game`, one at a time, behind the same keys.
 
     Args:
         engine: the battles.

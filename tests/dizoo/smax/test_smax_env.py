@@ -141,7 +141,9 @@ def test_wrong_actions_maps_and_roles():
     env = make()
     with pytest.raises(EnvError, match=r"action of agent 1 in game 2: 7. Right is one of \[0, 1, 2, 3, 4\]"):
         env.step(np.array([[STOP] * 3, [STOP] * 3, [STOP, 7, STOP]]))
-    with pytest.raises(ConfigError, match=r"env.map_name \(in .*\): SMAX has no map '2s3x'. Did you mean '2s3z'\? Known: 3m,"):
+    with pytest.raises(
+        ConfigError, match=r"env.map_name \(in .*\): SMAX has no map '2s3x'. Did you mean '2s3z'\? Known: 3m,"
+    ):
         config(map_name="2s3x")
     with pytest.raises(EnvError, match="environment role 'play'. Right is one of collect, evaluate"):
         compiled = config()

@@ -145,10 +145,10 @@ def test_wrong_classes_and_arguments(env_class, args, text):
 @pytest.mark.parametrize(
     ("env_class", "command"),
     [
-        ("smac.env:StarCraft2Env", "pip install 'dimix[smac]'; StarCraft II and"),
+        ("smac.env:StarCraft2Env", "pip install 'dimix[smac]', and StarCraft II"),
         (
             "smacv2.env:StarCraftCapabilityEnvWrapper",
-            "pip install 'dimix[smacv2]'; StarCraft II and",
+            "pip install 'dimix[smacv2]', and StarCraft II",
         ),
     ],
 )
