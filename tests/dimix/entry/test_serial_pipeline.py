@@ -93,8 +93,14 @@ def test_stop_and_resume_equals_one_run(tmp_path, game_config, runs):
     [
         dict(priority=True, priority_IS_weight=True),
         dict(collect=dict(n_episode=8, unroll_len=2, burnin_len=1), model=dict(hidden_size_list=[8], mixer=False)),
+        dict(
+            learn=dict(update_per_collect=2, batch_size=8, tbptt=1),
+            model=dict(
+                parameter_sharing="groups", agent_groups=dict(front=[1], back=[0]), lstm_type="lstm", rnn_layers=2
+            ),
+        ),
     ],
-    ids=["prioritised", "windows with burn-in, VDN"],
+    ids=["prioritised", "windows with burn-in, VDN", "truncated, weights per group, two LSTMs"],
 )
 def test_other_ways_of_sampling_resume_too(tmp_path, game_config, policy, runs):
     config = game_config(**policy)
