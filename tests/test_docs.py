@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -45,6 +46,21 @@ def test_extending_page_trains_through_the_command_line(tmp_path, dimix, shrink)
     assert re.search(r"nominal start: won \d of 4 games", played.stdout)
     wrong = dimix("-m", "serial", "-c", "my_config.py", "-o", "policy.learn.overestimation_weight=2")
     assert "policy.learn.overestimation_weight (in -o): 2 is out of range. Use a float >= 0 and <= 1." in wrong.stderr
+
+
+def test_adapter_of_the_environments_page_learns(tmp_path, dimix):
+    files = blocks(REPO / "docs/environments.md")
+    assert files.keys() == {"meeting.py", "my_env.py", "my_env_config.py"}
+    assert len(files["my_env.py"].splitlines()) <= 42
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    done = dimix("-m", "serial", "-c", "my_env_config.py", "-s", 0, "-o", "run.tensorboard=False", timeout=400)
+    assert done.returncode == 0, done.stderr
+    assert "qmix on meeting meeting, seed 0" in done.stdout and "greedy return" in done.stdout
+    result = json.loads((tmp_path / "my_env_result/seed0/result.json").read_text())
+    assert result["reason"] == "stop_value"  # a mean return of 1.9 of 2
+    wrong = dimix("-m", "serial", "-c", "my_env_config.py", "-o", "env.cells=1")
+    assert "env.cells (in -o): 1 is out of range. Use an int >= 2." in wrong.stderr
 
 
 def test_extending_page_lists_methods_that_exist():

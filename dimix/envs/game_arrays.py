@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -44,11 +45,15 @@ class GameArrays(NamedTuple):
             self.global_state[env_id] = frame.global_state
         self.action_mask[env_id] = True if frame.action_mask is None else frame.action_mask
         self.alive[env_id] = True if frame.alive is None else frame.alive
-        self.reward[env_id] = frame.reward if length else 0.0
-        self.terminated[env_id] = frame.terminated
-        self.truncated[env_id] = not frame.terminated and (frame.truncated or length >= limit)
-        self.battle_won[env_id] = frame.battle_won
         self.episode_length[env_id] = length
+        if length:
+            self.reward[env_id] = frame.reward
+        else:
+            self.reward[env_id] = self.terminated[env_id] = self.truncated[env_id] = self.battle_won[env_id] = 0
+        if frame.terminated or frame.truncated or length >= limit:
+            self.terminated[env_id] = frame.terminated
+            self.truncated[env_id] = not frame.terminated
+            self.battle_won[env_id] = frame.battle_won
 
 
 def layout(info: EnvInfo, num_envs: int) -> tuple[list[tuple[tuple[int, ...], Any, int]], int]:
@@ -122,13 +127,18 @@ def check_actions(action: np.ndarray, arrays: GameArrays, running: np.ndarray) -
     if action.shape != shape or not np.issubdtype(action.dtype, np.integer):
         raise EnvError(f"action: {action.dtype} of shape {action.shape}. Right is integer of shape {shape}.")
     count = arrays.action_mask.shape[-1]
-    known = (action >= 0) & (action < count)
-    allowed = known & np.take_along_axis(arrays.action_mask, np.where(known, action, 0)[..., None], -1)[..., 0]
-    wrong = np.argwhere(~allowed & running[:, None])
-    if len(wrong):
-        game, agent = wrong[0].tolist()
+    known = action.clip(0, count - 1)
+    allowed = arrays.action_mask.reshape(-1, count)[_rows(action.size), known.reshape(-1)].reshape(shape)
+    wrong = (~allowed | (known != action)) & running[:, None]
+    if wrong.any():
+        game, agent = np.argwhere(wrong)[0].tolist()
         may = np.flatnonzero(arrays.action_mask[game, agent]).tolist()
         raise EnvError(f"action of agent {agent} in game {game}: {action[game, agent]}. Right is one of {may}.")
+
+
+@functools.cache
+def _rows(count: int) -> np.ndarray:
+    return np.arange(count)
 
 
 def _check_default(name: str, info: EnvInfo) -> None:

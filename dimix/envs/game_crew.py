@@ -85,14 +85,15 @@ class Games:
         """See `Crew.step`."""
         failed: dict[int, str] = {}
         arrays, limit = self._arrays, self._info.episode_limit
+        over, length = (arrays.terminated | arrays.truncated).tolist(), arrays.episode_length.tolist()
         for env_id, game in self._games.items():
-            if arrays.terminated[env_id] or arrays.truncated[env_id]:
+            if over[env_id]:
                 arrays.reward[env_id] = 0.0
                 continue
             try:
                 assert game is not None, "step before the first reset"
                 frame = game.step(arrays.action[env_id])
-                arrays.write(env_id, frame, int(arrays.episode_length[env_id]) + 1, limit)
+                arrays.write(env_id, frame, length[env_id] + 1, limit)
             except Exception:
                 failed[env_id] = traceback.format_exc()
         return failed

@@ -75,7 +75,8 @@ class GameVecEnv(VecEnv):
         ids = as_ids(env_ids, self.num_envs)
         others = self._start(ids)
         self.episodes_lost += len(others)
-        self.lost = np.union1d(np.setdiff1d(self.lost, ids), sorted(others)).astype(np.int64)
+        if len(self.lost) or others:
+            self.lost = np.union1d(np.setdiff1d(self.lost, ids), sorted(others)).astype(np.int64)
 
     def step(self, action: np.ndarray) -> None:
         """Advance every running game by one step.
@@ -92,8 +93,9 @@ class GameVecEnv(VecEnv):
         self._crew.arrays.action[:] = action
         self._history[running, self.episode_length[running]] = action[running]
         failed = self._crew.step()
-        self._failures[running & (self.terminated | self.truncated)] = 0
-        self.lost = self._replace(failed)
+        if self._failures.any():
+            self._failures[running & (self.terminated | self.truncated)] = 0
+        self.lost = self._replace(failed) if failed else _NONE
 
     def state_dict(self) -> dict[str, Any]:
         """Seeds and actions of all running games, and what they show."""
@@ -188,4 +190,5 @@ class GameVecEnv(VecEnv):
         return int(words[0]) >> 1
 
 
+_NONE = np.zeros(0, np.int64)
 _NOT_SAVED = "its state cannot be saved"

@@ -11,7 +11,7 @@ main_config = EasyDict(
         stop_value=0.95,  # mean return; 1 when all food is eaten in every game
     ),
     policy=dict(
-        learn=dict(update_per_collect=8),
+        learn=dict(update_per_collect=8, discount_factor=0.95, td_lambda=0.5),
         collect=dict(n_episode=32),
         other=dict(eps=dict(decay=200_000)),
     ),

@@ -12,7 +12,7 @@ main_config = EasyDict(
         manager=dict(type="base"),  # a step is shorter than the way to another process and back
     ),
     policy=dict(
-        learn=dict(update_per_collect=8),
+        learn=dict(update_per_collect=8, discount_factor=0.95, td_lambda=0.5),
         collect=dict(n_episode=32),
         other=dict(eps=dict(decay=100_000)),
     ),

@@ -8,13 +8,21 @@ main_config = EasyDict(
         env_id="simple_spread_v3",
         collector_env_num=32,
         evaluator_env_num=32,
-        n_evaluator_episode=64,
+        manager=dict(type="base"),  # a step is shorter than the way to another process and back
     ),
     policy=dict(
-        learn=dict(update_per_collect=8, reward_scale=0.1),  # returns of some -80 would train the mixer's scale alone
+        learn=dict(
+            update_per_collect=16,
+            learning_rate=0.0005,
+            discount_factor=0.8,  # values of an unbounded world drift with a longer view
+            td_lambda=0.5,
+            reward_scale=0.1,
+        ),
         collect=dict(n_episode=32),
+        eval=dict(evaluator=dict(eval_freq=80)),
+        other=dict(eps=dict(end=0.1, decay=30_000)),
     ),
-    run=dict(env_step=400_000),
+    run=dict(env_step=200_000),
 )
 
 create_config = EasyDict(

@@ -1,4 +1,4 @@
-"""QMIX on SISL's pursuit_v5, shrunk to four pursuers on ten by ten cells: they catch evaders by surrounding them."""
+"""QMIX on SISL's pursuit_v5, shrunk to four pursuers on ten by ten cells: two of them on one cell catch an evader."""
 
 from easydict import EasyDict
 
@@ -6,13 +6,13 @@ main_config = EasyDict(
     env=dict(
         env_family="sisl",
         env_id="pursuit_v5",
-        options=dict(x_size=10, y_size=10, n_pursuers=4, n_evaders=6, max_cycles=100),
+        options=dict(x_size=10, y_size=10, n_pursuers=4, n_evaders=6, max_cycles=100, surround=False),
         team_reward="mean",
         global_state="state",
         n_evaluator_episode=16,
     ),
     policy=dict(
-        learn=dict(update_per_collect=2, reward_scale=0.1),
+        learn=dict(update_per_collect=4, discount_factor=0.95, td_lambda=0.5, reward_scale=0.1),
     ),
     run=dict(env_step=150_000),
 )

@@ -98,14 +98,17 @@ class PettingZooGame(GameEnv):
     def reset(self, seed: int) -> Frame:
         """Start an episode."""
         obs, _ = self._env.reset(seed=seed)
+        self._playing = list(self._env.agents)
         return self._frame(obs)
 
     def step(self, action: np.ndarray) -> Frame:
         """Play one joint action; those of agents that have left are not sent."""
-        playing = set(self._env.agents)
-        actions = {agent: a for agent, a in zip(self._agents, action.tolist(), strict=True) if agent in playing}
+        actions = dict(zip(self._agents, action.tolist(), strict=True))
+        if len(self._playing) < len(self._agents):
+            actions = {agent: actions[agent] for agent in self._playing}
         obs, rewards, terminations, truncations, _ = self._env.step(actions)
-        over = not self._env.agents
+        self._playing = list(self._env.agents)  # asked for once: wrappers make it slow
+        over = not self._playing
         truncated = over and any(truncations.values()) and not any(terminations.values())
         return self._frame(obs, sum(rewards.values()) * self._share, over and not truncated, truncated)
 
@@ -116,8 +119,7 @@ class PettingZooGame(GameEnv):
     def _frame(
         self, obs: Mapping[str, Any], reward: float = 0.0, terminated: bool = False, truncated: bool = False
     ) -> Frame:
-        playing = self._env.agents
-        everyone = len(playing) == len(self._agents)
+        everyone = len(self._playing) == len(self._agents)
         mask = None if everyone and not self._masked else self._all_actions.copy()
         rows = self._obs
         for i, agent in enumerate(self._agents):
@@ -130,8 +132,7 @@ class PettingZooGame(GameEnv):
                 mask[i, : len(allowed)] = allowed
         alive = None
         if not everyone:
-            present = set(playing)
-            alive = np.array([agent in present for agent in self._agents])
+            alive = np.array([agent in self._playing for agent in self._agents])
             assert mask is not None
             mask[~alive] = False
             mask[~alive, 0] = True
