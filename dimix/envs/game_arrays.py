@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -110,35 +109,6 @@ def check_frame(frame: Frame, info: EnvInfo) -> None:
             raise EnvError(f"{info.name}: {name} holds values that are not finite. Right is finite numbers.")
     if frame.action_mask is not None and not np.any(frame.action_mask, axis=-1).all():
         raise EnvError(f"{info.name}: action_mask leaves an agent without action. Right is one or more, dead or alive.")
-
-
-def check_actions(action: np.ndarray, arrays: GameArrays, running: np.ndarray) -> None:
-    """Refuse actions that running games cannot take.
-
-    Args:
-        action: (E, A).
-        arrays: what the games show.
-        running: (E,) bool.
-
-    Raises:
-        EnvError: naming the game, the agent and its action.
-    """
-    shape = arrays.action.shape
-    if action.shape != shape or not np.issubdtype(action.dtype, np.integer):
-        raise EnvError(f"action: {action.dtype} of shape {action.shape}. Right is integer of shape {shape}.")
-    count = arrays.action_mask.shape[-1]
-    known = action.clip(0, count - 1)
-    allowed = arrays.action_mask.reshape(-1, count)[_rows(action.size), known.reshape(-1)].reshape(shape)
-    wrong = (~allowed | (known != action)) & running[:, None]
-    if wrong.any():
-        game, agent = np.argwhere(wrong)[0].tolist()
-        may = np.flatnonzero(arrays.action_mask[game, agent]).tolist()
-        raise EnvError(f"action of agent {agent} in game {game}: {action[game, agent]}. Right is one of {may}.")
-
-
-@functools.cache
-def _rows(count: int) -> np.ndarray:
-    return np.arange(count)
 
 
 def _check_default(name: str, info: EnvInfo) -> None:

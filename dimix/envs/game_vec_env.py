@@ -10,10 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numba
 import numpy as np
 from easydict import EasyDict
 
-from dimix.envs.game_arrays import GameArrays, as_ids, check_actions
+from dimix.envs.game_arrays import GameArrays, as_ids
 from dimix.envs.game_crew import Crew, LocalCrew, Start, last_line
 from dimix.envs.game_env import GameEnv
 from dimix.envs.game_workers import WorkerCrew
@@ -65,6 +66,11 @@ class GameVecEnv(VecEnv):
         self._failures = np.zeros(num_envs, np.int64)  # in a row, without an episode finished
         action_type = np.uint8 if self.info.action_shape <= 256 else np.uint16
         self._history = np.zeros((num_envs, self.info.episode_limit, self.info.agent_num), action_type)
+        arrays = self._crew.arrays
+        self._taking = (
+            *(arrays.action_mask, arrays.terminated, arrays.truncated, arrays.episode_length),
+            *(arrays.action, self._history),
+        )
 
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
         """Start new episodes in the given games (all when None).
@@ -88,23 +94,29 @@ class GameVecEnv(VecEnv):
             EnvError: an action outside the mask, an array of another shape or type, or a game that failed more than
                 ``max_retry`` times in a row.
         """
-        running = ~(self.terminated | self.truncated)
-        check_actions(action, self._crew.arrays, running)
-        self._crew.arrays.action[:] = action
-        self._history[running, self.episode_length[running]] = action[running]
+        arrays = self._crew.arrays
+        if action.shape != arrays.action.shape or action.dtype.kind not in "iu":
+            raise EnvError(
+                f"action: {action.dtype} of shape {action.shape}. Right is integer of shape {arrays.action.shape}."
+            )
+        game, agent = _take(action.astype(np.int64, copy=False), *self._taking)
+        if game >= 0:
+            may = np.flatnonzero(self.action_mask[game, agent]).tolist()
+            raise EnvError(f"action of agent {agent} in game {game}: {action[game, agent]}. Right is one of {may}.")
         failed = self._crew.step()
         if self._failures.any():
-            self._failures[running & (self.terminated | self.truncated)] = 0
+            self._failures[self.terminated | self.truncated] = 0
         self.lost = self._replace(failed) if failed else _NONE
 
     def state_dict(self) -> dict[str, Any]:
         """Seeds and actions of all running games, and what they show."""
         longest = int(self.episode_length.max(initial=0))
+        played = np.arange(longest) < self.episode_length[:, None]  # behind it stands what an earlier episode left
         return {
             "seed": self._seed,
             "episode": self._episode.copy(),
             "failures": self._failures.copy(),
-            "history": self._history[:, :longest].copy(),
+            "history": np.where(played[..., None], self._history[:, :longest], 0),
             "lost": self.lost.copy(),
             "episodes_lost": self.episodes_lost,
             "shown": {name: getattr(self, name).copy() for name in _SHOWN},
@@ -188,6 +200,38 @@ class GameVecEnv(VecEnv):
     def _episode_seed(self, env_id: int) -> int:
         words = np.random.SeedSequence([self._seed, env_id, int(self._episode[env_id])]).generate_state(1)
         return int(words[0]) >> 1
+
+
+@numba.njit(cache=True)
+def _take(
+    action: np.ndarray,
+    action_mask: np.ndarray,
+    terminated: np.ndarray,
+    truncated: np.ndarray,
+    episode_length: np.ndarray,
+    out: np.ndarray,
+    history: np.ndarray,
+) -> tuple[int, int]:
+    """Hand the actions to the games and write down those of the running ones, if all are available.
+
+    Compiled, because a dozen calls of numpy cost more than a step of a small game.
+
+    Returns:
+        Game and agent of the first action that is not available, or (-1, -1).
+    """
+    games, agents, actions = action_mask.shape
+    for game in range(games):
+        if not (terminated[game] or truncated[game]):
+            for agent in range(agents):
+                chosen = action[game, agent]
+                if chosen < 0 or chosen >= actions or not action_mask[game, agent, chosen]:
+                    return game, agent
+    for game in range(games):
+        if not (terminated[game] or truncated[game]):
+            for agent in range(agents):
+                out[game, agent] = action[game, agent]
+                history[game, episode_length[game], agent] = action[game, agent]
+    return -1, -1
 
 
 _NONE = np.zeros(0, np.int64)
