@@ -111,6 +111,29 @@ def check_frame(frame: Frame, info: EnvInfo) -> None:
         raise EnvError(f"{info.name}: action_mask leaves an agent without action. Right is one or more, dead or alive.")
 
 
+def check_actions(action: np.ndarray, arrays: GameArrays, running: np.ndarray) -> None:
+    """Refuse actions that running games cannot take.
+
+    Args:
+        action: (E, A).
+        arrays: what the games show.
+        running: (E,) bool.
+
+    Raises:
+        EnvError: naming the game, the agent and its action.
+    """
+    shape = arrays.action.shape
+    if action.shape != shape or action.dtype.kind not in "iu":
+        raise EnvError(f"action: {action.dtype} of shape {action.shape}. Right is integer of shape {shape}.")
+    known = action.clip(0, arrays.action_mask.shape[-1] - 1)
+    allowed = np.take_along_axis(arrays.action_mask, known[..., None], -1)[..., 0] & (known == action)
+    wrong = np.argwhere(~allowed & running[:, None])
+    if len(wrong):
+        game, agent = wrong[0].tolist()
+        may = np.flatnonzero(arrays.action_mask[game, agent]).tolist()
+        raise EnvError(f"action of agent {agent} in game {game}: {action[game, agent]}. Right is one of {may}.")
+
+
 def _check_default(name: str, info: EnvInfo) -> None:
     stacked = info.agent_num * info.obs_shape
     if name == "agent_state":

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from easydict import EasyDict
 
-from dimix.envs.game_arrays import GameArrays, as_ids
+from dimix.envs.game_arrays import GameArrays, as_ids, check_actions
 from dimix.envs.game_crew import Crew, LocalCrew, Start, last_line
 from dimix.envs.game_env import GameEnv
 from dimix.envs.game_workers import WorkerCrew
@@ -94,15 +94,9 @@ class GameVecEnv(VecEnv):
             EnvError: an action outside the mask, an array of another shape or type, or a game that failed more than
                 ``max_retry`` times in a row.
         """
-        arrays = self._crew.arrays
-        if action.shape != arrays.action.shape or action.dtype.kind not in "iu":
-            raise EnvError(
-                f"action: {action.dtype} of shape {action.shape}. Right is integer of shape {arrays.action.shape}."
-            )
-        game, agent = _take(action.astype(np.int64, copy=False), *self._taking)
-        if game >= 0:
-            may = np.flatnonzero(self.action_mask[game, agent]).tolist()
-            raise EnvError(f"action of agent {agent} in game {game}: {action[game, agent]}. Right is one of {may}.")
+        taken = action.shape == self._crew.arrays.action.shape and action.dtype.kind in "iu"
+        if not taken or not _take(action.astype(np.int64, copy=False), *self._taking):
+            check_actions(action, self._crew.arrays, ~(self.terminated | self.truncated))  # says what is wrong
         failed = self._crew.step()
         if self._failures.any():
             self._failures[self.terminated | self.truncated] = 0
@@ -211,13 +205,13 @@ def _take(
     episode_length: np.ndarray,
     out: np.ndarray,
     history: np.ndarray,
-) -> tuple[int, int]:
+) -> bool:
     """Hand the actions to the games and write down those of the running ones, if all are available.
 
     Compiled, because a dozen calls of numpy cost more than a step of a small game.
 
     Returns:
-        Game and agent of the first action that is not available, or (-1, -1).
+        Whether they are; otherwise nothing is written.
     """
     games, agents, actions = action_mask.shape
     for game in range(games):
@@ -225,13 +219,13 @@ def _take(
             for agent in range(agents):
                 chosen = action[game, agent]
                 if chosen < 0 or chosen >= actions or not action_mask[game, agent, chosen]:
-                    return game, agent
+                    return False
     for game in range(games):
         if not (terminated[game] or truncated[game]):
             for agent in range(agents):
                 out[game, agent] = action[game, agent]
                 history[game, episode_length[game], agent] = action[game, agent]
-    return -1, -1
+    return True
 
 
 _NONE = np.zeros(0, np.int64)
