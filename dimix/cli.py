@@ -14,6 +14,7 @@ from dimix import __version__
 from dimix.errors import ConfigError, DimixError
 
 MODES = ("serial", "eval", "replay", "plot")
+QUERIES = ("policy", "model", "env", "callback", "map")
 EXAMPLE = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
 
 
@@ -68,7 +69,7 @@ class Count(click.ParamType):
 @click.option("--text", is_flag=True, help="Play -m replay in the terminal.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
 @click.option("--jobs", type=Count(), help="Seeds trained at the same time.  [default: one per core]")
-@click.option("-q", "--query", type=click.Choice(["policy", "model", "env", "map"]), help="List what there is.")
+@click.option("-q", "--query", type=click.Choice(QUERIES), help="List what there is.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.version_option(__version__, "--version", prog_name="dimix")
@@ -199,7 +200,7 @@ def _output(options: dict[str, Any]) -> str:
 def _names(kind: str) -> list[str]:
     """What ``-q`` prints, one name a line with the first sentence of its class or map."""
     from dimix.config import import_known
-    from dimix.registry import ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
+    from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
 
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
@@ -212,7 +213,7 @@ def _names(kind: str) -> list[str]:
         ]
     if kind == "env":
         return [line for name in ENV_REGISTRY.names() for line in _env_lines(name, ENV_REGISTRY.get(name))]
-    registry = {"policy": POLICY_REGISTRY, "model": MODEL_REGISTRY}[kind]
+    registry = {"policy": POLICY_REGISTRY, "model": MODEL_REGISTRY, "callback": CALLBACK_REGISTRY}[kind]
     return [f"{name:<18} {(registry.get(name).__doc__ or '').strip().splitlines()[0]}" for name in registry.names()]
 
 

@@ -20,13 +20,13 @@ from easydict import EasyDict
 
 from dimix.config_checks import check_combination, fill_sizes, lookup
 from dimix.config_file import ConfigSource, import_modules, read_config
-from dimix.config_merge import Findings, OptionText, merge, set_option, suggest_places
+from dimix.config_merge import Findings, OptionText, literal, merge, set_option, suggest_places
 from dimix.config_schema import Schema, class_ignored, class_schema, dict_schema, merge_schema, source_comments
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, DimixError, RegistryError
-from dimix.registry import ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
+from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
 
-RUN_CONFIG = dict(
+RUN_CONFIG: dict[str, Any] = dict(
     # (str | None) Run folder; None makes <config file>_result/seed<seed>.
     exp_name=None,
     # (int) Seed of every random stream of the run, >= 0.
@@ -46,6 +46,8 @@ RUN_CONFIG = dict(
         tensorboard=True,
         # (int) Threads of torch; more than one gains little on networks of this size, >= 1.
         torch_threads=1,
+        # (dict) Callbacks by registered name, each with its options: dict(wandb=dict(mode="offline")).
+        callbacks=dict(),
     ),
 )
 
@@ -60,6 +62,10 @@ CREATE_CONFIG = dict(
         # (str) Registered name of the policy; list them with: dimix -q policy.
         type="qmix",
         # (list of str) Modules to import so that policies and models of your own are registered.
+        import_names=[],
+    ),
+    callback=dict(
+        # (list of str) Modules to import so that callbacks of your own are registered.
         import_names=[],
     ),
 )
@@ -95,7 +101,7 @@ IGNORED = {
 }
 
 #: Modules that register what dimix ships, and the group of entry points by which installed packages add to it.
-BUILT_IN = ("dimix.policy", "dimix.model")
+BUILT_IN = ("dimix.policy", "dimix.model", "dimix.callbacks")
 ENTRY_POINTS = "dimix.envs"
 
 
@@ -168,7 +174,7 @@ def compile_all(
     create_schema: Schema = {"create_config": dict_schema(CREATE_CONFIG, _comments("CREATE_CONFIG"))}
     create = merge(create_schema, {"create_config": given.pop("create_config")}, "", IGNORED, found)["create_config"]
     env_class, policy_class, model_class = _classes(create, lookup(given, "policy.model.type"), found)
-    schema = full_schema(env_class, policy_class, model_class)
+    schema = full_schema(env_class, policy_class, model_class, _callback_classes(given, found))
     ignored = {**IGNORED, **_class_ignored("env", env_class), **_class_ignored("policy", policy_class)}
     unread = {name for name, cls in (("env", env_class), ("policy", policy_class)) if cls is None}
     cfg = EasyDict(merge(schema, {k: v for k, v in given.items() if k not in unread}, "", ignored, found))
@@ -188,9 +194,15 @@ def compile_all(
     return CompiledConfig(cfg, info, env_class, policy_class, model_class, found.notes, source)
 
 
-def full_schema(env_class: Any, policy_class: Any, model_class: Any) -> Schema:
+def full_schema(
+    env_class: Any, policy_class: Any, model_class: Any, callback_classes: Mapping[str, type] | None = None
+) -> Schema:
     """The schema of a whole main config; a class that is None leaves its branch out."""
     schema = dict_schema(RUN_CONFIG, _comments("RUN_CONFIG"))
+    if callback_classes:
+        merge_schema(
+            schema, {"run": {"callbacks": {name: class_schema(cls) for name, cls in callback_classes.items()}}}
+        )
     if env_class is not None:
         schema["env"] = class_schema(env_class)
     if policy_class is not None:
@@ -251,7 +263,7 @@ def _comments(name: str) -> Mapping[str, str]:
 
 def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tuple[Any, Any, Any]:
     """Environment, policy and model class; None for each that could not be had."""
-    for branch in ("env", "policy"):
+    for branch in ("env", "policy", "callback"):
         found.problems += import_modules(
             create[branch]["import_names"], f"create_config.{branch}.import_names", found.file
         )
@@ -265,6 +277,19 @@ def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tup
             MODEL_REGISTRY, model_type or _default_model(policy_class), "policy.model.type", found
         )
     return env_class, policy_class, model_class
+
+
+def _callback_classes(given: dict[str, Any], found: Findings) -> dict[str, type]:
+    """The classes of ``run.callbacks``; names that nobody registered are reported and taken out."""
+    run = given.get("run")
+    named = run.get("callbacks") if isinstance(run, dict) else None
+    if isinstance(named, OptionText):
+        named = literal(named)
+    if not isinstance(named, Mapping):
+        return {}  # the merge reports what is no dict
+    classes = {name: _registered(CALLBACK_REGISTRY, name, f"run.callbacks.{name}", found) for name in named}
+    given["run"]["callbacks"] = {name: named[name] for name, cls in classes.items() if cls is not None}
+    return {name: cls for name, cls in classes.items() if cls is not None}
 
 
 def _default_model(policy_class: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from dimix.config import CREATE_CONFIG, IGNORED, RUN_CONFIG, import_known, policy_schema
 from dimix.config_schema import Key, class_ignored, class_schema, dict_schema, source_comments, walk
-from dimix.registry import ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
+from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
 
 HEAD = """# Config
 
@@ -38,6 +38,7 @@ def page() -> str:
     parts += _registered("env", "env.", ENV_REGISTRY)
     parts += _registered("policy", "policy.", POLICY_REGISTRY)
     parts += _registered("model", "policy.model.", MODEL_REGISTRY)
+    parts += _registered("callback", "run.callbacks.{name}.", CALLBACK_REGISTRY)
     parts += [
         "## Accepted without meaning\n",
         "Keys of DI-engine's files that have no meaning here; each gets one line when a run starts.\n",
@@ -53,7 +54,8 @@ def _registered(kind: str, prefix: str, registry: Registry) -> list[str]:
         schema = policy_schema(cls) if kind == "policy" else class_schema(cls)
         if kind == "policy":
             schema.pop("model", None)
-        parts += _section(f"{kind} '{name}' (`{cls.__module__}.{cls.__qualname__}`)", prefix, schema)
+        title = f"{kind} '{name}' (`{cls.__module__}.{cls.__qualname__}`)"
+        parts += _section(title, prefix.format(name=name), schema)
     return parts
 
 

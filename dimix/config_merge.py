@@ -83,7 +83,7 @@ def merge(
         elif rule is None:
             found.report(key, f"unknown key.{nearest(str(name), schema)}")
         elif isinstance(rule, dict):
-            value = _literal(value) if isinstance(value, OptionText) else value
+            value = literal(value) if isinstance(value, OptionText) else value
             if isinstance(value, Mapping):
                 out[name] = merge(rule, value, key + ".", ignored, found)
             else:
@@ -106,7 +106,8 @@ def suggest_places(schema: Schema, found: Findings) -> None:
             found.problems[i] = f"{problem} It belongs at {places[name]}."
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
+    """What a text stands for: a Python literal, true, false, none, or else itself."""
     words = {"true": True, "false": False, "none": None, "null": None}
     if text.lower() in words:
         return words[text.lower()]
@@ -119,7 +120,7 @@ def _literal(text: str) -> Any:
 def _read_option(text: OptionText, key: Key) -> Any:
     if key.kinds == ("str",):
         return key.coerce(str(text))
-    value = _literal(text)
+    value = literal(text)
     try:
         return key.coerce(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Names for policies, models and environments: what a config file may say under ``type``."""
+"""Names for policies, models, environments and callbacks: what a config file may say under ``type``."""
 
 from __future__ import annotations
 
@@ -62,3 +62,4 @@ class Registry:
 POLICY_REGISTRY = Registry("policy")
 MODEL_REGISTRY = Registry("model")
 ENV_REGISTRY = Registry("env")
+CALLBACK_REGISTRY = Registry("callback")

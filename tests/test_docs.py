@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from dimix.callbacks import Callback
 from dimix.cli import command
 from dimix.config_doc import page
 from dimix.config_file import find_config
@@ -34,12 +36,15 @@ def commands() -> list[tuple[str, str]]:
 
 def test_extending_page_trains_through_the_command_line(tmp_path, dimix, shrink):
     files = blocks(REPO / "docs/extending.md")
-    assert files.keys() == {"my_qmix.py", "my_config.py"}
+    assert files.keys() == {"my_qmix.py", "my_config.py", "my_callback.py"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     small = [a for o in shrink for a in ("-o", o)]
-    done = dimix("-m", "serial", "-c", "my_config.py", "-s", 0, "--env-step", 400, *small)
+    watch = ("-o", "create_config.callback.import_names=['my_callback']", "-o", "run.callbacks.watch.hours=8")
+    done = dimix("-m", "serial", "-c", "my_config.py", "-s", 0, "--env-step", 400, *small, *watch)
     assert done.returncode == 0, done.stderr
+    with open(tmp_path / "my_result/seed0/log/metrics.csv", newline="") as file:
+        assert any(float(row["train/weight_norm"] or 0) > 0 for row in csv.DictReader(file))
     assert "cautious_qmix on smac 3m, seed 0" in done.stdout
     played = dimix("-m", "eval", "--load-path", "my_result/seed0/ckpt/final.pth.tar", "-n", 4)
     assert played.returncode == 0, played.stderr
@@ -67,6 +72,13 @@ def test_extending_page_lists_methods_that_exist():
     text = (REPO / "docs/extending.md").read_text("utf-8")
     named = set(re.findall(r"`(_\w+|default_model)(?:\([^`]*\))?`", text))
     assert named and all(hasattr(QMIXPolicy, name) for name in named)
+
+
+def test_extending_page_lists_moments_that_exist():
+    text = (REPO / "docs/extending.md").read_text("utf-8").partition("## Callbacks")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)\([^`]*\)`", text)) - {"serial_pipeline"}
+    moments = {name for name in vars(Callback) if name.startswith("on_")}
+    assert named == moments | {"stop_reason", "state_dict", "load_state_dict"}
 
 
 def test_config_page_is_current():

@@ -24,6 +24,7 @@ LAYERS = (
     ("dimix.model",),
     ("dimix.policy",),
     ("dimix.worker",),
+    ("dimix.callbacks",),
     ("dimix.entry",),
     ("dimix.cli",),
 )

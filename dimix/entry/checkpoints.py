@@ -16,7 +16,7 @@ from dimix.policy.base_policy import Policy
 from dimix.worker import load_checkpoint
 
 #: Keys that a resumed run may change: they do not touch the course of training up to where it stops.
-FREE_KEYS = ("exp_name", "run.")
+FREE_KEYS = ("exp_name", "run.", "create_config.callback.")
 
 #: Sizes that a network is built for.
 SIZES = ("agent_num", "obs_shape", "global_obs_shape", "action_shape")
@@ -67,6 +67,18 @@ def read_run(path: str | Path) -> dict[str, Any]:
             f"checkpoint {path}: holds networks only. Resume from latest.pth.tar, or use --load-path with it."
         )
     return content
+
+
+def run_state(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The run's own state in a resume checkpoint, also from files written before there were callbacks."""
+    state = dict(content["run"])
+    if not isinstance(state["seconds"], Mapping):
+        state["seconds"] = {"wall": state["seconds"], "cpu": 0.0}
+    if "callbacks" in state:
+        return state
+    names = {"StopRule": ("scores",), "BestPolicy": ("best",), "MetricLog": ("logger",)}
+    callbacks = {callback: {key: state[key] for key in keys} for callback, keys in names.items()}
+    return {**state, "callbacks": callbacks}
 
 
 def check_same_config(saved: Mapping[str, Any], compiled: CompiledConfig, path: Path) -> None:

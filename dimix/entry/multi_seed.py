@@ -9,9 +9,9 @@ from typing import Any
 
 from dimix.config import CompiledConfig, compile_all
 from dimix.entry.processes import Child, Job, Watcher, cores, run_jobs
-from dimix.entry.rooms import make_env
+from dimix.entry.rooms import compile_notice, make_callbacks, make_env
 from dimix.entry.run_folder import RunFolder
-from dimix.entry.serial_pipeline import compile_notice, serial_pipeline
+from dimix.entry.serial_pipeline import serial_pipeline
 from dimix.errors import CheckpointError, ConfigError
 from dimix.worker.logger import duration, short
 
@@ -51,6 +51,7 @@ def run_seeds(
         )
     checked = {k: v for k, v in options.items() if k != "load_path"}
     compiled = compile_all(input_cfg, seed=seeds[0], **checked)
+    make_callbacks(compiled)  # what one of them misses is said once, here
     base = exp_name or f"{compiled.source.stem}_result"
     jobs = min(jobs or cores(), len(seeds))
     out(f"training seeds {', '.join(map(str, seeds))}, {jobs} at a time, in {base}/seed<seed>/")

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from dimix.callbacks import Callback
 from dimix.config import CompiledConfig
 from dimix.config_checks import lookup
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import VecEnv
 from dimix.policy.base_policy import Policy
+from dimix.registry import CALLBACK_REGISTRY
 from dimix.schedule import Schedule
 from dimix.worker import Collector, Evaluator, Learner, Priorities, ReplayBuffer
 
@@ -29,6 +31,11 @@ def stream_seed(seed: int, stream: str) -> int:
         stream: one of `STREAMS`.
     """
     return int(np.random.SeedSequence([seed, STREAMS.index(stream)]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def compile_notice(env_class: Any) -> str | None:
+    """What an environment class says when its first use on this machine takes a while (its simulator is compiled)."""
+    return env_class.compile_notice() if hasattr(env_class, "compile_notice") else None
 
 
 def make_env(compiled: CompiledConfig, role: str) -> VecEnv:
@@ -51,6 +58,16 @@ def make_policy(compiled: CompiledConfig) -> Policy:
     np.random.seed(seed % 2**32)
     random.seed(seed)
     return compiled.policy_class(compiled.branch("policy"), seed=stream_seed(seed, "policy"))
+
+
+def make_callbacks(compiled: CompiledConfig) -> list[Callback]:
+    """The callbacks that ``run.callbacks`` names, in the order written.
+
+    Raises:
+        ConfigError: one of them cannot work here.
+    """
+    named = compiled.branch("run").callbacks
+    return [CALLBACK_REGISTRY.get(name)(**options) for name, options in named.items()]
 
 
 def jitter_games(compiled: CompiledConfig) -> int:

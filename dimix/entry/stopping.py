@@ -1,45 +1,13 @@
-"""When a run stops: because it wins, because its budget is used up, or because someone asks."""
+"""Stopping because someone asks: Ctrl-C and SIGTERM. What else stops a run: `dimix.callbacks.StopRule`."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-def stop_reason(
-    scores: Sequence[float],
-    env_step: int,
-    train_iter: int,
-    *,
-    stop_value: float,
-    stop_window: int,
-    max_env_step: int | None,
-    max_train_iter: int | None,
-) -> str | None:
-    """Why a run should end now, None when it should go on.
-
-    Args:
-        scores: score of each evaluation so far, oldest first.
-        env_step: steps so far.
-        train_iter: updates so far.
-        stop_value: the mean of the last ``stop_window`` scores that is good enough. One lucky evaluation is not.
-        stop_window: evaluations that count.
-        max_env_step: steps allowed.
-        max_train_iter: updates allowed.
-    """
-    last = scores[-stop_window:]
-    if len(last) == stop_window and sum(last) / stop_window >= stop_value:
-        return "stop_value"
-    if max_env_step is not None and env_step >= max_env_step:
-        return "env_step"
-    if max_train_iter is not None and train_iter >= max_train_iter:
-        return "train_iter"
-    return None
 
 
 class StopSignals:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dimix.errors import TrainingError
 from dimix.policy.base_policy import LearnMode
 from dimix.types import EpisodeBatch
 from dimix.worker.replay_buffer import ReplayBuffer
@@ -30,6 +32,24 @@ class Learner:
         self._policy = policy
         self._buffer = buffer
         self._batch_size = batch_size
+        self._before: Sequence[Callable[[EpisodeBatch], None]] = ()
+        self._after: Sequence[Callable[[EpisodeBatch, Mapping[str, Any]], Mapping[str, float] | None]] = ()
+        self._announced: Sequence[str] = ()
+
+    def follow(
+        self,
+        before: Sequence[Callable[[EpisodeBatch], None]],
+        after: Sequence[Callable[[EpisodeBatch, Mapping[str, Any]], Mapping[str, float] | None]],
+        names: Sequence[str],
+    ) -> None:
+        """Call functions around every update.
+
+        Args:
+            before: take the batch.
+            after: take the batch and the update's metrics; may return further metrics.
+            names: the further metrics that they may return.
+        """
+        self._before, self._after, self._announced = before, after, names
 
     def train(self, n_updates: int) -> dict[str, float]:
         """Make updates.
@@ -38,7 +58,7 @@ class Learner:
             n_updates: how many; none are made while the buffer has too few units for a batch.
 
         Returns:
-            Mean of each metric over the updates; empty when none was made.
+            Mean of each metric over the updates that reported it; empty when none was made.
 
         Raises:
             TrainingError: loss or gradient stopped being a number; ``last_batch`` is the batch that did it.
@@ -46,16 +66,32 @@ class Learner:
         if not self._buffer.can_sample(self._batch_size):
             return {}
         total: dict[str, float] = {}
+        count: dict[str, int] = {}
         for _ in range(n_updates):
             self.last_batch = self._buffer.sample(self._batch_size)
-            metrics = self._policy.forward(self.last_batch)
+            metrics, added = self._update(self.last_batch)
             if "priority" in metrics:
                 self._buffer.update_priority(metrics["priority"])
             self.train_iter += 1
             self.sampled_steps += int(self.last_batch.filled.sum())
-            for name in self._policy.monitor_vars():
-                total[name] = total.get(name, 0.0) + metrics[name]
-        return {name: value / n_updates for name, value in total.items()}
+            for name, value in ({name: metrics[name] for name in self._policy.monitor_vars()} | added).items():
+                total[name] = total.get(name, 0.0) + value
+                count[name] = count.get(name, 0) + 1
+        return {name: value / count[name] for name, value in total.items()}
+
+    def _update(self, batch: EpisodeBatch) -> tuple[dict[str, Any], dict[str, float]]:
+        """One update and what is called around it; returns the policy's metrics and those that were added."""
+        for look in self._before:
+            look(batch)
+        metrics = self._policy.forward(batch)
+        added: dict[str, float] = {}
+        for hook in self._after:
+            added |= hook(batch, metrics) or {}
+        if unknown := [name for name in added if name not in self._announced]:
+            raise TrainingError(
+                f"on_update_end: metric '{unknown[0]}' is not announced. List it in metric_names of its callback."
+            )
+        return metrics, added
 
     def state_dict(self) -> dict[str, Any]:
         """The counters (the policy's and the buffer's states are their own)."""

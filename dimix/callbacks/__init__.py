@@ -1,0 +1,9 @@
+"""Callbacks: what looks on at a training and reacts, the project's own logging and stopping included."""
+
+from dimix.callbacks.base import Callback, Callbacks, Run
+from dimix.callbacks.best_policy import BestPolicy
+from dimix.callbacks.metric_log import MetricLog
+from dimix.callbacks.stop_rule import StopRule
+from dimix.callbacks.wandb_log import WandbLog
+
+__all__ = ["BestPolicy", "Callback", "Callbacks", "MetricLog", "Run", "StopRule", "WandbLog"]

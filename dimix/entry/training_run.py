@@ -1,0 +1,341 @@
+"""One training: collect, update, evaluate, save, until something says stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from easydict import EasyDict
+
+from dimix.callbacks import BestPolicy, Callback, Callbacks, MetricLog, StopRule
+from dimix.config import CompiledConfig
+from dimix.config_checks import lookup
+from dimix.entry.checkpoints import run_content, run_state, weights_content
+from dimix.entry.recording import GameFiles
+from dimix.entry.rooms import Rooms, compile_notice, jitter_games
+from dimix.entry.run_folder import RunFolder
+from dimix.entry.stopping import StopSignals
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import ConfigError, TrainingError
+from dimix.policy.base_policy import Policy
+from dimix.types import batch_fields
+from dimix.worker import EvalResult, Evaluator, MetricLogger, save_checkpoint
+from dimix.worker.logger import duration, short
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        run_folder: where everything is.
+        seed: of the run.
+        reason: ``stop_value``, ``env_step``, ``train_iter``, what a callback said, or the name of the signal that
+            stopped it.
+        env_step: env steps made.
+        train_iter: updates made.
+        episode_count: training episodes finished.
+        seconds: time spent, over all resumes.
+        cpu_seconds: processor time spent, over all resumes.
+        score: mean over the last evaluations (``run.stop_window``) of win rate, or of the return where nothing is won.
+        best_score: the best single evaluation's.
+        evaluation: the metrics of the last evaluation, by name.
+    """
+
+    run_folder: str
+    seed: int
+    reason: str
+    env_step: int
+    train_iter: int
+    episode_count: int
+    seconds: float
+    cpu_seconds: float
+    score: float
+    best_score: float
+    evaluation: dict[str, float]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal stopped it."""
+        return self.reason.startswith("SIG")
+
+
+class TrainingRun:
+    """The rooms of a run, the order in which they work, and the callbacks that look on (as a `dimix.callbacks.Run`).
+
+    Args:
+        compiled: the config.
+        folder: where everything is written.
+        signals: tells whether someone asked to stop.
+        callbacks: what looks on besides the run's own logging and stopping.
+        out: takes the lines meant for people.
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledConfig,
+        folder: RunFolder,
+        signals: StopSignals,
+        callbacks: Sequence[Callback],
+        out: Callable[[str], None],
+    ) -> None:
+        self._compiled, self._folder, self._signals, self.out = compiled, folder, signals, out
+        if notice := compile_notice(compiled.env_class):
+            out(notice)
+        self.rooms = Rooms(compiled)
+        env, run = compiled.cfg.env, compiled.cfg.run
+        self._stop_rule = StopRule(env.stop_value, run.stop_window, run.env_step, run.train_iter)
+        added = Callbacks(callbacks).metric_names
+        logger = MetricLogger(
+            folder.log,
+            [f"train/{name}" for name in (*self.policy.learn_mode.monitor_vars(), *added)],
+            total_env_step=run.env_step,
+            interval_s=run.progress_interval_s,
+            tensorboard=run.tensorboard,
+            out=out,
+            has_win=compiled.info.has_win,
+        )
+        self._callbacks = Callbacks([self._stop_rule, BestPolicy(folder.best), MetricLog(logger), *callbacks])
+        before, after = (self._callbacks.bound(moment, self) for moment in ("on_update_start", "on_update_end"))
+        self.rooms.learner.follow(before, after, added)
+        self._games = _game_files(compiled, folder, self.rooms)
+        self._next_eval = 0
+        self._evaluation: dict[str, float] = {}
+        self._seconds_before = self._cpu_before = 0.0
+        self._cpu_started = time.process_time()
+        self._started = self._saved_at = self._lap = time.monotonic()
+        self._is_new = True
+
+    # ---- what callbacks see --------------------------------------------------------------------------------------
+
+    @property
+    def cfg(self) -> EasyDict:
+        """The resolved config."""
+        return self._compiled.cfg
+
+    @property
+    def info(self) -> EnvInfo:
+        """Sizes of the environment."""
+        return self._compiled.info
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self._folder.path
+
+    @property
+    def policy(self) -> Policy:
+        """What is trained."""
+        return self.rooms.policy
+
+    @property
+    def env_step(self) -> int:
+        """Steps made so far."""
+        return self.rooms.collector.env_step
+
+    @property
+    def train_iter(self) -> int:
+        """Updates made so far."""
+        return self.rooms.learner.train_iter
+
+    def save_weights(self, path: Path) -> None:
+        """Write a policy checkpoint."""
+        save_checkpoint(path, weights_content(self.rooms, self._compiled, self._evaluation))
+
+    # ---- the loop ------------------------------------------------------------------------------------------------
+
+    def train(self) -> Result:
+        """Run until a stop rule or a signal says so; the last checkpoint is written before this returns."""
+        self._folder.write_config(self._compiled)
+        try:
+            self._callbacks.call("on_train_start", self)
+            result = self._result(self._loop())
+        except Exception:
+            self._callbacks.call("on_train_end", self, None)
+            raise
+        self._callbacks.call("on_train_end", self, result)
+        self._folder.write_result(asdict(result))
+        self.out(self._result_line(result))
+        if result.interrupted:
+            self.out(f"stopped by {result.reason}; go on with: dimix -m serial --resume {self.path}")
+        return result
+
+    def _loop(self) -> str:
+        """All rounds; returns why there are no more."""
+        if self._is_new:
+            self.save()
+        while (reason := self._stop_reason()) is None:
+            self._iterate()
+            if time.monotonic() - self._saved_at >= self.cfg.run.checkpoint_interval_s:
+                self.save()
+        self.save()  # before the closing evaluation: a run that is resumed goes on as if it had never stopped
+        updated_since = self._next_eval != self.train_iter + self.cfg.policy.eval.evaluator.eval_freq
+        if updated_since and not self._signals.received:
+            self._evaluate()
+        self.save_weights(self._folder.final)
+        return reason
+
+    def _stop_reason(self) -> str | None:
+        if self._signals.received:
+            return self._signals.received
+        if self.train_iter >= self._next_eval:
+            return None  # the evaluation that is due decides
+        return self._callbacks.stop_reason(self)
+
+    def _iterate(self) -> None:
+        """Evaluate when it is due; else collect and update once."""
+        rooms, policy = self.rooms, self.cfg.policy
+        if self.train_iter >= self._next_eval:
+            self._evaluate()
+            self._next_eval = self.train_iter + policy.eval.evaluator.eval_freq
+            return
+        epsilon = rooms.epsilon(self.env_step)
+        stats = rooms.collector.collect(policy.collect.n_episode, epsilon)
+        self._callbacks.call("on_collect_end", self, stats)
+        values = {f"rollout/{name}": value for name, value in stats.means().items()}
+        values |= {"rollout/epsilon": epsilon, "rollout/num_episodes": rooms.collector.episode_count}
+        values["rollout/episodes_lost"] = rooms.collector.episodes_lost
+        values |= {f"train/{name}": value for name, value in self._update(policy.learn.update_per_collect).items()}
+        values["train/num_updates"] = self.train_iter
+        values["train/replay_ratio"] = rooms.learner.sampled_steps / self.env_step
+        values["speed/env_steps_per_s"] = self._speed(stats.env_steps)
+        self._callbacks.call("on_metrics", self, values)
+
+    def _update(self, updates: int) -> dict[str, float]:
+        try:
+            return self.rooms.learner.train(updates)
+        except TrainingError as e:
+            torch.save(batch_fields(self.rooms.learner.last_batch), self._folder.nan_batch)  # type: ignore[arg-type]
+            raise TrainingError(
+                f"{e} This was at env step {self.env_step}. The batch is in {self._folder.nan_batch}; "
+                f"the last good checkpoint is {self._folder.latest}. A smaller policy.learn.learning_rate or "
+                "clip_value may help."
+            ) from e
+
+    def _evaluate(self) -> None:
+        """Play the evaluation games."""
+        values = _eval_values(self._play(self.rooms.evaluator, self.cfg.env.n_evaluator_episode, "nominal"))
+        if self.rooms.jitter_evaluator is not None:
+            jitter = self._play(self.rooms.jitter_evaluator, jitter_games(self._compiled), "jittered")
+            values["eval/battle_won_jitter"] = jitter.battle_won
+            values["eval/games_won_jitter"] = jitter.games_won
+            values["eval/games_played_jitter"] = jitter.games_played
+        self._evaluation = values
+        self._callbacks.call("on_eval_end", self, values)
+        times = {"speed/seconds": self._seconds(), "speed/cpu_seconds": self._cpu_seconds()}
+        self._callbacks.call("on_metrics", self, {**values, **times})
+
+    def _play(self, evaluator: Evaluator, games: int, start: str) -> EvalResult:
+        """One evaluation, recorded where it is one of those that the config asks for."""
+        with self._recording(evaluator, games, start):
+            return evaluator.evaluate(games)
+
+    def _recording(self, evaluator: Evaluator, games: int, start: str) -> AbstractContextManager[None]:
+        if self._games is None or len(self._stop_rule.scores) % self.cfg.env.replay.every:
+            return nullcontext()
+        info = {"trained": f"seed {self.cfg.seed}, {self.env_step} env steps", "start": start}
+        games = min(games, self.cfg.env.replay.n_episode)
+        return self._games.recording(evaluator.env, games, f"step{self.env_step:09d}_{start}", info)
+
+    def _speed(self, env_steps: int) -> float:
+        now = time.monotonic()
+        speed = env_steps / max(now - self._lap, 1e-9)
+        self._lap = now
+        return speed
+
+    # ---- the end -------------------------------------------------------------------------------------------------
+
+    def _result(self, reason: str) -> Result:
+        last = self._stop_rule.last
+        return Result(
+            run_folder=str(self.path),
+            seed=self.cfg.seed,
+            reason=reason,
+            env_step=self.env_step,
+            train_iter=self.train_iter,
+            episode_count=self.rooms.collector.episode_count,
+            seconds=round(self._seconds(), 1),
+            cpu_seconds=round(self._cpu_seconds(), 1),
+            score=sum(last) / max(len(last), 1),
+            best_score=max(self._stop_rule.scores, default=0.0),
+            evaluation=self._evaluation,
+        )
+
+    def _result_line(self, result: Result) -> str:
+        name = "win rate" if self.info.has_win else "return"
+        jitter = result.evaluation.get("eval/battle_won_jitter")
+        more = "" if jitter is None else f"; from jittered starts {jitter:.2f}"
+        return (
+            f"result: {name} {result.score:.3f} over the last {len(self._stop_rule.last)} evaluations (best single one "
+            f"{result.best_score:.3f}){more}; after {short(result.env_step)} env steps, "
+            f"{short(result.train_iter)} updates, {duration(result.seconds)}; stopped by {result.reason}"
+        )
+
+    # ---- saving --------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the resume checkpoint; the one before it is kept beside it."""
+        content = run_content(self.rooms, self._compiled, self.state_dict())
+        save_checkpoint(self._folder.latest, content, previous=self._folder.previous)
+        self._saved_at = time.monotonic()
+        self._callbacks.call("on_checkpoint", self, self._folder.latest)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counters and callbacks; the rooms' states are saved beside it."""
+        return {
+            "next_eval": self._next_eval,
+            "evaluation": dict(self._evaluation),
+            "seconds": {"wall": self._seconds(), "cpu": self._cpu_seconds()},
+            "callbacks": self._callbacks.state_dict(),
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from a run's checkpoint.
+
+        Raises:
+            CheckpointError: it does not fit the rooms or the files beside it.
+        """
+        lost_before = saved["rooms"]["collector"]["env"].get("episodes_lost", 0)
+        self.rooms.load_state_dict(saved["rooms"])
+        if lost := self.rooms.collector.episodes_lost - lost_before:
+            self.out(f"  {lost} running training episodes could not be restored; their games start anew")
+        state = run_state(saved)
+        self._next_eval, self._evaluation = state["next_eval"], dict(state["evaluation"])
+        self._seconds_before, self._cpu_before = state["seconds"]["wall"], state["seconds"]["cpu"]
+        self._callbacks.load_state_dict(state["callbacks"])
+        self._is_new = False
+
+    def close(self) -> None:
+        """End what holds processes."""
+        self.rooms.close()
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _cpu_seconds(self) -> float:
+        return self._cpu_before + time.process_time() - self._cpu_started
+
+
+def _game_files(compiled: CompiledConfig, folder: RunFolder, rooms: Rooms) -> GameFiles | None:
+    """Where games of evaluations are recorded; None when the config asks for none.
+
+    Raises:
+        ConfigError: it does, and the environment cannot be recorded.
+    """
+    every = lookup(compiled.cfg, "env.replay.every")
+    if not every:
+        return None
+    if not hasattr(rooms.evaluator.env, "record"):
+        kind = type(rooms.evaluator.env).__name__
+        raise ConfigError(f"env.replay.every: {every}, but {compiled.info.name} ({kind}) has no replays. Use 0.")
+    return GameFiles(folder.replays, rooms.policy, {"policy": str(compiled.cfg.policy.type)})
+
+
+def _eval_values(result: EvalResult) -> dict[str, float]:
+    names = ("ep_reward", "std_ep_reward", "ep_length", "battle_won", "games_won", "games_played", "distinct_games")
+    return {f"eval/{name}": float(getattr(result, name)) for name in names}

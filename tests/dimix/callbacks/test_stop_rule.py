@@ -1,0 +1,51 @@
+"""When a run stops by its own rule."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from dimix.callbacks import StopRule
+
+
+def ask(rule, scores, env_step, train_iter, has_win=True):
+    """What the rule says after evaluations with these scores."""
+    run = SimpleNamespace(info=SimpleNamespace(has_win=has_win), env_step=env_step, train_iter=train_iter)
+    for score in scores:
+        rule.on_eval_end(run, {"eval/battle_won": score, "eval/ep_reward": 10 * score})
+    return rule.stop_reason(run)
+
+
+@pytest.mark.parametrize(
+    ("scores", "env_step", "train_iter", "reason"),
+    [
+        ([], 0, 0, None),
+        ([1.0, 1.0], 0, 0, None),  # two evaluations are no window of three
+        ([0.0, 1.0, 1.0, 1.0], 0, 0, "stop_value"),
+        ([1.0, 1.0, 0.84], 0, 0, None),  # mean 0.947
+        ([1.0, 1.0, 0.85], 0, 0, "stop_value"),  # mean 0.95
+        ([1.0, 1.0, 1.0, 0.0], 0, 0, None),  # one lucky stretch that is over
+        ([], 999, 0, None),
+        ([], 1000, 0, "env_step"),
+        ([], 0, 50, "train_iter"),
+        ([1.0] * 3, 1000, 50, "stop_value"),
+    ],
+)
+def test_reason(scores, env_step, train_iter, reason):
+    assert ask(StopRule(0.95, 3, 1000, 50), scores, env_step, train_iter) == reason
+
+
+def test_no_limits_never_stop():
+    assert ask(StopRule(2.0, 1), [1.0], 10**12, 10**12) is None
+
+
+def test_the_return_counts_where_nothing_is_won():
+    assert ask(StopRule(9.0, 1), [0.9], 0, 0, has_win=False) == "stop_value"
+    assert ask(StopRule(9.0, 1), [0.9], 0, 0, has_win=True) is None
+
+
+def test_state_round_trip():
+    rule, other = StopRule(0.95, 3), StopRule(0.95, 3)
+    ask(rule, [1.0, 1.0], 0, 0)
+    other.load_state_dict(rule.state_dict())
+    assert ask(other, [1.0], 0, 0) == "stop_value"
+    assert rule.scores == [1.0, 1.0]
