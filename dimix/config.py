@@ -70,8 +70,14 @@ CREATE_CONFIG = dict(
     ),
 )
 
-#: Keys of the policy branch that the replay buffer reads, whatever the policy.
-SAMPLING_CONFIG = dict(
+#: Keys of the policy branch that the rooms read, whatever the policy.
+ROOMS_CONFIG = dict(
+    # (int) Episodes of random play, without updates, that a run begins with, >= 0.
+    random_collect_size=0,
+    eval=dict(
+        # (float) Chance of a random action in evaluation games, per agent and step; 0 is greedy, in [0, 1].
+        epsilon=0.0,
+    ),
     collect=dict(
         # (str) Hidden state at the start of a window: as it was when played, or zeros, one of "stored", "zero".
         start_state="stored",
@@ -84,6 +90,8 @@ SAMPLING_CONFIG = dict(
             alpha=0.6,
             # (float) Prioritised replay: share of the bias that importance weights take back, in [0, 1].
             beta=0.4,
+            # (int) Prioritised replay: updates over which beta rises to 1; 0 leaves it as it is, >= 0.
+            anneal_step=0,
         ),
     ),
 )
@@ -216,9 +224,9 @@ def full_schema(
 
 
 def policy_schema(policy_class: type) -> Schema:
-    """The schema of a policy's branch, with the keys that the replay buffer reads."""
+    """The schema of a policy's branch, with the keys that the rooms read."""
     schema = class_schema(policy_class)
-    merge_schema(schema, dict_schema(SAMPLING_CONFIG, _comments("SAMPLING_CONFIG")))
+    merge_schema(schema, dict_schema(ROOMS_CONFIG, _comments("ROOMS_CONFIG")))
     return schema
 
 

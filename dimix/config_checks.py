@@ -111,6 +111,7 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
             "0, and policy.learn.target_update_freq is 0 as well: the target network would never change. Set one.",
         )
     _check_groups(cfg, report)
+    _check_learning(cfg, report)
     _check_device(cfg, report)
 
 
@@ -135,6 +136,26 @@ def _check_groups(cfg: EasyDict, report: Report) -> None:
         except ValueError as e:
             key = next(name for name in ("agent_groups", "parameter_sharing") if str(e).startswith(name))
             report(f"policy.model.{key}", str(e).removeprefix(key).lstrip(": ").removeprefix("is "))
+
+
+def _check_learning(cfg: EasyDict, report: Report) -> None:
+    freq, interval = (lookup(cfg, f"policy.learn.target_update_{name}") for name in ("freq", "interval"))
+    if freq and interval:
+        report(
+            "policy.learn.target_update_interval",
+            f"{interval} episodes, but policy.learn.target_update_freq = {freq} updates as well. Set one of them to 0.",
+        )
+    if lookup(cfg, "policy.learn.reward_normalize") and lookup(cfg, "policy.learn.reward_standardise"):
+        report("policy.learn.reward_standardise", "True together with reward_normalize. Use one of the two.")
+    if not lookup(cfg, "policy.priority") and lookup(cfg, "policy.learn.priority_type") == "return":
+        report("policy.learn.priority_type", "'return' without priorities. Set policy.priority=True too.")
+    anneal_step = lookup(cfg, "policy.other.replay_buffer.anneal_step")
+    if anneal_step and not lookup(cfg, "policy.priority_IS_weight"):
+        report(
+            "policy.other.replay_buffer.anneal_step",
+            f"{anneal_step}, but there are no importance weights for beta to shape. "
+            "Set policy.priority and policy.priority_IS_weight to True too.",
+        )
 
 
 def _check_device(cfg: EasyDict, report: Report) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 #: The kinds of schedules.
-SCHEDULES = ("constant", "linear", "exp", "cosine")
+SCHEDULES = ("constant", "linear", "exp", "cosine", "step")
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,14 @@ class Schedule:
     - ``linear``: straight to end over ``decay`` steps, then end.
     - ``exp``: ``end + (start - end) * exp(-step / decay)``; after ``decay`` steps 37 % of the way is left.
     - ``cosine``: half a cosine wave from start to end over ``decay`` steps, then end.
+    - ``step``: start times ``factor`` for every ``decay`` steps that are over, never below end.
 
     Attributes:
         type: one of `SCHEDULES`.
         start: value at step 0.
         end: last value.
         decay: length in steps, > 0.
+        factor: what ``step`` multiplies by.
 
     Raises:
         ValueError: an unknown type, or a decay that is not positive.
@@ -32,6 +34,7 @@ class Schedule:
     start: float
     end: float
     decay: float
+    factor: float = 0.5
 
     def __post_init__(self) -> None:
         if self.type not in SCHEDULES:
@@ -45,6 +48,8 @@ class Schedule:
             return self.start
         if self.type == "exp":
             return self.end + (self.start - self.end) * math.exp(-step / self.decay)
+        if self.type == "step":
+            return max(self.start * self.factor ** (step // self.decay), self.end)
         done = min(step / self.decay, 1.0)
         left = 1.0 - done if self.type == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
         return self.end + (self.start - self.end) * left

@@ -45,7 +45,8 @@ def replay_ratio(compiled: CompiledConfig) -> float:
 def _stops(compiled: CompiledConfig) -> str:
     env, run = compiled.cfg.env, compiled.cfg.run
     what = "win rate" if compiled.info.has_win else "return"
-    games = f"{env.n_evaluator_episode} greedy games"
+    epsilon = compiled.cfg.policy.eval.epsilon
+    games = f"{env.n_evaluator_episode} " + (f"games with epsilon {epsilon:g}" if epsilon else "greedy games")
     if jitter_games(compiled):
         games += f" (and {jitter_games(compiled)} from jittered starts, for information)"
     parts = [f"at {what} {env.stop_value:g} over the last {run.stop_window} evaluations of {games}"]

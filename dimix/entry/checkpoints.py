@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dimix.config import CompiledConfig
+from dimix.config import CompiledConfig, full_schema
 from dimix.config_file import plain
+from dimix.config_schema import walk
 from dimix.entry.rooms import Rooms
 from dimix.entry.run_folder import split_config
 from dimix.errors import CheckpointError
@@ -90,10 +91,13 @@ def check_same_config(saved: Mapping[str, Any], compiled: CompiledConfig, path: 
     main, create = split_config(compiled.cfg)
     old = dict(_flat({**saved["config"]["main"], "create_config": saved["config"]["create"]}))
     new = dict(_flat({**plain(main), "create_config": plain(create)}))
+    # A key that was added to dimix since, and has its default, changes nothing.
+    known = walk(full_schema(compiled.env_class, compiled.policy_class, compiled.model_class))
+    added = {key for key, rule in known if key not in old and plain(rule.default) == new.get(key)}
     changed = [
         f"  {key}: the run has {old.get(key)!r}, the config now {new.get(key)!r}"
         for key in sorted({*old, *new})
-        if old.get(key) != new.get(key) and not key.startswith(FREE_KEYS)
+        if old.get(key) != new.get(key) and key not in added and not key.startswith(FREE_KEYS)
     ]
     if changed:
         raise CheckpointError(

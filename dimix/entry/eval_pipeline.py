@@ -41,7 +41,9 @@ def eval_pipeline(
     replay_games: int = 8,
     out: Callable[[str], None] = print,
 ) -> EvalSummary:
-    """Play greedy games with a checkpoint and print won of played, mean return and length with a 95 % interval.
+    """Play games with a checkpoint and print won of played, mean return and length with a 95 % interval.
+
+    Games are greedy unless the config's ``policy.eval.epsilon`` says otherwise.
 
     Args:
         input_cfg: config; None takes the one that the checkpoint was trained with.
@@ -87,7 +89,7 @@ def eval_pipeline(
         start = "nominal" if role == "evaluate" else "jittered"
         record = files and files.recording(env, min(replay_games, n_episode), start, {"start": start})
         with closing(env), record or nullcontext():
-            result = Evaluator(env, policy.eval_mode, agent_input).evaluate(n_episode)
+            result = Evaluator(env, policy.eval_mode, agent_input).evaluate(n_episode, compiled.cfg.policy.eval.epsilon)
         results.append(result)
         out(describe(result, "nominal start" if role == "evaluate" else "jittered starts", compiled.info.has_win))
     if files is not None:

@@ -105,7 +105,7 @@ class Rooms:
             start_state=policy_cfg.collect.start_state,
             burnin_len=policy_cfg.collect.burnin_len,
             seed=stream_seed(compiled.cfg.seed, "replay"),
-            priorities=Priorities(replay.alpha, replay.beta) if policy_cfg.priority else None,
+            priorities=Priorities(replay.alpha, replay.beta, replay.anneal_step) if policy_cfg.priority else None,
         )
         self.collector = Collector(make_env(compiled, "collect"), self.policy.collect_mode, self.buffer, agent_input)
         self.learner = Learner(self.policy.learn_mode, self.buffer, policy_cfg.learn.batch_size)

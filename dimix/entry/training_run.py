@@ -194,13 +194,15 @@ class TrainingRun:
             self._evaluate()
             self._next_eval = self.train_iter + policy.eval.evaluator.eval_freq
             return
-        epsilon = rooms.epsilon(self.env_step)
+        warming = rooms.collector.episode_count < policy.random_collect_size
+        epsilon = 1.0 if warming else rooms.epsilon(self.env_step)
+        updates = 0 if warming else policy.learn.update_per_collect
         stats = rooms.collector.collect(policy.collect.n_episode, epsilon)
         self._callbacks.call("on_collect_end", self, stats)
         values = {f"rollout/{name}": value for name, value in stats.means().items()}
         values |= {"rollout/epsilon": epsilon, "rollout/num_episodes": rooms.collector.episode_count}
         values["rollout/episodes_lost"] = rooms.collector.episodes_lost
-        values |= {f"train/{name}": value for name, value in self._update(policy.learn.update_per_collect).items()}
+        values |= {f"train/{name}": value for name, value in self._update(updates).items()}
         values["train/num_updates"] = self.train_iter
         values["train/replay_ratio"] = rooms.learner.sampled_steps / self.env_step
         values["speed/env_steps_per_s"] = self._speed(stats.env_steps)
@@ -208,7 +210,7 @@ class TrainingRun:
 
     def _update(self, updates: int) -> dict[str, float]:
         try:
-            return self.rooms.learner.train(updates)
+            return self.rooms.learner.train(updates, self.rooms.collector.episode_count)
         except TrainingError as e:
             torch.save(batch_fields(self.rooms.learner.last_batch), self._folder.nan_batch)  # type: ignore[arg-type]
             raise TrainingError(
@@ -233,7 +235,7 @@ class TrainingRun:
     def _play(self, evaluator: Evaluator, games: int, start: str) -> EvalResult:
         """One evaluation, recorded where it is one of those that the config asks for."""
         with self._recording(evaluator, games, start):
-            return evaluator.evaluate(games)
+            return evaluator.evaluate(games, self.cfg.policy.eval.epsilon)
 
     def _recording(self, evaluator: Evaluator, games: int, start: str) -> AbstractContextManager[None]:
         if self._games is None or len(self._stop_rule.scores) % self.cfg.env.replay.every:

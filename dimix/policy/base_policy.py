@@ -18,12 +18,16 @@ from dimix.types import EpisodeBatch
 
 @dataclass(frozen=True)
 class LearnMode:
-    """Learning: ``forward(batch)`` makes one update and returns its metrics."""
+    """Learning: ``forward(batch)`` makes one update and returns its metrics.
+
+    ``see_episodes(count)`` tells, before a round of updates, how many training episodes have been played.
+    """
 
     forward: Callable[[EpisodeBatch], dict[str, Any]]
     state_dict: Callable[[], dict[str, Any]]
     load_state_dict: Callable[[dict[str, Any]], None]
     monitor_vars: Callable[[], list[str]]
+    see_episodes: Callable[[int], None] = lambda count: None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Policy:
         eval_mode: see `ActMode`; greedy unless an epsilon is given.
         model: the network.
         device: where it computes.
+        episode_count: training episodes played before this round of updates.
         eval_q: (E, A, N) float32 array, the q-values behind the last actions of ``eval_mode``; None before the first.
     """
 
@@ -78,6 +83,7 @@ class Policy:
         seed: int | None = None,
     ) -> None:
         self._cfg = cfg
+        self.episode_count = 0
         self.device = torch.device(device) if device else resolve_device(self._cfg.device, self._cfg.cuda)
         self._model = (self._build_model() if model is None else model).to(self.device)
         self._seed = int(torch.randint(2**62, ()).item()) if seed is None else seed
@@ -85,7 +91,11 @@ class Policy:
         self._init_collect()
         self._init_eval()
         self.learn_mode = LearnMode(
-            self._forward_learn, self._state_dict_learn, self._load_state_dict_learn, self._monitor_vars_learn
+            self._forward_learn,
+            self._state_dict_learn,
+            self._load_state_dict_learn,
+            self._monitor_vars_learn,
+            self._see_episodes,
         )
         self.collect_mode = ActMode(
             self._forward_collect, self.init_hidden, self._state_dict_collect, self._load_state_dict_collect
@@ -107,6 +117,9 @@ class Policy:
     def default_model(self) -> tuple[str, list[str]]:
         """Registered name of the model for a config whose ``model.type`` names none, and modules that register it."""
         raise NotImplementedError
+
+    def _see_episodes(self, count: int) -> None:
+        self.episode_count = count
 
     def _build_model(self) -> nn.Module:
         options = self._model_options()

@@ -15,6 +15,7 @@ from dimix.errors import BatchError, CheckpointError, ConfigError, TrainingError
 from dimix.model import Packing, QMix
 from dimix.policy.base_policy import Policy
 from dimix.policy.exploration import epsilon_greedy, greedy
+from dimix.policy.running_moments import RunningMoments
 from dimix.registry import POLICY_REGISTRY
 from dimix.schedule import Schedule
 from dimix.torch_utils import make_optimizer, soft_update
@@ -68,12 +69,14 @@ class QMIXPolicy(Policy):
             batch_size=32,
             # (float) Learning rate at the start, > 0.
             learning_rate=0.001,
-            # (str) How the learning rate changes, one of "constant", "linear", "cosine", "exp".
+            # (str) How the learning rate changes, one of "constant", "linear", "cosine", "exp", "step".
             lr_schedule="constant",
             # (float) Learning rate at the end of the schedule, >= 0.
             lr_end=0.0,
-            # (int) Length of the learning rate's schedule in updates, >= 1.
+            # (int) Length of the learning rate's schedule in updates (of one stair for "step"), >= 1.
             lr_decay=100_000,
+            # (float) What each stair of the schedule "step" multiplies the learning rate by, in (0, 1].
+            lr_factor=0.5,
             # (str) Optimizer: any of torch.optim by name.
             optimizer="adam",
             # (dict) Further arguments of the optimizer, for example dict(weight_decay=1e-5).
@@ -86,6 +89,8 @@ class QMIXPolicy(Policy):
             target_update_theta=0.05,
             # (int) Hard target: copy the online network every so many updates instead; 0 leaves it to theta, >= 0.
             target_update_freq=0,
+            # (int) Hard target: copy it every so many training episodes instead (PyMARL's habit: 200); 0: do not, >= 0.
+            target_update_interval=0,
             # (float) Evaluation plays with averaged weights: their step per update, larger at first; 1: off, in [0, 1].
             average_theta=0.005,
             # (float) Discount of future reward per step, in [0, 1].
@@ -107,9 +112,11 @@ class QMIXPolicy(Policy):
             reward_scale=1.0,
             # (bool) Rewards of a batch are brought to mean 0 and deviation 1 over its steps, then scaled (CleanMARL).
             reward_normalize=False,
+            # (bool) The same with mean and deviation of all rewards sampled so far (EPyMARL's standardise_rewards).
+            reward_standardise=False,
             # (float | None) Largest size of a reward, after reward_scale; None does not clip, > 0.
             reward_clip=None,
-            # (str) What a sample's priority is made of: the absolute TD errors' mean or maximum, one of "mean", "max".
+            # (str) A sample's priority: its TD errors' mean or maximum, or its return, one of "mean", "max", "return".
             priority_type="mean",
         ),
         collect=dict(
@@ -179,12 +186,17 @@ class QMIXPolicy(Policy):
                 "never change. Set one of them, for example target_update_theta=0.05."
             )
         self._gamma = float(learn.discount_factor)
-        self._learning_rate = Schedule(learn.lr_schedule, learn.learning_rate, learn.lr_end, learn.lr_decay)
+        self._learning_rate = Schedule(
+            learn.lr_schedule, learn.learning_rate, learn.lr_end, learn.lr_decay, learn.lr_factor
+        )
         self._target_model = copy.deepcopy(self._model).requires_grad_(False)
         self._averaged_model = copy.deepcopy(self._model).requires_grad_(False)
         self._params = self._learn_params()
         self._optimizer = make_optimizer(learn.optimizer, self._params, learn.learning_rate, learn.optimizer_kwargs)
         self._train_iter = 0
+        self._copied_at = 0  # training episodes played when the target network was copied
+        self._reward_moments = RunningMoments()
+        self._return_range = [float("inf"), float("-inf")]  # smallest and largest return of a sample
 
     def _learn_params(self) -> list[nn.Parameter]:
         return list(self._model.parameters())
@@ -203,6 +215,8 @@ class QMIXPolicy(Policy):
             TrainingError: loss or gradient is not finite; the weights are as they were.
         """
         batch = batch.to(self.device)
+        if self._cfg.learn.reward_standardise:
+            self._reward_moments.add(batch.reward[batch.filled])
         pieces = self._learn_at_once(batch) if self._cfg.learn.tbptt is None else self._learn_in_chunks(batch)
         done = list(pieces)  # each made a step of the optimizer
         self._train_iter += 1
@@ -215,7 +229,7 @@ class QMIXPolicy(Policy):
         metrics["learning_rate"] = self._optimizer.param_groups[0]["lr"]
         if self._cfg.priority:
             td_error, step_mask = (torch.cat(parts, 1) for parts in zip(*(p.errors for p in done), strict=True))
-            metrics["priority"] = self._priority(td_error, step_mask)
+            metrics["priority"] = self._sample_priority(batch, td_error, step_mask)
         return metrics
 
     def _learn_at_once(self, batch: EpisodeBatch) -> Iterator[Learned]:
@@ -352,6 +366,8 @@ class QMIXPolicy(Policy):
         if learn.reward_normalize:
             real = reward[batch.filled]
             reward = (reward - real.mean()) / (real.std(correction=0) + 1e-5)  # deviation 0: all rewards alike
+        if learn.reward_standardise:
+            reward = (reward - self._reward_moments.mean) / (self._reward_moments.std + 1e-5)
         reward = reward * learn.reward_scale
         return reward if learn.reward_clip is None else reward.clamp(-learn.reward_clip, learn.reward_clip)
 
@@ -438,6 +454,19 @@ class QMIXPolicy(Policy):
         """Weight of each step's loss, broadcastable to td_error (B, T); None for ones."""
         return self._per_step(batch.weight.unsqueeze(1)) if self._cfg.priority_IS_weight else None
 
+    def _sample_priority(self, batch: EpisodeBatch, td_error: Tensor, mask: Tensor) -> np.ndarray:
+        """(B,) float: priority of each sample, as the config makes it."""
+        if self._cfg.learn.priority_type == "return":
+            return self._return_priority(batch)
+        return self._priority(td_error, mask)
+
+    def _return_priority(self, batch: EpisodeBatch) -> np.ndarray:
+        """(B,) float in [0, 1]: where each sample's return lies between the smallest and the largest so far."""
+        returns = torch.where(batch.filled, batch.reward, 0.0).sum(1)
+        low, high = self._return_range
+        low, high = self._return_range = [min(low, returns.min().item()), max(high, returns.max().item())]
+        return ((returns - low) / max(high - low, 1e-5)).cpu().numpy()
+
     def _priority(self, td_error: Tensor, mask: Tensor) -> np.ndarray:
         """(B,) float: how much each sample surprised."""
         error = torch.where(mask, td_error.abs(), 0.0)
@@ -479,8 +508,12 @@ class QMIXPolicy(Policy):
         return self._averaged_model if self._cfg.learn.average_theta < 1 else self._model
 
     def _update_target(self) -> None:
-        freq = self._cfg.learn.target_update_freq
-        if freq == 0:
+        freq, interval = self._cfg.learn.target_update_freq, self._cfg.learn.target_update_interval
+        if interval:
+            if self.episode_count - self._copied_at >= interval:
+                soft_update(self._target_model, self._model, 1.0)
+                self._copied_at = self.episode_count
+        elif freq == 0:
             soft_update(self._target_model, self._model, self._cfg.learn.target_update_theta)
         elif self._train_iter % freq == 0:
             soft_update(self._target_model, self._model, 1.0)
@@ -495,6 +528,9 @@ class QMIXPolicy(Policy):
             "averaged_model": self._averaged_model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "train_iter": self._train_iter,
+            "copied_at": self._copied_at,
+            "reward_moments": self._reward_moments.state_dict(),
+            "return_range": list(self._return_range),
         }
 
     def _load_state_dict_learn(self, state: dict[str, Any]) -> None:
@@ -504,6 +540,10 @@ class QMIXPolicy(Policy):
             self._averaged_model.load_state_dict(state["averaged_model"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._train_iter = int(state["train_iter"])
+            self._copied_at = int(state.get("copied_at", 0))
+            if "reward_moments" in state:  # not in files of earlier versions
+                self._reward_moments.load_state_dict(state["reward_moments"])
+                self._return_range = list(state["return_range"])
         except (KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())  # torch writes several lines
             raise CheckpointError(f"checkpoint does not fit this policy and model: {reason}") from error

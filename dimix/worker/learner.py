@@ -51,11 +51,12 @@ class Learner:
         """
         self._before, self._after, self._announced = before, after, names
 
-    def train(self, n_updates: int) -> dict[str, float]:
+    def train(self, n_updates: int, episode_count: int = 0) -> dict[str, float]:
         """Make updates.
 
         Args:
             n_updates: how many; none are made while the buffer has too few units for a batch.
+            episode_count: training episodes played so far.
 
         Returns:
             Mean of each metric over the updates that reported it; empty when none was made.
@@ -65,6 +66,7 @@ class Learner:
         """
         if not self._buffer.can_sample(self._batch_size):
             return {}
+        self._policy.see_episodes(episode_count)
         total: dict[str, float] = {}
         count: dict[str, int] = {}
         for _ in range(n_updates):

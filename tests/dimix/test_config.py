@@ -100,6 +100,16 @@ def test_meaningless_keys_of_di_engine_get_a_line_each():
             "64 is more than policy.other",
         ),
         (dict(priority_IS_weight=True), "policy.priority_IS_weight .*True without priorities"),
+        (
+            dict(learn=dict(target_update_freq=5, target_update_interval=200)),
+            "target_update_interval .*200 episodes, but policy.learn.target_update_freq = 5 updates as well",
+        ),
+        (dict(learn=dict(reward_normalize=True, reward_standardise=True)), "reward_standardise .*Use one of the two"),
+        (dict(learn=dict(priority_type="return")), "priority_type .*'return' without priorities. Set policy.priority"),
+        (
+            dict(priority=True, other=dict(replay_buffer=dict(anneal_step=9))),
+            "anneal_step .*9, but there are no importance weights for beta to shape",
+        ),
         (dict(collect=dict(burnin_len=4)), "policy.collect.burnin_len .*4, but whole episodes are sampled"),
         (dict(collect=dict(burnin_len=4, unroll_len=4)), "4, but unroll_len = 4. Use a burn-in shorter"),
         (dict(on_policy=True), "policy.on_policy .*learns from a replay buffer"),

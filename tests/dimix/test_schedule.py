@@ -21,6 +21,10 @@ from dimix.schedule import Schedule
         ("cosine", 50, 0.6),
         ("cosine", 100, 0.2),
         ("cosine", 101, 0.2),
+        ("step", 99, 1.0),
+        ("step", 100, 0.5),
+        ("step", 200, 0.25),
+        ("step", 300, 0.2),  # 0.125 is below the end
     ],
 )
 def test_values(kind, step, value):
@@ -28,7 +32,7 @@ def test_values(kind, step, value):
 
 
 def test_unknown_type():
-    with pytest.raises(ValueError, match="schedule type 'line': unknown. Use one of constant, linear, exp, cosine."):
+    with pytest.raises(ValueError, match="'line': unknown. Use one of constant, linear, exp, cosine, step."):
         Schedule("line", 1.0, 0.1, 10)
 
 

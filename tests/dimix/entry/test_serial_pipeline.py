@@ -99,8 +99,21 @@ def test_stop_and_resume_equals_one_run(tmp_path, game_config, runs):
                 parameter_sharing="groups", agent_groups=dict(front=[1], back=[0]), lstm_type="lstm", rnn_layers=2
             ),
         ),
+        dict(
+            priority=True,
+            priority_IS_weight=True,
+            other=dict(replay_buffer=dict(replay_buffer_size=100, anneal_step=50)),
+            learn=dict(batch_size=8, priority_type="return", reward_standardise=True, target_update_interval=60),
+            random_collect_size=240,
+            eval=dict(epsilon=0.3, evaluator=dict(eval_freq=10)),
+        ),
     ],
-    ids=["prioritised", "windows with burn-in, VDN", "truncated, weights per group, two LSTMs"],
+    ids=[
+        "prioritised",
+        "windows with burn-in, VDN",
+        "truncated, weights per group, two LSTMs",
+        "running statistics, random start",
+    ],
 )
 def test_other_ways_of_sampling_resume_too(tmp_path, game_config, policy, runs):
     config = game_config(**policy)
@@ -109,6 +122,28 @@ def test_other_ways_of_sampling_resume_too(tmp_path, game_config, policy, runs):
     quiet(None, resume=tmp_path / "twice", env_step=800)
     runs.assert_same(runs.state_of(tmp_path / "once"), runs.state_of(tmp_path / "twice"))
     assert runs.rows(tmp_path / "once") == runs.rows(tmp_path / "twice")
+
+
+def test_a_run_begins_with_random_play_where_asked(tmp_path, game_config, runs):
+    """20 episodes are reached in the third round of 8; the fourth is the first with updates."""
+    config = game_config(random_collect_size=20, other=dict(eps=dict(start=0.2)))
+    quiet(config, 0, exp_name=str(tmp_path / "run"), env_step=80)
+    table = [row for row in runs.rows(tmp_path / "run") if row["rollout/epsilon"]]
+    assert [float(row["rollout/epsilon"]) == 1.0 for row in table] == [True, True, True, False, False]
+    assert [float(row["train/num_updates"]) for row in table] == [0, 0, 0, 2, 4]
+    assert [bool(row["train/loss"]) for row in table] == [False, False, False, True, True]
+
+
+def test_evaluation_plays_with_its_own_epsilon(tmp_path, game_config):
+    """Only random play of the same weights can give different games from one start."""
+    config = game_config(eval=dict(epsilon=1.0, evaluator=dict(eval_freq=10)))
+    config[0]["env"]["n_evaluator_episode"] = 40
+    lines: list[str] = []
+    result = serial_pipeline(config, 0, exp_name=str(tmp_path / "run"), env_step=16, out=lines.append)
+    assert result.evaluation["eval/distinct_games"] > 10
+    assert "of 40 games with epsilon 1" in "\n".join(lines)
+    summary = eval_pipeline(load_path=tmp_path / "run/ckpt/final.pth.tar", n_episode=40, out=lines.append)
+    assert summary.nominal.distinct_games > 10
 
 
 def test_saving_changes_nothing(tmp_path, game_config, runs):
@@ -170,6 +205,25 @@ def test_changed_config_is_refused_key_by_key(tmp_path, game_config):
     assert "stop_window" not in str(caught.value)  # what only decides when to stop may change
     with pytest.raises(CheckpointError, match="seed: the run has 0, the config now 1"):
         quiet(None, seed=1, resume=tmp_path / "run")
+
+
+def test_a_key_added_since_does_not_keep_a_run_from_going_on(tmp_path, game_config):
+    """A checkpoint of an earlier dimix lacks keys, and parts of states, that were added later."""
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    latest = tmp_path / "run/ckpt/latest.pth.tar"
+    content = load_checkpoint(latest)
+    del content["config"]["main"]["policy"]["random_collect_size"]
+    del content["config"]["main"]["policy"]["learn"]["target_update_interval"]
+    del content["config"]["create"]["callback"]
+    learned, run = content["rooms"]["policy"]["learn"], content["run"]
+    del learned["copied_at"], learned["reward_moments"], learned["return_range"]
+    states = run.pop("callbacks")
+    run |= {**states["MetricLog"], **states["StopRule"], **states["BestPolicy"], "seconds": run["seconds"]["wall"]}
+    save_checkpoint(latest, content)
+    with pytest.raises(CheckpointError, match="policy.random_collect_size: the run has None, the config now 5"):
+        quiet(None, resume=tmp_path / "run", overrides=["policy.random_collect_size=5"])
+    result = quiet(None, resume=tmp_path / "run", env_step=600)
+    assert result.env_step >= 600
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,34 @@ def test_target_network_soft_and_hard(rng, make_random_batch, make_config):
     assert torch.equal(policy._target_model.agent.head.weight, policy.model.agent.head.weight)
 
 
+def test_priority_is_the_return_between_the_extremes_so_far(rng, make_random_batch, make_config):
+    policy = make(make_config, priority=True, learn__priority_type="return")
+    batch = make_random_batch(rng, [2, 1, 3], ["terminated", "cut", "truncated"])
+    batch.reward = torch.tensor([[1.0, 2.0, 99.0], [-1.0, 99.0, 99.0], [0.0, 1.0, 0.0]])  # returns 3, -1, 1
+    assert policy.learn_mode.forward(batch)["priority"].tolist() == [1.0, 0.0, 0.5]
+    batch.reward = torch.tensor([[3.0, 4.0, 99.0], [1.0, 99.0, 99.0], [0.0, 1.0, 0.0]])  # 7, 1, 1; the smallest was -1
+    assert policy.learn_mode.forward(batch)["priority"].tolist() == [1.0, 0.25, 0.25]
+    other = make(make_config, priority=True, learn__priority_type="return")
+    other.learn_mode.load_state_dict(policy.learn_mode.state_dict())
+    batch.reward = torch.tensor([[3.0, 0.0, 99.0], [3.0, 99.0, 99.0], [0.0, 3.0, 0.0]])
+    assert other.learn_mode.forward(batch)["priority"].tolist() == [0.5, 0.5, 0.5]
+
+
+def test_target_network_is_copied_every_so_many_episodes(rng, make_random_batch, make_config):
+    batch = make_random_batch(rng, LENGTHS, ENDS)
+    policy = make(make_config, learn__target_update_interval=20)
+
+    def copied(policy, episodes):
+        policy.learn_mode.see_episodes(episodes)
+        policy.learn_mode.forward(batch)
+        return torch.equal(policy._target_model.agent.head.weight, policy.model.agent.head.weight)
+
+    assert [copied(policy, n) for n in (8, 16, 24, 24, 32, 43)] == [False, False, True, False, False, False]
+    resumed = make(make_config, learn__target_update_interval=20)
+    resumed.learn_mode.load_state_dict(policy.learn_mode.state_dict())
+    assert [copied(resumed, n) for n in (43, 44)] == [False, True]  # 20 after the 24
+
+
 def test_gradient_clipping(rng, make_random_batch, make_config):
     batch = make_random_batch(rng, LENGTHS, ENDS)
 
@@ -233,6 +261,12 @@ def test_learning_rate_schedule_and_optimizer(rng, make_random_batch, make_confi
     )  # fmt: skip
     rates = [policy.learn_mode.forward(batch)["learning_rate"] for _ in range(6)]
     assert rates == pytest.approx([0.01, 0.0075, 0.005, 0.0025, 0.0, 0.0])
+    stairs = make(
+        make_config, learn__lr_schedule="step", learn__lr_decay=2, learn__learning_rate=0.01, learn__lr_factor=0.1,
+        learn__lr_end=0.0005,
+    )  # fmt: skip
+    rates = [stairs.learn_mode.forward(batch)["learning_rate"] for _ in range(6)]
+    assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0005, 0.0005])
     assert policy._optimizer.param_groups[0]["alpha"] == 0.9
 
 

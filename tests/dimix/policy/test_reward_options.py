@@ -40,3 +40,20 @@ def test_equal_rewards_normalise_to_zero(rng, make_random_batch, make_config):
     batch.reward = torch.full((1, 3), 4.0)
     cfg = make_config(learn__reward_normalize=True)
     assert QMIXPolicy(cfg, seed=0)._reward(batch).tolist() == [[0, 0, 0]]
+
+
+def test_standardised_over_everything_sampled_so_far(rng, make_random_batch, make_config):
+    """Each real reward counts once, padding never; the update that sees a batch counts it already."""
+    policy = QMIXPolicy(make_config(learn__reward_standardise=True, learn__reward_scale=2.0), seed=0)
+    seen = []
+    for _ in range(3):
+        batch = make_random_batch(rng, [2, 5], ["terminated", "cut"])
+        batch.reward = torch.where(batch.filled, 3 + 5 * batch.reward, 1e6)
+        policy.learn_mode.forward(batch)
+        seen.append(batch.reward[batch.filled])
+    whole = torch.cat(seen).double()
+    expected = 2 * (seen[-1] - whole.mean()) / whole.std(correction=0)
+    torch.testing.assert_close(policy._reward(batch)[batch.filled], expected.float(), rtol=1e-4, atol=1e-4)
+    other = QMIXPolicy(make_config(learn__reward_standardise=True, learn__reward_scale=2.0), seed=0)
+    other.learn_mode.load_state_dict(policy.learn_mode.state_dict())
+    assert torch.equal(other._reward(batch), policy._reward(batch))
