@@ -13,7 +13,7 @@ import click
 from dimix import __version__
 from dimix.errors import ConfigError, DimixError
 
-MODES = ("serial", "eval", "replay", "plot")
+MODES = ("serial", "eval", "check", "replay", "plot")
 QUERIES = ("policy", "model", "env", "callback", "map")
 EXAMPLE = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
 
@@ -43,7 +43,8 @@ class Count(click.ParamType):
     "-m",
     "--mode",
     type=click.Choice(MODES),
-    help="serial: train; eval: play games with a checkpoint; replay: show recorded games; plot: draw runs' curves.",
+    help="serial: train; eval: play games with a checkpoint; check: prove this installation right; replay: show "
+    "recorded games; plot: draw runs' curves.",
 )
 @click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path (dizoo/...) works from any folder.")
 @click.option(
@@ -88,7 +89,7 @@ def command(ctx: click.Context, **options: Any) -> None:
             click.echo("\n".join(_names(options["query"])))
             return
         _check_complete(ctx, options)
-        run = {"serial": _serial, "eval": _eval, "replay": _replay, "plot": _plot}[options["mode"]]
+        run = {"serial": _serial, "eval": _eval, "check": _check, "replay": _replay, "plot": _plot}[options["mode"]]
         ctx.exit(run(options))
     except DimixError as error:
         if options["verbose"]:
@@ -121,7 +122,7 @@ def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
         missing.append("FILE (recorded games)" if mode == "replay" else "FOLDER (run folders)")
     if mode == "plot" and not options["override"] or mode == "replay" and not (options["override"] or options["text"]):
         missing.append("-o FILE (what to write)" + (" or --text" if mode == "replay" else ""))
-    if mode in ("serial", "eval") and options["files"]:
+    if mode in ("serial", "eval", "check") and options["files"]:
         raise ConfigError(f"{options['files'][0]}: -m {mode} takes no files. A config file is given with -c.")
     if missing:
         click.echo(ctx.get_help(), err=True)
@@ -168,6 +169,21 @@ def _eval(options: dict[str, Any]) -> int:
         replay_games=options["replay_games"],
     )
     return 0
+
+
+def _check(options: dict[str, Any]) -> int:
+    """Run the checks; returns 1 when one fails."""
+    import torch
+
+    from dimix.check import run_checks, table
+
+    torch.set_num_threads(1)
+    outcomes = []
+    for outcome in run_checks():
+        click.echo(f"{'pass' if outcome.passed else 'FAIL'}  {outcome.check.name}: {outcome.measured}")
+        outcomes.append(outcome)
+    click.echo("\n" + table(outcomes))
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
 def _replay(options: dict[str, Any]) -> int:

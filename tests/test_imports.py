@@ -26,6 +26,7 @@ LAYERS = (
     ("dimix.worker",),
     ("dimix.callbacks",),
     ("dimix.entry",),
+    ("dimix.check",),
     ("dimix.cli",),
 )
 

@@ -18,14 +18,14 @@ def test_help_fits_a_screen():
     shown = invoke("-h")
     assert shown.exit_code == 0
     assert len(shown.output.splitlines()) <= 45
-    assert "-m, --mode [serial|eval|replay|plot]" in shown.output
+    assert "-m, --mode [serial|eval|check|replay|plot]" in shown.output
 
 
 @pytest.mark.parametrize(
     ("args", "missing"),
     [
-        ([], "Missing: -m MODE (serial, eval, replay or plot) and -c FILE (a config file)."),
-        (["-c", MMM], "Missing: -m MODE (serial, eval, replay or plot)."),
+        ([], "Missing: -m MODE (serial, eval, check, replay or plot) and -c FILE (a config file)."),
+        (["-c", MMM], "Missing: -m MODE (serial, eval, check, replay or plot)."),
         (["-m", "serial"], "Missing: -c FILE (a config file)."),
         (["-m", "eval"], "Missing: --load-path CKPT (what to evaluate)."),
         (["-m", "replay"], "Missing: FILE (recorded games) and -o FILE (what to write) or --text."),

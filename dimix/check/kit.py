@@ -1,0 +1,71 @@
+"""The list of checks, run one after the other into a table: ``dimix -m check``."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dimix.check.games import GAMES
+from dimix.check.oracles import ORACLES
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to prove.
+
+    Attributes:
+        name: short.
+        proves: what it shows, in a few words.
+        expected: the right result, in words.
+        run: measures; returns whether it is right, and what was measured.
+    """
+
+    name: str
+    proves: str
+    expected: str
+    run: Callable[[], tuple[bool, str]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found.
+
+    Attributes:
+        check: the check.
+        passed: whether it is right.
+        measured: in words; the error where it raised one.
+        seconds: it took.
+    """
+
+    check: Check
+    passed: bool
+    measured: str
+    seconds: float
+
+
+#: All checks, quick ones first.
+CHECKS = [Check(*entry) for entry in (*ORACLES, *GAMES)]
+
+
+def run_checks(checks: Sequence[Check] = CHECKS) -> Iterator[Outcome]:
+    """Run checks, each whatever became of the others."""
+    for check in checks:
+        started = time.monotonic()
+        try:
+            passed, measured = check.run()
+        except Exception as error:
+            passed, measured = False, traceback.format_exception_only(error)[-1].strip().splitlines()[0]
+        yield Outcome(check, passed, measured, time.monotonic() - started)
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """One line each: name, what it proves, expected, measured, pass or FAIL, seconds."""
+    rows = [("check", "proves", "expected", "measured", "", "s")]
+    rows += [
+        (o.check.name, o.check.proves, o.check.expected, o.measured, "pass" if o.passed else "FAIL", f"{o.seconds:.1f}")
+        for o in outcomes
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
