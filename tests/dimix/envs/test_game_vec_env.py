@@ -238,7 +238,8 @@ def test_killed_workers_are_replaced_and_none_is_left(make):
 
 
 PARENT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it from the start
 sys.path[:0] = [{here!r}]
 import numpy as np
 import test_game_vec_env as t
