@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dimix.entry.processes import ONE_THREAD
 from dimix.plot import new_figure, read_run, style
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,14 +79,13 @@ def train(name: str, seed: int, env_step: int) -> list[dict[str, Any]]:
         RuntimeError: the training failed; its output is the message.
     """
     typed = command(WAYS[name], seed)
-    threads = {key: "1" for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
     with tempfile.TemporaryDirectory(prefix="dimix_family_") as folder:
         run = f"{folder}/run"
         options = ["--exp-name", run, "--env-step", str(env_step), "-o", "run.tensorboard=False"]
         before = sum(os.times()[2:4])
         done = subprocess.run(
             [sys.executable, "-m", "dimix.cli", *typed[1:], *options],
-            cwd=ROOT, env={**os.environ, **threads}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=ROOT, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         cpu_s = sum(os.times()[2:4]) - before
         if done.returncode:
