@@ -28,32 +28,6 @@ class GameArrays(NamedTuple):
     episode_length: np.ndarray  # (E,) int32
     action: np.ndarray  # (E, A) int64
 
-    def write(self, env_id: int, frame: Frame, length: int, limit: int) -> None:
-        """Put down what one game shows.
-
-        Args:
-            env_id: which game.
-            frame: what it shows.
-            length: steps of its episode so far; 0 after a reset.
-            limit: steps after which the episode is cut.
-        """
-        self.agent_state[env_id] = frame.agent_state
-        if frame.global_state is None:
-            self.global_state[env_id] = self.agent_state[env_id].reshape(-1)
-        else:
-            self.global_state[env_id] = frame.global_state
-        self.action_mask[env_id] = True if frame.action_mask is None else frame.action_mask
-        self.alive[env_id] = True if frame.alive is None else frame.alive
-        self.episode_length[env_id] = length
-        if length:
-            self.reward[env_id] = frame.reward
-        else:
-            self.reward[env_id] = self.terminated[env_id] = self.truncated[env_id] = self.battle_won[env_id] = 0
-        if frame.terminated or frame.truncated or length >= limit:
-            self.terminated[env_id] = frame.terminated
-            self.truncated[env_id] = not frame.terminated
-            self.battle_won[env_id] = frame.battle_won
-
 
 def layout(info: EnvInfo, num_envs: int) -> tuple[list[tuple[tuple[int, ...], Any, int]], int]:
     """Shape, type and first byte of each array of `GameArrays`, and the bytes of all of them."""
@@ -84,31 +58,89 @@ def map_arrays(info: EnvInfo, num_envs: int, memory: Any) -> GameArrays:
     return GameArrays(*(np.ndarray(shape, dtype, memory, start) for shape, dtype, start in places))
 
 
-def check_frame(frame: Frame, info: EnvInfo) -> None:
-    """Refuse a frame that does not fit the environment's sizes; numpy alone would stretch some of them silently.
+class GameRows:
+    """One game's rows of the arrays, through which it shows what happens to it.
 
-    Raises:
-        EnvError: naming the field, what was found and what is right.
+    Args:
+        arrays: of the whole batch.
+        env_id: which game.
+        info: sizes; every frame has to have them.
     """
-    agents = info.agent_num
-    right: dict[str, tuple[int, ...]] = {
-        "agent_state": (agents, info.obs_shape),
-        "global_state": info.state_shape,
-        "action_mask": (agents, info.action_shape),
-        "alive": (agents,),
-    }
-    for name, shape in right.items():
-        value = getattr(frame, name)
-        if value is None:
-            _check_default(name, info)
-        elif np.shape(value) != shape:
-            raise EnvError(f"{info.name}: {name} of shape {np.shape(value)}. Right is {shape}, as its EnvInfo says.")
-    for name in ("agent_state", "global_state"):
-        value = getattr(frame, name)
-        if value is not None and not np.isfinite(np.asarray(value, np.float32)).all():
-            raise EnvError(f"{info.name}: {name} holds values that are not finite. Right is finite numbers.")
-    if frame.action_mask is not None and not np.any(frame.action_mask, axis=-1).all():
-        raise EnvError(f"{info.name}: action_mask leaves an agent without action. Right is one or more, dead or alive.")
+
+    def __init__(self, arrays: GameArrays, env_id: int, info: EnvInfo) -> None:
+        self._arrays, self._env_id, self._info = arrays, env_id, info
+        self._agent_state, self._global_state = arrays.agent_state[env_id], arrays.global_state[env_id]
+        self._mask, self._alive = arrays.action_mask[env_id], arrays.alive[env_id]
+        stacked = self._global_state.shape == (self._agent_state.size,)
+        self._stacked = self._global_state.reshape(self._agent_state.shape) if stacked else None
+        self._all_actions = self._all_alive = False  # whether the row is known to hold nothing but True
+        self._reward, self._episode_length = arrays.reward, arrays.episode_length
+        self._length, self._limit = 0, info.episode_limit
+        self.action = arrays.action[env_id]  # (A,) what is played next
+
+    def begin(self, frame: Frame) -> None:
+        """Write down what the game shows after its reset.
+
+        Raises:
+            EnvError: the frame does not fit the environment's sizes.
+        """
+        arrays, e = self._arrays, self._env_id
+        self._all_actions = self._all_alive = False
+        self._show(frame.agent_state, frame.global_state, frame.action_mask, frame.alive)
+        arrays.reward[e] = arrays.terminated[e] = arrays.truncated[e] = arrays.battle_won[e] = 0
+        arrays.episode_length[e] = self._length = 0
+
+    def advance(self, frame: Frame) -> None:
+        """Write down what the game shows after a step.
+
+        Raises:
+            EnvError: the frame does not fit the environment's sizes.
+        """
+        agent_state, global_state, action_mask, alive, reward, terminated, truncated, battle_won = frame
+        self._show(agent_state, global_state, action_mask, alive)
+        e = self._env_id
+        self._reward[e] = reward
+        self._length += 1
+        self._episode_length[e] = self._length
+        if terminated or truncated or self._length >= self._limit:
+            self._arrays.terminated[e] = terminated
+            self._arrays.truncated[e] = not terminated
+            self._arrays.battle_won[e] = battle_won
+
+    def _show(self, agent_state: Any, global_state: Any, action_mask: Any, alive: Any) -> None:
+        row = self._agent_state
+        row[...] = self._fit("agent_state", agent_state, row)
+        if global_state is not None:
+            row = self._global_state
+            row[...] = self._fit("global_state", global_state, row)
+        elif self._stacked is not None:
+            self._stacked[...] = row
+        else:
+            raise EnvError(
+                f"{self._info.name}: no global_state, which stands for the observations one after the other, "
+                f"{row.size} numbers; its EnvInfo says global_obs_shape {self._info.global_obs_shape}. "
+                "Give a global_state, or the other size."
+            )
+        if action_mask is not None:
+            self._all_actions = False
+            self._mask[...] = self._fit("action_mask", action_mask, self._mask)
+        elif not self._all_actions:
+            self._all_actions, self._mask[...] = True, True
+        if alive is not None:
+            self._all_alive = False
+            self._alive[...] = self._fit("alive", alive, self._alive)
+        elif not self._all_alive:
+            self._all_alive, self._alive[...] = True, True
+
+    def _fit(self, name: str, value: Any, row: np.ndarray) -> np.ndarray:
+        """An array of the row's shape; numpy alone would stretch some others silently."""
+        if value.__class__ is np.ndarray and value.shape == row.shape:
+            return value
+        found = np.asarray(value)
+        if found.shape != row.shape:
+            wrong = "None" if value is None else f"of shape {found.shape}"
+            raise EnvError(f"{self._info.name}: {name} {wrong}. Right is {row.shape}, as its EnvInfo says.")
+        return found
 
 
 def check_actions(action: np.ndarray, arrays: GameArrays, running: np.ndarray) -> None:
@@ -132,17 +164,6 @@ def check_actions(action: np.ndarray, arrays: GameArrays, running: np.ndarray) -
         game, agent = wrong[0].tolist()
         may = np.flatnonzero(arrays.action_mask[game, agent]).tolist()
         raise EnvError(f"action of agent {agent} in game {game}: {action[game, agent]}. Right is one of {may}.")
-
-
-def _check_default(name: str, info: EnvInfo) -> None:
-    stacked = info.agent_num * info.obs_shape
-    if name == "agent_state":
-        raise EnvError(f"{info.name}: agent_state is None. Right is shape {(info.agent_num, info.obs_shape)}.")
-    if name == "global_state" and info.state_shape != (stacked,):
-        raise EnvError(
-            f"{info.name}: no global_state, which stands for the observations one after the other, {stacked} numbers; "
-            f"its EnvInfo says global_obs_shape {info.global_obs_shape}. Give a global_state, or the other size."
-        )
 
 
 def as_ids(env_ids: Sequence[int] | np.ndarray | None, num_envs: int) -> list[int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from easydict import EasyDict
 
-from dimix.envs.game_arrays import GameArrays, check_frame, layout, map_arrays
+from dimix.envs.game_arrays import GameArrays, GameRows, layout, map_arrays
 from dimix.envs.game_env import GameEnv
 from dimix.envs.vec_env import EnvInfo
 
@@ -55,15 +55,17 @@ class Games:
         game_class: what is played.
         cfg: the config's ``env`` branch.
         info: sizes that every game has to have.
-        env_ids: which games of the batch.
+        env_ids: which games of the batch, side by side.
         arrays: of the whole batch.
     """
 
     def __init__(
-        self, game_class: type[GameEnv], cfg: EasyDict, info: EnvInfo, env_ids: Iterable[int], arrays: GameArrays
+        self, game_class: type[GameEnv], cfg: EasyDict, info: EnvInfo, env_ids: range, arrays: GameArrays
     ) -> None:
         self._class, self._cfg, self._info, self._arrays = game_class, cfg, info, arrays
-        self._games: dict[int, GameEnv | None] = {env_id: None for env_id in env_ids}
+        self._games: dict[int, GameEnv | None] = dict.fromkeys(env_ids)
+        self._rows = {e: GameRows(arrays, e, info) for e in env_ids}
+        self._mine = slice(env_ids.start, env_ids.stop)
 
     def build(self) -> None:
         """Build the games that are not there yet."""
@@ -84,16 +86,16 @@ class Games:
     def step(self) -> dict[int, str]:
         """See `Crew.step`."""
         failed: dict[int, str] = {}
-        arrays, limit = self._arrays, self._info.episode_limit
-        over, length = (arrays.terminated | arrays.truncated).tolist(), arrays.episode_length.tolist()
-        for env_id, game in self._games.items():
-            if over[env_id]:
+        arrays, mine = self._arrays, self._mine
+        playing = (~(arrays.terminated[mine] | arrays.truncated[mine])).tolist()
+        for (env_id, rows), plays in zip(self._rows.items(), playing, strict=True):
+            if not plays:
                 arrays.reward[env_id] = 0.0
                 continue
+            game = self._games[env_id]
+            assert game is not None, "step before the first reset"
             try:
-                assert game is not None, "step before the first reset"
-                frame = game.step(arrays.action[env_id])
-                arrays.write(env_id, frame, length[env_id] + 1, limit)
+                rows.advance(game.step(rows.action))
             except Exception:
                 failed[env_id] = traceback.format_exc()
         return failed
@@ -113,11 +115,10 @@ class Games:
             game = None
         if game is None:
             game = self._games[start.env_id] = self._class(self._cfg)
-        frame = game.reset(start.seed)
-        check_frame(frame, self._info)
-        self._arrays.write(start.env_id, frame, 0, self._info.episode_limit)
-        for t, action in enumerate([] if start.actions is None else start.actions):
-            self._arrays.write(start.env_id, game.step(action), t + 1, self._info.episode_limit)
+        rows = self._rows[start.env_id]
+        rows.begin(game.reset(start.seed))
+        for action in () if start.actions is None else start.actions:
+            rows.advance(game.step(action))
 
 
 class LocalCrew(Crew):

@@ -6,6 +6,7 @@ dies or hangs ends the whole batch, rewards are one per environment of a single 
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from dimix.envs.game_arrays import GameArrays, as_ids, check_actions
 from dimix.envs.game_crew import Crew, LocalCrew, Start, last_line
 from dimix.envs.game_env import GameEnv
 from dimix.envs.game_workers import WorkerCrew
-from dimix.envs.vec_env import VecEnv
+from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import EnvError
 
 #: What `VecEnv` shows, by name; all but the actions.
@@ -63,6 +64,7 @@ class GameVecEnv(VecEnv):
             setattr(self, name, getattr(self._crew.arrays, name))
         self.terminated[:] = True  # a game that was never started has nothing to step
         self._episode = np.full(num_envs, -1, np.int64)
+        self._started = np.zeros(num_envs, bool)
         self._failures = np.zeros(num_envs, np.int64)  # in a row, without an episode finished
         action_type = np.uint8 if self.info.action_shape <= 256 else np.uint16
         self._history = np.zeros((num_envs, self.info.episode_limit, self.info.agent_num), action_type)
@@ -98,6 +100,7 @@ class GameVecEnv(VecEnv):
         if not taken or not _take(action.astype(np.int64, copy=False), *self._taking):
             check_actions(action, self._crew.arrays, ~(self.terminated | self.truncated))  # says what is wrong
         failed = self._crew.step()
+        failed = _find_faults(self._crew.arrays, self._started, self.info) | failed
         if self._failures.any():
             self._failures[self.terminated | self.truncated] = 0
         self.lost = self._replace(failed) if failed else _NONE
@@ -131,6 +134,7 @@ class GameVecEnv(VecEnv):
                 )
         self._seed = state["seed"]
         self._episode[:] = state["episode"]
+        self._started = self._episode >= 0
         self._failures[:] = state["failures"]
         self._history[:, : state["history"].shape[1]] = state["history"]
         self.episodes_lost = state["episodes_lost"]
@@ -147,7 +151,11 @@ class GameVecEnv(VecEnv):
     def _play_again(self, ids: list[int], shown: Mapping[str, np.ndarray]) -> dict[int, str]:
         """Bring games to where they were; returns those that did not get there."""
         starts = [
-            Start(e, self._episode_seed(e), self._history[e, : shown["episode_length"][e]].astype(np.int64))
+            Start(
+                e,
+                episode_seed(self._seed, e, int(self._episode[e])),
+                self._history[e, : shown["episode_length"][e]].astype(np.int64),
+            )
             for e in ids
         ]
         failed = self._crew.start(starts)
@@ -170,7 +178,10 @@ class GameVecEnv(VecEnv):
         wanted, others = set(ids), set()
         while ids:
             self._episode[ids] += 1
-            failed = self._crew.start([Start(e, self._episode_seed(e), renew=renew) for e in ids])
+            self._started[ids] = True
+            seeds = [episode_seed(self._seed, e, int(self._episode[e])) for e in ids]
+            failed = self._crew.start([Start(e, seed, renew=renew) for e, seed in zip(ids, seeds, strict=True)])
+            failed = _find_faults(self._crew.arrays, self._started, self.info) | failed
             self._report(failed)
             others |= failed.keys() - wanted
             ids, renew = sorted(failed), self._renew
@@ -191,9 +202,23 @@ class GameVecEnv(VecEnv):
                 )
             print(f"{self.info.name}: game {e} is started anew: {last_line(reason)}", file=sys.stderr, flush=True)
 
-    def _episode_seed(self, env_id: int) -> int:
-        words = np.random.SeedSequence([self._seed, env_id, int(self._episode[env_id])]).generate_state(1)
-        return int(words[0]) >> 1
+
+def episode_seed(seed: int, env_id: int, episode: int) -> int:
+    """The seed of an episode of a game, in [0, 2**31).
+
+    Args:
+        seed: of the batch, >= 0.
+        env_id: which game.
+        episode: how many the game has begun before.
+    """
+    block, place = divmod(episode, _SEED_BLOCK)
+    return _seed_block(seed, env_id, block)[place]
+
+
+@functools.lru_cache(4096)
+def _seed_block(seed: int, env_id: int, block: int) -> list[int]:
+    """Seeds of some episodes: making one alone takes as long as making many."""
+    return (np.random.SeedSequence([seed, env_id, block]).generate_state(_SEED_BLOCK) >> 1).tolist()
 
 
 @numba.njit(cache=True)
@@ -228,5 +253,55 @@ def _take(
     return True
 
 
+def _find_faults(arrays: GameArrays, shown: np.ndarray, info: EnvInfo) -> dict[int, str]:
+    """What is wrong with what games show: numbers that are not finite, an agent without action.
+
+    Args:
+        arrays: what all games show.
+        shown: (E,) bool, games that were started.
+        info: of the environment, for its name.
+
+    Returns:
+        By game; empty when all is well.
+    """
+    if _sound(arrays.agent_state, arrays.global_state, arrays.action_mask, shown):
+        return {}
+    games = len(shown)
+    finite = "holds values that are not finite. Right is finite numbers."
+    rules = {  # of several the last one is told
+        "action_mask leaves an agent without action. Right is one or more, dead or alive.": arrays.action_mask.any(-1),
+        f"global_state {finite}": np.isfinite(arrays.global_state),
+        f"agent_state {finite}": np.isfinite(arrays.agent_state),
+    }
+    return {
+        e: f"{info.name}: {said}"
+        for said, good in rules.items()
+        for e in np.flatnonzero(shown & ~good.reshape(games, -1).all(-1)).tolist()
+    }
+
+
+@numba.njit(cache=True)
+def _sound(agent_state: np.ndarray, global_state: np.ndarray, action_mask: np.ndarray, shown: np.ndarray) -> bool:
+    """Whether `_find_faults` finds nothing; compiled, as calls of numpy cost a good part of a small game's step."""
+    games, agents, actions = action_mask.shape
+    for game in range(games):
+        if shown[game]:
+            total = np.float32(0.0)
+            for value in agent_state[game].flat:
+                total += value * np.float32(0.0)  # NaN when it is not finite
+            for value in global_state[game].flat:
+                total += value * np.float32(0.0)
+            if total != 0.0:
+                return False
+            for agent in range(agents):
+                choices = False
+                for action in range(actions):
+                    choices |= action_mask[game, agent, action]
+                if not choices:
+                    return False
+    return True
+
+
+_SEED_BLOCK = 64  # episodes
 _NONE = np.zeros(0, np.int64)
 _NOT_SAVED = "its state cannot be saved"

@@ -14,14 +14,16 @@ from multiprocessing.connection import Connection
 from dimix.envs.game_arrays import layout, map_arrays
 from dimix.envs.game_crew import Games
 
+#: The two messages of almost every step, too short to be a pickle.
+STEP, ALL_WELL = b"s", b"w"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(pipe_fd: int, memory_fd: int, parent_pid: int) -> None:
     """Play games until the pipe ends.
 
-    Messages are a list of `Start`, or None for a step; answers are what went wrong by game, or a text when nothing
-    more is to be had from this process.
+    Messages are `STEP` or a pickled list of `Start`; answers are `ALL_WELL`, or pickled what went wrong by game, or a
+    pickled text when nothing more is to be had from this process.
 
     Args:
         pipe_fd: socket to the parent.
@@ -37,10 +39,11 @@ def main(pipe_fd: int, memory_fd: int, parent_pid: int) -> None:
         memory = mmap.mmap(memory_fd, layout(info, num_envs)[1])
         games = Games(game_class, cfg, info, env_ids, map_arrays(info, num_envs, memory))
         games.build()
-        pipe.send({})
+        pipe.send_bytes(ALL_WELL)
         while True:
-            message = pipe.recv()
-            pipe.send(games.step() if message is None else games.start(message))
+            message = pipe.recv_bytes()
+            failed = games.step() if message == STEP else games.start(pickle.loads(message))
+            pipe.send_bytes(pickle.dumps(failed) if failed else ALL_WELL)
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent is done
         if games is not None:
             games.close()

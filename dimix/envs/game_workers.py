@@ -9,10 +9,12 @@ when it waits, and on Linux the kernel kills it when it is busy.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import mmap
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
@@ -22,7 +24,6 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
 
 import numpy as np
 from easydict import EasyDict
@@ -30,6 +31,7 @@ from easydict import EasyDict
 from dimix.envs.game_arrays import layout, map_arrays
 from dimix.envs.game_crew import Crew, Start
 from dimix.envs.game_env import GameEnv
+from dimix.envs.game_worker_main import ALL_WELL, STEP
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import EnvError
 
@@ -61,8 +63,9 @@ class WorkerCrew(Crew):
         self._memory_fd, memory = _shared_memory(layout(info, num_envs)[1])
         self.arrays = map_arrays(info, num_envs, memory)
         count = min(cfg.manager.worker_num or _cores(), num_envs)
-        shares = np.array_split(np.arange(num_envs), count)
-        self._workers = [_Worker(self._hello, ids.tolist(), self._memory_fd) for ids in shares]
+        ends = [num_envs * k // count for k in range(count + 1)]
+        shares = [range(begin, end) for begin, end in itertools.pairwise(ends)]
+        self._workers = [self._employ(ids) for ids in shares]
         self._finalize = weakref.finalize(self, _stop_all, self._workers, self._memory_fd)
         for answer in self._answers(dict.fromkeys(range(count), cfg.manager.connect_timeout)).values():
             if isinstance(answer, str):
@@ -72,50 +75,48 @@ class WorkerCrew(Crew):
     def start(self, starts: Sequence[Start]) -> dict[int, str]:
         """See `Crew.start`."""
         messages, limits = {}, {}
+        at_stake = ~(self.arrays.terminated | self.arrays.truncated)
         for k, worker in enumerate(self._workers):
             mine = [start for start in starts if start.env_id in worker.env_ids]
             if mine:
                 steps = sum(0 if start.actions is None else len(start.actions) for start in mine)
-                messages[k] = mine
+                messages[k] = pickle.dumps(mine)
                 limits[k] = _sum((len(mine), self._manager.reset_timeout), (steps, self._manager.step_timeout))
-        return self._ask(messages, limits, {start.env_id for start in starts})
+                at_stake[[start.env_id for start in mine]] = True
+        return self._ask(messages, limits, at_stake)
 
     def step(self) -> dict[int, str]:
         """See `Crew.step`."""
         over = self.arrays.terminated | self.arrays.truncated
-        playing = set(np.flatnonzero(~over).tolist())
-        limits = {
-            k: _sum((len(worker.env_ids), self._manager.step_timeout))
-            for k, worker in enumerate(self._workers)
-            if playing.intersection(worker.env_ids)
-        }
         self.arrays.reward[over] = 0.0
-        return self._ask(dict.fromkeys(limits), limits, playing)
+        playing = ~over
+        limits = {k: worker.step_limit_s for k, worker in enumerate(self._workers) if playing[worker.games].any()}
+        return self._ask(dict.fromkeys(limits, STEP), limits, playing)
 
     def close(self) -> None:
         """See `Crew.close`."""
         self._finalize()
 
-    def _ask(self, messages: Mapping[int, Any], limits: Mapping[int, float | None], meant: set[int]) -> dict[int, str]:
+    def _ask(
+        self, messages: Mapping[int, bytes], limits: Mapping[int, float | None], at_stake: np.ndarray
+    ) -> dict[int, str]:
         """Give workers something to do and wait for it.
 
         Args:
-            messages: by worker; a list of starts, or None for a step.
+            messages: by worker.
             limits: by worker, seconds.
-            meant: games that the messages are about; a worker that dies takes its running games with them.
+            at_stake: (E,) bool, games that a worker takes with it when it dies.
 
         Returns:
             What went wrong by game.
         """
-        over = self.arrays.terminated | self.arrays.truncated
-        at_stake = meant | set(np.flatnonzero(~over).tolist())
         for k, message in messages.items():
             with contextlib.suppress(OSError):  # a dead worker shows when its answer is waited for
-                self._workers[k].pipe.send(message)
+                self._workers[k].pipe.send_bytes(message)
         failed: dict[int, str] = {}
         for k, answer in self._answers(limits).items():
             if isinstance(answer, str):
-                failed |= dict.fromkeys(at_stake.intersection(self._workers[k].env_ids), answer)
+                failed |= {e: answer for e in self._workers[k].env_ids if at_stake[e]}
                 self._replace(k)
             else:
                 failed |= answer
@@ -129,10 +130,8 @@ class WorkerCrew(Crew):
             worker = self._workers[k]
             left = None if limit is None else max(0.0, begin + limit - time.monotonic())
             try:
-                if worker.pipe.poll(left):
-                    answers[k] = worker.pipe.recv()
-                else:
-                    answers[k] = f"its process did not answer within {limit:g} s"
+                answer = worker.receive(left)
+                answers[k] = f"its process did not answer within {limit:g} s" if answer is None else answer
             except (EOFError, OSError):
                 worker.stop(_CLOSE_S)
                 answers[k] = f"its process ended ({_exit_status(worker.process.returncode)})"
@@ -142,15 +141,25 @@ class WorkerCrew(Crew):
         """Another process for the games of one; should it not start, its games fail again when they are started."""
         ids = self._workers[k].env_ids
         self._workers[k].stop()
-        self._workers[k] = _Worker(self._hello, ids, self._memory_fd)
+        self._workers[k] = self._employ(ids)
         self._answers({k: self._manager.connect_timeout})
+
+    def _employ(self, env_ids: range) -> _Worker:
+        return _Worker(self._hello, env_ids, self._memory_fd, _sum((len(env_ids), self._manager.step_timeout)))
 
 
 class _Worker:
-    """One process and the games that it plays."""
+    """One process and the games that it plays.
 
-    def __init__(self, hello: bytes, env_ids: list[int], memory_fd: int) -> None:
-        self.env_ids = env_ids
+    Args:
+        hello: what it is told first.
+        env_ids: its games.
+        memory_fd: file of the shared arrays.
+        step_limit_s: how long a step of all its games may take; None: as long as it takes.
+    """
+
+    def __init__(self, hello: bytes, env_ids: range, memory_fd: int, step_limit_s: float | None) -> None:
+        self.env_ids, self.games, self.step_limit_s = env_ids, slice(env_ids.start, env_ids.stop), step_limit_s
         ours, theirs = socket.socketpair()
         with theirs:
             fds = (theirs.fileno(), memory_fd)
@@ -162,9 +171,23 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then closes its workers
             )
         self.pipe = Connection(ours.detach())
+        self._poll = select.poll()  # kept: multiprocessing's own makes one for every wait
+        self._poll.register(self.pipe.fileno(), select.POLLIN)
         with contextlib.suppress(OSError):  # a dead worker shows when its answer is waited for
             self.pipe.send_bytes(hello)
             self.pipe.send(env_ids)
+
+    def receive(self, limit_s: float | None) -> dict[int, str] | str | None:
+        """Its next answer; None when there is none in time.
+
+        Raises:
+            EOFError: the process has ended.
+            OSError: the same.
+        """
+        if not self._poll.poll(None if limit_s is None else math.ceil(1e3 * limit_s)):
+            return None
+        answer = self.pipe.recv_bytes()
+        return {} if answer == ALL_WELL else pickle.loads(answer)
 
     def stop(self, patience_s: float = 0.0) -> None:
         """End the process and take its exit status, so that no zombie stays."""

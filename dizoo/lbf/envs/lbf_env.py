@@ -73,6 +73,8 @@ class LBFGame(GameEnv):
         self._share = 1.0 / agents if cfg.team_reward == "mean" else 1.0
         high = np.maximum(self._env.observation_space[0].high.reshape(-1), 1.0)
         self._factor = (1.0 / high).astype(np.float32) if cfg.obs_normalize else None
+        self._obs = np.zeros((agents, obs), np.float32)
+        self._flat_obs = self._obs.reshape(-1)
         limit = self._env._max_episode_steps
         self.info = EnvInfo(cfg.env_id, agents, obs, agents * obs, len(_ACTIONS), limit, has_win=False)
 
@@ -86,16 +88,21 @@ class LBFGame(GameEnv):
     def step(self, action: np.ndarray) -> Frame:
         """Play one joint action."""
         obs, rewards, over, _, _ = self._env.step(action.tolist())
-        eaten = over and not self._env.field.any()
-        return Frame(self._rows(obs), reward=sum(rewards) * self._share, terminated=eaten, truncated=over and not eaten)
+        reward = sum(rewards) * self._share
+        if not over:
+            return Frame(self._rows(obs), None, None, None, reward)
+        eaten = not self._env.field.any()
+        return Frame(self._rows(obs), reward=reward, terminated=eaten, truncated=not eaten)
 
     def close(self) -> None:
         """Close the package's window, if there is one."""
         self._env.close()
 
     def _rows(self, obs: tuple[np.ndarray, ...]) -> np.ndarray:
-        rows = np.concatenate(obs, axis=None).reshape(self.info.agent_num, self.info.obs_shape)
-        return rows if self._factor is None else rows * self._factor
+        np.concatenate(obs, axis=None, out=self._flat_obs)
+        if self._factor is not None:
+            self._obs *= self._factor
+        return self._obs
 
 
 _ACTIONS = ("none", "north", "south", "west", "east", "load")

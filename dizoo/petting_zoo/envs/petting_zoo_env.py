@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import pkgutil
@@ -27,9 +28,6 @@ FAMILIES = {
     "sisl": Package("pettingzoo.sisl", "pip install 'dimix[sisl]'", "env.env_family='sisl'"),
     "butterfly": Package("pettingzoo.butterfly", "pip install 'pettingzoo[butterfly]'", "env.env_family='butterfly'"),
 }
-
-#: Reads one agent's observation: its numbers, flat, and its action mask where it has one.
-Reader = Callable[[Any], tuple[np.ndarray, np.ndarray | None]]
 
 
 @ENV_REGISTRY.register("petting_zoo")
@@ -81,9 +79,9 @@ class PettingZooGame(GameEnv):
         except (TypeError, AssertionError, ValueError) as e:
             raise ConfigError(f"env.options: {cfg.env_id} with {dict(cfg.options)} failed: {e}.") from e
         self._agents = list(self._env.possible_agents)
-        self._readers = [_reader(self._env.observation_space(agent)) for agent in self._agents]
         self._env.reset(seed=0)
-        sizes = [len(read(obs)[0]) for read, obs in zip(self._readers, self._first_observations(), strict=True)]
+        spaces = [self._env.observation_space(agent) for agent in self._agents]
+        sizes = [_size(space) for space in spaces]
         counts = [_action_count(cfg.env_id, agent, self._env.action_space(agent)) for agent in self._agents]
         agents = len(self._agents)
         self._state = _state_of(self._env, cfg) if cfg.global_state == "state" else None
@@ -92,8 +90,11 @@ class PettingZooGame(GameEnv):
         self.info = EnvInfo(cfg.env_id, agents, max(sizes), state_size, max(counts), limit, has_win=False)
         self._share = 1.0 / agents if cfg.team_reward == "mean" else 1.0
         self._obs = np.zeros((agents, max(sizes)), np.float32)
-        self._all_actions = np.arange(max(counts)) < np.array(counts)[:, None]
-        self._masked = min(counts) < max(counts) or any(_has_mask(self._env.observation_space(a)) for a in self._agents)
+        rows = [row[:size] for row, size in zip(self._obs, sizes, strict=True)]
+        self._writers = [_writer(space, row) for space, row in zip(spaces, rows, strict=True)]
+        self._has_masks = any(_has_mask(space) for space in spaces)
+        self._actions = np.arange(max(counts)) < np.array(counts)[:, None]  # (A, N) that there are
+        self._all_actions = None if self._actions.all() else self._actions
 
     def reset(self, seed: int) -> Frame:
         """Start an episode."""
@@ -119,29 +120,29 @@ class PettingZooGame(GameEnv):
     def _frame(
         self, obs: Mapping[str, Any], reward: float = 0.0, terminated: bool = False, truncated: bool = False
     ) -> Frame:
-        everyone = len(self._playing) == len(self._agents)
-        mask = None if everyone and not self._masked else self._all_actions.copy()
-        rows = self._obs
         for i, agent in enumerate(self._agents):
-            if agent not in obs:
-                rows[i] = 0.0
-                continue
-            values, allowed = self._readers[i](obs[agent])
-            rows[i, : len(values)] = values
-            if allowed is not None and mask is not None:
-                mask[i, : len(allowed)] = allowed
-        alive = None
-        if not everyone:
-            alive = np.array([agent in self._playing for agent in self._agents])
-            assert mask is not None
-            mask[~alive] = False
-            mask[~alive, 0] = True
+            seen = obs.get(agent)
+            if seen is None:
+                self._obs[i] = 0.0
+            else:
+                self._writers[i](seen)
+        mask, alive = self._all_actions, None
+        if self._has_masks or len(self._playing) < len(self._agents):
+            mask, alive = self._masks(obs)
         state = None if self._state is None else self._state()
-        return Frame(rows, state, mask, alive, float(reward), terminated, truncated)
+        return Frame(self._obs, state, mask, alive, float(reward), terminated, truncated)
 
-    def _first_observations(self) -> list[Any]:
-        """An observation of each agent's space, for its size."""
-        return [self._env.observation_space(agent).sample() for agent in self._agents]
+    def _masks(self, obs: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Which actions may be taken (A, N), and who still acts (A,)."""
+        mask = self._actions.copy()
+        alive = np.array([agent in self._playing for agent in self._agents])
+        for i, agent in enumerate(self._agents):
+            seen = obs.get(agent)
+            if isinstance(seen, Mapping) and "action_mask" in seen:
+                mask[i, : len(seen["action_mask"])] = seen["action_mask"]
+        mask[~alive] = False
+        mask[~alive, 0] = True
+        return mask, alive
 
 
 def _module(family: str, env_id: str) -> ModuleType:
@@ -175,16 +176,23 @@ def _module(family: str, env_id: str) -> ModuleType:
     return module
 
 
-def _reader(space: Any) -> Reader:
-    """How an observation of this space is read."""
+def _size(space: Any) -> int:
+    """Numbers of an observation of this space."""
     from gymnasium import spaces
 
-    if isinstance(space, spaces.Box):
-        return lambda obs: (np.ravel(obs), None)
+    return int(spaces.flatdim(space["observation"] if _has_mask(space) else space))
+
+
+def _writer(space: Any, row: np.ndarray) -> Callable[[Any], None]:
+    """What puts an agent's observation of this space, flat, into its row."""
+    from gymnasium import spaces
+
     if _has_mask(space):
-        inner = _reader(space["observation"])
-        return lambda obs: (inner(obs["observation"])[0], np.asarray(obs["action_mask"], bool))
-    return lambda obs: (np.asarray(spaces.flatten(space, obs)), None)
+        inner = _writer(space["observation"], row)
+        return lambda obs: inner(obs["observation"])
+    if isinstance(space, spaces.Box):
+        return functools.partial(row.reshape(space.shape).__setitem__, ...)  # one copy, whatever its axes
+    return lambda obs: row.__setitem__(..., spaces.flatten(space, obs))
 
 
 def _has_mask(space: Any) -> bool:

@@ -304,7 +304,7 @@ class WrongFrames(CountingGame):
     ("change", "sizes", "said"),
     [
         (dict(agent_state=np.zeros(4)), {}, r"agent_state of shape \(4,\). Right is \(2, 4\)"),
-        (dict(agent_state=None), {}, r"agent_state is None. Right is shape \(2, 4\)"),
+        (dict(agent_state=None), {}, r"agent_state None. Right is \(2, 4\), as"),
         (dict(agent_state=np.full((2, 4), np.nan)), {}, "agent_state holds values that are not finite"),
         (dict(global_state=np.zeros(3)), {}, r"global_state of shape \(3,\). Right is \(8,\)"),
         ({}, dict(global_obs_shape=9), "no global_state, which stands for .* 8 numbers; its EnvInfo says .* 9"),
