@@ -42,7 +42,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["dimix", "dimix.*", "dizoo", "dizoo.*"]),
-    package_data={"dimix": ["py.typed"], "dizoo.smac.battle": ["data/*.json"], "dizoo.smac.replay": ["page.*", "*.js"]},
+    package_data={
+        "dimix": ["py.typed"],
+        "dizoo.smac.battle": ["data/*.json", "data/traces/*.npz"],
+        "dizoo.smac.replay": ["page.*", "*.js"],
+    },
     include_package_data=False,
     install_requires=[
         "torch>=2.1",

@@ -7,8 +7,11 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from dimix.check.battle import recorded_battle
 from dimix.check.games import GAMES
-from dimix.check.oracles import ORACLES
+from dimix.check.oracles import ORACLES, Entry
+from dimix.check.updates import UPDATES
+from dimix.check.weights import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,10 @@ class Outcome:
     seconds: float
 
 
+BATTLES: list[Entry] = [("battle", "a recorded game, tick by tick", "1 of 1 traces pass", recorded_battle)]
+
 #: All checks, quick ones first.
-CHECKS = [Check(*entry) for entry in (*ORACLES, *GAMES)]
+CHECKS = [Check(*entry) for entry in (*ORACLES, *UPDATES, *WEIGHTS, *BATTLES, *GAMES)]
 
 
 def run_checks(checks: Sequence[Check] = CHECKS) -> Iterator[Outcome]:

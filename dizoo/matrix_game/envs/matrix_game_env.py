@@ -1,4 +1,4 @@
-"""Cooperative matrix games for two agents, one-shot or in two steps: the shortest complete example of a `VecEnv`."""
+"""Cooperative matrix games for two agents, in one step or several: the shortest complete example of a `VecEnv`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import EnvError, nearest
 from dimix.registry import ENV_REGISTRY
 
-#: Team payoff of the last (or only) step, one table per state that it can be played in; rows: agent 0's action.
+#: Team payoff of the last (or only) step, one table per stage that it can be played in; rows: agent 0's action.
 GAMES: dict[str, np.ndarray] = {
     # Rashid et al. 2018 (QMIX), section 5: agent 0's first action picks the table. The safe one pays 7 whatever is
     # played, the other 8 only when both take action 1: a mixer that is a mere sum (VDN) settles for 7.
@@ -27,6 +27,9 @@ GAMES: dict[str, np.ndarray] = {
     "roles": np.array([[[0.0, 1.0], [0.0, 0.0]]], np.float32),
     # Additive in the agents' actions: every method of the family solves it.
     "additive": np.array([[[0.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]], np.float32),
+    # A cue is shown once and asked for `delay` steps later; each agent that answers with it earns 0.5. A team with a
+    # memory earns 1; one without cannot tell the cues apart when asked, and whatever it answers earns 0.5 on average.
+    "cue": np.array([[[1.0, 0.5], [0.5, 0.0]], [[0.0, 0.5], [0.5, 1.0]]], np.float32),
 }
 
 
@@ -34,17 +37,23 @@ GAMES: dict[str, np.ndarray] = {
 class MatrixGameEnv(VecEnv):
     """E copies of one matrix game.
 
-    Observation of each agent and global state: one-hot stage, which is 0 at the first step, 1 + table after the first
-    step of ``two_step``. With ``image_state`` the global state is a picture (2, 6, 6): zeros but for a 2 x 2 square
-    whose channel and place tell the stage. Reward: the table's entry at the last step, 0 before. The game is over
-    (``terminated``) when the table has been played; with ``repeat`` > 1 a one-shot game is played that many times and
-    then cut by the limit (``truncated``). ``battle_won``: the episode earned the largest return that the game offers.
+    Observation of each agent and global state: one-hot stage, which is 1 + table where the table is known, else 0. In
+    ``two_step`` agent 0's first action chooses the table, which is known from then on. In ``cue`` each copy plays both
+    tables in turns, starting with table e % 2 in copy e: it is known at the first step and never again, and until the
+    last step action 0 (wait) alone is available, so that nobody can note the cue in what they do. All other games have
+    one table. With ``image_state`` the global state is a picture (2, 6, 6): zeros but for a 2 x 2 square whose channel
+    and place tell the stage.
+
+    Reward: the table's entry at the last step, 0 before. The game is over (``terminated``) when the table has been
+    played; with ``repeat`` > 1 a one-shot game is played that many times and then cut by the limit (``truncated``).
+    ``battle_won``: the episode earned the largest return that the game offers.
 
     Args:
         game: a name of `GAMES`.
         num_envs: copies (E).
         repeat: steps of a one-shot game.
         image_state: show the stage as a picture.
+        delay: steps from the cue to its question.
 
     Raises:
         EnvError: no such game, or a number out of range.
@@ -57,6 +66,8 @@ class MatrixGameEnv(VecEnv):
         repeat=1,
         # (bool) The global state is a picture of the stage instead of its one-hot.
         image_state=False,
+        # (int) Steps from the cue to the question in the game "cue", >= 1.
+        delay=3,
         # (int) Games played side by side for training, >= 1.
         collector_env_num=8,
         # (int) Games played side by side for evaluation, >= 1.
@@ -71,12 +82,13 @@ class MatrixGameEnv(VecEnv):
         obs_agent_id=True,
     )
 
-    def __init__(self, game: str, num_envs: int, repeat: int = 1, image_state: bool = False) -> None:
-        self.info = _describe(game, repeat, image_state)
+    def __init__(self, game: str, num_envs: int, repeat: int = 1, image_state: bool = False, delay: int = 3) -> None:
+        self.info = _describe(game, repeat, image_state, delay)
         if num_envs < 1:
             raise EnvError(f"num_envs: {num_envs}. Right is 1 or more.")
         self.payoff = GAMES[game]
         self.num_envs = num_envs
+        self._cued = game == "cue"
         agents, stages, actions = self.info.agent_num, self.info.obs_shape, self.info.action_shape
         self._views = _pictures(stages) if image_state else np.eye(stages, dtype=np.float32)
         self.agent_state = np.zeros((num_envs, agents, stages), np.float32)
@@ -88,7 +100,9 @@ class MatrixGameEnv(VecEnv):
         self.truncated = np.zeros(num_envs, bool)
         self.battle_won = np.zeros(num_envs, bool)
         self.episode_length = np.zeros(num_envs, np.int32)
+        self._table = np.zeros(num_envs, np.int64)
         self._stage = np.zeros(num_envs, np.int64)
+        self._started = np.arange(num_envs)  # whose cue is next
         self._ep_return = np.zeros(num_envs, np.float32)
         self.reset()
 
@@ -97,20 +111,24 @@ class MatrixGameEnv(VecEnv):
         """Sizes of the game that a config's ``env`` branch asks for.
 
         Raises:
-            EnvError: no such game, or ``repeat`` out of range.
+            EnvError: no such game, or a number out of range.
         """
-        return _describe(cfg.map_name, cfg.repeat, cfg.image_state)
+        return _describe(cfg.map_name, cfg.repeat, cfg.image_state, cfg.delay)
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> MatrixGameEnv:
         """The environment of a config's ``env`` branch; the games know no chance, so ``seed`` changes nothing."""
-        return cls(cfg.map_name, num_envs, cfg.repeat, cfg.image_state)
+        return cls(cfg.map_name, num_envs, cfg.repeat, cfg.image_state, cfg.delay)
 
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
         """Start new episodes in the given games (all when None)."""
         ids = np.arange(self.num_envs) if env_ids is None else np.asarray(env_ids, np.int64)
-        self._stage[ids] = 0
+        self._stage[ids] = self._table[ids] = 0
         self._ep_return[ids] = 0
+        if self._cued:
+            self._table[ids] = self._started[ids] % len(self.payoff)
+            self._stage[ids] = 1 + self._table[ids]
+            self._started[ids] += 1
         for array in (self.reward, self.terminated, self.truncated, self.battle_won, self.episode_length):
             array[ids] = 0
         self._observe()
@@ -132,25 +150,34 @@ class MatrixGameEnv(VecEnv):
                 f"action: values {action.min()} to {action.max()}. Right is 0 to {self.info.action_shape - 1}."
             )
         running = ~(self.terminated | self.truncated)
-        choosing = running & (len(self.payoff) > 1) & (self._stage == 0)
-        playing = running & ~choosing
-        table = np.where(playing, np.maximum(self._stage - 1, 0), 0)
-        self.reward[:] = np.where(playing, self.payoff[table, action[:, 0], action[:, 1]], 0.0)
+        last = self.episode_length == self.info.episode_limit - 1
+        repeated = len(self.payoff) == 1 and self.info.episode_limit > 1
+        playing = running & (last | repeated)
+        self._refuse_early_answers(action, running & ~last)
+        if len(self.payoff) > 1 and not self._cued:
+            choosing = running & ~last
+            self._table[choosing] = action[choosing, 0]
+            self._stage[choosing] = 1 + self._table[choosing]
+        if self._cued:
+            self._stage[running] = 0
+        self.reward[:] = np.where(playing, self.payoff[self._table, action[:, 0], action[:, 1]], 0.0)
         self.episode_length += running
         self._ep_return += self.reward
-        self._stage[choosing] = 1 + action[choosing, 0]
-        over = playing & (self.episode_length == self.info.episode_limit)
-        if self.info.episode_limit > 1 and len(self.payoff) == 1:
+        over = running & last
+        if repeated:
             self.truncated |= over
-            best = self.payoff.max() * self.info.episode_limit
         else:
             self.terminated |= over
-            best = self.payoff.max()
+        best = self.payoff.max() * (self.info.episode_limit if repeated else 1)
         self.battle_won |= over & (self._ep_return >= best)
         self._observe()
 
+    def _refuse_early_answers(self, action: np.ndarray, waiting: np.ndarray) -> None:
+        if self._cued and action[waiting].any():
+            raise EnvError("action: 1 while the agents wait. Until the cue is asked for only action 0 is available.")
+
     def state_dict(self) -> dict[str, Any]:
-        """Stage, return, length and end flags of every game."""
+        """Table, stage, next cue, return, length and end flags of every game."""
         return {name: getattr(self, name).copy() for name in self._state_names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -165,11 +192,17 @@ class MatrixGameEnv(VecEnv):
             getattr(self, name)[:] = state[name]
         self._observe()
 
-    _state_names = ("_stage", "_ep_return", "reward", "terminated", "truncated", "battle_won", "episode_length")
+    _state_names = (
+        "_stage", "_table", "_started", "_ep_return", "reward", "terminated", "truncated", "battle_won",
+        "episode_length",
+    )  # fmt: skip
 
     def _observe(self) -> None:
         self.global_state[:] = self._views[self._stage]
         self.agent_state[:] = np.eye(self.info.obs_shape, dtype=np.float32)[self._stage, None]
+        if self._cued:
+            asked = self.episode_length == self.info.episode_limit - 1
+            self.action_mask[:, :, 1:] = asked[:, None, None]
 
 
 def _pictures(stages: int) -> np.ndarray:
@@ -180,12 +213,13 @@ def _pictures(stages: int) -> np.ndarray:
     return views
 
 
-def _describe(game: str, repeat: int, image_state: bool = False) -> EnvInfo:
+def _describe(game: str, repeat: int, image_state: bool = False, delay: int = 1) -> EnvInfo:
     if game not in GAMES:
         raise EnvError(f"no matrix game '{game}'.{nearest(game, GAMES)} Known: {', '.join(GAMES)}.")
-    if repeat < 1:
-        raise EnvError(f"repeat: {repeat}. Right is 1 or more.")
+    for name, number in (("repeat", repeat), ("delay", delay)):
+        if number < 1:
+            raise EnvError(f"{name}: {number}. Right is 1 or more.")
     tables, actions, _ = GAMES[game].shape
     stages = 1 + tables if tables > 1 else 1
-    limit = 2 if tables > 1 else repeat
+    limit = {"cue": 1 + delay, "two_step": 2}.get(game, repeat)
     return EnvInfo(game, 2, stages, (2, 6, 6) if image_state else stages, actions, limit)

@@ -1,7 +1,8 @@
 """Replay recorded episodes of the reference and say where this engine departs from them.
 
-    python -m dizoo.smac.battle.verify DIR
+    python -m dizoo.smac.battle.verify [DIR]
 
+Without a folder: the traces that come with the package.
 For each trace: outputs computed from every recorded state; every tick (where recorded) and every step replayed from its
 recorded start with the recorded actions and orders of execution; and the whole episode run freely from its start. One
 line a trace, then a summary; exit status 1 if any trace fails. Collision avoidance in a crowd is chaotic, so a small
@@ -22,6 +23,9 @@ from dizoo.smac.battle.engine import BattleEngine, needs_compile
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.state import Array
 from dizoo.smac.battle.trace import TICKS, UNIT_FIELDS, Trace, engine_at, load_trace, restore
+
+#: Folder of the traces that are part of the package.
+SHIPPED = Path(__file__).parent / "data" / "traces"
 
 OUTPUT_TOLERANCE = 1e-6  # observation, state
 POSITION_TOLERANCE = 1e-4  # cells
@@ -217,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 if every trace passes, 1 otherwise, also when there is none.
     """
     parser = argparse.ArgumentParser(prog="python -m dizoo.smac.battle.verify", description="Replay recorded episodes.")
-    parser.add_argument("dir", type=Path, help="folder of .npz traces")
+    parser.add_argument("dir", type=Path, nargs="?", default=SHIPPED, help="folder of .npz traces; default: shipped")
     folder = parser.parse_args(argv).dir
     paths = sorted(folder.glob("*.npz"))
     if not paths:

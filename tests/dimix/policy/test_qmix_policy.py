@@ -5,11 +5,11 @@ import io
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
+from dimix.check import references
+from dimix.check.batches import padded
 from dimix.errors import BatchError, CheckpointError, ConfigError, TrainingError
 from dimix.policy import QMIXPolicy
-from dimix.types import batch_fields, make_batch
 
 LENGTHS, ENDS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated", "truncated"]
 
@@ -32,54 +32,10 @@ def gradients(policy, batch):
     return metrics, {n: p.grad.clone() for n, p in policy.model.named_parameters()}
 
 
-def reference(policy, batch, *, gamma=0.99, lam=0.6, double_q=True, mask_dead=True, weight=None):
-    """The same loss, episode by episode, step by step and agent by agent."""
-    online, target = policy.model, policy._target_model
-    losses, count = [], 0
-    for b in range(len(batch.filled)):
-        length, start = int(batch.filled[b].sum()), int(batch.burnin[b])
-        rows = length + 1
-
-        def q_values(model, b=b, rows=rows, start=start):
-            out, h = [], batch.hidden_state[b]
-            for t in range(rows):
-                if t <= start:
-                    h = h.detach()  # the steps before the start only warm the state
-                x = F.relu(model.agent.encoder[0](batch.obs.agent_state[b, t]))
-                c = model.agent.memory.cell
-                h = torch.gru_cell(x, h, c.weight_ih_l0, c.weight_hh_l0, c.bias_ih_l0, c.bias_hh_l0)
-                out.append(model.agent.head(h))
-            return out
-
-        q, q_target = q_values(online), [v.detach() for v in q_values(target)]
-        mask, state, alive = batch.obs.action_mask[b], batch.obs.global_state[b], batch.alive[b]
-
-        def team(model, values, t, state=state, alive=alive):
-            kept = [v if alive[t, a] or not mask_dead else torch.zeros_like(v) for a, v in enumerate(values)]
-            return model.mix(torch.stack(kept), state[t])
-
-        following = None
-        for t in reversed(range(length)):
-            best = []
-            for a in range(mask.shape[1]):
-                chooser = (q if double_q else q_target)[t + 1][a].detach().masked_fill(~mask[t + 1, a], -1e9)
-                best.append(q_target[t + 1][a, chooser.argmax()])
-            next_q = team(target, best, t + 1)
-            if batch.terminated[b, t]:
-                goal = batch.reward[b, t]
-            else:
-                goal = batch.reward[b, t] + gamma * (
-                    next_q if following is None else (1 - lam) * next_q + lam * following
-                )
-            following = goal.detach()
-            if t >= start:
-                taken = team(online, [q[t][a, batch.action[b, t, a]] for a in range(mask.shape[1])], t)
-                losses.append(0.5 * (taken - following) ** 2 * (1.0 if weight is None else weight[b]))
-                count += 1
-    loss = sum(losses) / count
-    return loss, dict(
-        zip(dict(online.named_parameters()), torch.autograd.grad(loss, list(online.parameters())), strict=True)
-    )
+def reference(policy, batch, **options):
+    """Loss and gradients of the plain form."""
+    right = references.qmix(policy.model, policy._target_model, batch, **options)
+    return right.loss, right.grads
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -91,8 +47,9 @@ def reference(policy, batch, *, gamma=0.99, lam=0.6, double_q=True, mask_dead=Tr
         ({"learn__mask_dead_agents": False}, {"mask_dead": False}),
         ({"learn__td_lambda": 0.0, "learn__discount_factor": 0.9}, {"lam": 0.0, "gamma": 0.9}),
         ({"model__mixer": False}, {}),
+        ({"model__hypernet_layers": 1}, {}),
     ],
-    ids=["default", "single q", "dead count", "one step", "vdn"],
+    ids=["default", "single q", "dead count", "one step", "vdn", "one hypernet layer"],
 )
 def test_loss_and_gradient_equal_the_reference(rng, make_random_batch, make_config, changes, options, fused):
     batch = make_random_batch(rng, LENGTHS, ENDS, steps=8)
@@ -132,19 +89,10 @@ def test_burn_in_and_importance_weights_equal_the_reference(rng, make_random_bat
 def test_padding_changes_nothing(rng, make_random_batch, make_config):
     batch = make_random_batch(rng, LENGTHS, ENDS)
     plain, plain_grads = gradients(make(make_config), batch)
-    longer = {}
-    for name, value in batch_fields(batch).items():
-        if value.dim() > 1 and name != "hidden_state":
-            noise = torch.randn(value.shape[0], 4, *value.shape[2:])
-            pad = noise if value.is_floating_point() else torch.zeros_like(noise, dtype=value.dtype)
-            if name == "obs.action_mask":
-                pad[..., 0] = True
-            value = torch.cat([value, pad], 1)
-        longer[name] = value
-    padded, padded_grads = gradients(make(make_config), make_batch(longer))
-    assert padded["loss"] == pytest.approx(plain["loss"], rel=1e-6)
+    longer, longer_grads = gradients(make(make_config), padded(batch, 4))
+    assert longer["loss"] == pytest.approx(plain["loss"], rel=1e-6)
     for name, grad in plain_grads.items():
-        torch.testing.assert_close(padded_grads[name], grad, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(longer_grads[name], grad, rtol=1e-5, atol=1e-7)
 
 
 def test_unavailable_actions_of_the_next_row_do_not_matter(rng, make_random_batch, make_config):

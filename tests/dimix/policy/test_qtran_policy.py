@@ -2,14 +2,13 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
+from dimix.check import references
 from dimix.errors import ConfigError
 from dimix.model import QMix, QTran
 from dimix.policy import QTRANPolicy
 
 LENGTHS, ENDS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated", "truncated"]
-GAMMA, LAMBDA = 0.99, 0.6
 FACTORS = {"td_weight": 1.5, "opt_weight": 0.7, "nopt_min_weight": 0.3}
 
 
@@ -34,77 +33,6 @@ def make(make_config):
     return build
 
 
-def rows_of(network, batch, b, rows):
-    """One episode's Q-values and features, row by row from the recurrence's formula: lists of (A, N), (A, F)."""
-    q, features, h, c = [], [], torch.zeros_like(batch.hidden_state[b]), network.agent.memory.cell
-    for t in range(rows):
-        x = F.relu(network.agent.encoder[0](batch.obs.agent_state[b, t]))
-        h = torch.gru_cell(x, h, c.weight_ih_l0, c.weight_hh_l0, c.bias_ih_l0, c.bias_hh_l0)
-        q.append(network.agent.head(h))
-        features.append(h)
-    return q, features
-
-
-def joint(network, features, actions, counted, state):
-    """The joint value of one row and one joint action, from the paper's description."""
-    net, total = network.joint, 0
-    for a, action in enumerate(actions):
-        if counted[a]:
-            onehot = torch.zeros(net.action_shape, dtype=state.dtype)
-            onehot[action] = 1
-            total = total + net.encoding(torch.cat([features[a], onehot]))
-    x = net.q_in.weight @ torch.cat([state, total]) + net.q_in.bias
-    return net.q_out(x.clamp(min=0))[0]
-
-
-def reference(policy, batch, form, mask_dead=True, double_q=True):
-    """Loss and gradients, step by step and agent by agent."""
-    online, target = policy.model, policy._target_model
-    sums, count = {"td": 0.0, "opt": 0.0, "nopt": 0.0}, 0
-    for b in range(len(batch.filled)):
-        length = int(batch.filled[b].sum())
-        mask, state = batch.obs.action_mask[b], batch.obs.global_state[b]
-        counted = batch.alive[b] if mask_dead else torch.ones_like(batch.alive[b])
-        agents = range(mask.shape[1])
-        q, features = rows_of(online, batch, b, length + 1)
-        with torch.no_grad():
-            target_q, target_features = rows_of(target, batch, b, length + 1)
-
-        def greedy(values, t, mask=mask, agents=agents):
-            return [int(values[t][a].detach().masked_fill(~mask[t, a], -1e9).argmax()) for a in agents]
-
-        def transformed(actions, t, q=q, features=features, counted=counted, state=state, agents=agents):
-            own = sum(q[t][a, actions[a]] for a in agents if counted[t, a])
-            fixed = joint(online, features[t], actions, counted[t], state[t]).detach()
-            return own - fixed + online.joint.v(state[t])[0]
-
-        following = None
-        for t in reversed(range(length)):
-            goal = batch.reward[b, t]
-            if not batch.terminated[b, t]:
-                best = greedy(q if double_q else target_q, t + 1)
-                value = joint(target, target_features[t + 1], best, counted[t + 1], state[t + 1])
-                goal = goal + GAMMA * (value if following is None else (1 - LAMBDA) * value + LAMBDA * following)
-            goal = following = goal.detach()
-            taken = batch.action[b, t].tolist()
-            sums["td"] = sums["td"] + (joint(online, features[t], taken, counted[t], state[t]) - goal) ** 2
-            sums["opt"] = sums["opt"] + transformed(greedy(q, t), t) ** 2
-            if form == "base":
-                sums["nopt"] = sums["nopt"] + transformed(taken, t).clamp(max=0) ** 2
-            else:
-                lowest = []
-                for a in agents:
-                    if counted[t, a]:
-                        every = [taken[:a] + [n] + taken[a + 1 :] for n in range(5) if mask[t, a, n]]
-                        lowest.append(torch.stack([transformed(u, t) for u in every]).min() ** 2)
-                sums["nopt"] = sums["nopt"] + (sum(lowest) / len(lowest) if lowest else 0.0)
-            count += 1
-    weights = dict(zip(sums, FACTORS.values(), strict=True))
-    loss = sum(0.5 * weights[k] * v for k, v in sums.items()) / count
-    params = dict(online.named_parameters())
-    return loss, dict(zip(params, torch.autograd.grad(loss, list(params.values())), strict=True))
-
-
 @pytest.mark.parametrize(
     ("learn", "options"),
     [({}, {}), ({"double_q": False}, {"double_q": False}), ({"mask_dead_agents": False}, {"mask_dead": False})],
@@ -113,9 +41,9 @@ def reference(policy, batch, form, mask_dead=True, double_q=True):
 @pytest.mark.parametrize("form", ["base", "alt"])
 def test_loss_and_gradient_equal_the_reference(rng, make_random_batch, make, form, learn, options):
     batch = make_random_batch(rng, LENGTHS, ENDS, steps=8, dtype=torch.float64)
-    batch.alive[:, 0] = True  # as games begin: somebody is alive where anybody acts
     policy = make(torch.float64, learn={"qtran": form, **learn})
-    loss, grads = reference(policy, batch, form, **options)
+    factors = tuple(FACTORS.values())
+    loss, grads, _ = references.qtran(policy.model, policy._target_model, batch, form=form, factors=factors, **options)
     metrics = policy.learn_mode.forward(batch)
     assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-12)
     parts = [f * metrics[n] for f, n in zip(FACTORS.values(), ("td_loss", "opt_loss", "nopt_loss"), strict=True)]

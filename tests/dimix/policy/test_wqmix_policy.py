@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
+from dimix.check import references
 from dimix.errors import ConfigError
 from dimix.model import QMix
 from dimix.policy import WQMIXPolicy
 from dimix.types import batch_fields, make_batch
 
 LENGTHS, ENDS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated", "truncated"]
-GAMMA, LAMBDA, ALPHA = 0.99, 0.6, 0.3
+ALPHA = 0.3
 
 
 @pytest.fixture
@@ -34,67 +34,9 @@ def make(make_config):
     return build
 
 
-def q_rows(network, batch, b, rows):
-    """One episode's Q-values, row by row from the recurrence's formula: list of (A, N)."""
-    out, h, c = [], torch.zeros_like(batch.hidden_state[b]), network.agent.memory.cell
-    for t in range(rows):
-        x = F.relu(network.agent.encoder[0](batch.obs.agent_state[b, t]))
-        h = torch.gru_cell(x, h, c.weight_ih_l0, c.weight_hh_l0, c.bias_ih_l0, c.bias_hh_l0)
-        out.append(network.agent.head(h))
-    return out
-
-
-def central_mix(mixer, q, state):
-    """The unrestricted mixer, layer by layer."""
-    x = torch.cat([state, q])
-    for layer in mixer.hidden:
-        x = (layer.weight @ x + layer.bias).clamp(min=0)
-    value = (mixer.value_hidden.weight @ state + mixer.value_hidden.bias).clamp(min=0)
-    return mixer.out.weight[0] @ x + mixer.out.bias[0] + mixer.value.weight[0] @ value + mixer.value.bias[0]
-
-
-def reference(policy, batch, ow, mask_dead=True, weight=None):
-    """Loss, gradients and the weights, step by step and agent by agent, from the paper's equations."""
-    online, target = policy.model, policy._target_model
-    total, count, weights = 0.0, 0, []
-    for b in range(len(batch.filled)):
-        length = int(batch.filled[b].sum())
-        mask, state, alive = batch.obs.action_mask[b], batch.obs.global_state[b], batch.alive[b]
-        agents = range(mask.shape[1])
-        q, central = q_rows(online, batch, b, length + 1), q_rows(online.central, batch, b, length + 1)
-        with torch.no_grad():
-            central_target = q_rows(target.central, batch, b, length + 1)
-
-        def team(values, actions, t, alive=alive, agents=agents):
-            counted = [values[t][a, actions[a]] * (bool(alive[t, a]) or not mask_dead) for a in agents]
-            return torch.stack(counted)
-
-        def greedy(t, q=q, mask=mask, agents=agents):
-            return [int(q[t][a].detach().masked_fill(~mask[t, a], -1e9).argmax()) for a in agents]
-
-        following = None
-        for t in reversed(range(length)):
-            goal = batch.reward[b, t]
-            if not batch.terminated[b, t]:
-                value = central_mix(target.central.mixer, team(central_target, greedy(t + 1), t + 1), state[t + 1])
-                goal = goal + GAMMA * (value if following is None else (1 - LAMBDA) * value + LAMBDA * following)
-            goal = following = goal.detach()
-            taken = batch.action[b, t].tolist()
-            error = online.mixer(team(q, taken, t), state[t]) - goal
-            central_error = central_mix(online.central.mixer, team(central, taken, t), state[t]) - goal
-            if ow:
-                full = error.item() < 0
-            else:
-                best = central_mix(target.central.mixer, team(central_target, greedy(t), t), state[t])
-                chose = all(taken[a] == greedy(t)[a] for a in agents if alive[t, a])
-                full = chose or goal.item() > best.item()
-            weights.append(1.0 if full else ALPHA)
-            given = 1.0 if weight is None else weight[b]
-            total = total + given * 0.5 * (weights[-1] * error**2 + central_error**2)
-            count += 1
-    loss = total / count
-    names = [n for n, _ in online.named_parameters()]
-    return loss, dict(zip(names, torch.autograd.grad(loss, list(online.parameters())), strict=True)), weights
+def reference(policy, batch, ow, **options):
+    """The plain form."""
+    return references.wqmix(policy.model, policy._target_model, batch, ow=ow, alpha=ALPHA, **options)
 
 
 @pytest.mark.parametrize("mask_dead", [True, False])
@@ -102,7 +44,7 @@ def reference(policy, batch, ow, mask_dead=True, weight=None):
 def test_loss_and_gradient_equal_the_reference(rng, make_random_batch, make, ow, mask_dead):
     batch = make_random_batch(rng, LENGTHS, ENDS, steps=8, dtype=torch.float64)
     policy = make(torch.float64, learn={"wqmix_ow": ow, "mask_dead_agents": mask_dead})
-    loss, grads, weights = reference(policy, batch, ow, mask_dead)
+    loss, grads, weights = reference(policy, batch, ow, mask_dead=mask_dead)
     assert 0 < sum(w == 1 for w in weights) < len(weights)  # both weights occur
     metrics = policy.learn_mode.forward(batch)
     assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-12)

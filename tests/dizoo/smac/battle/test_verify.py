@@ -8,10 +8,11 @@ import pytest
 
 from dizoo.smac.battle import BattleError
 from dizoo.smac.battle.trace import load_trace
-from dizoo.smac.battle.verify import main, verify_trace
+from dizoo.smac.battle.verify import SHIPPED, main, verify_trace
 
 TRACES = Path(__file__).parents[3] / "data" / "traces"
-SMALL = TRACES / "2s_vs_1sc__focus-eps20__s144.npz"
+SMALL = SHIPPED / "2s_vs_1sc__focus-eps20__s144.npz"
+EVERY = sorted([*TRACES.glob("*.npz"), *SHIPPED.glob("*.npz")])
 
 
 def altered(tmp_path: Path, source: Path = SMALL, name: str = "altered.npz", **changes) -> Path:
@@ -39,7 +40,7 @@ def poke(index, delta):
     return change
 
 
-@pytest.mark.parametrize("path", sorted(TRACES.glob("*.npz")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", EVERY, ids=lambda p: p.stem)
 def test_trace_is_reproduced(path):
     verdict = verify_trace(path)
     assert verdict.problems == () and verdict.outputs == 0
@@ -48,7 +49,7 @@ def test_trace_is_reproduced(path):
 
 
 def test_every_map_of_the_reference_has_a_trace():
-    maps = {load_trace(p).scenario.name for p in TRACES.glob("*.npz")}
+    maps = {load_trace(p).scenario.name for p in EVERY}
     assert len(maps) == 12 and {"MMM", "corridor", "2c_vs_64zg"} <= maps
 
 
@@ -59,6 +60,11 @@ def test_command_line_reports_each_trace_and_a_summary(tmp_path, capsys):
     assert lines[0].startswith("ok   a.npz: ticks 0/256 wrong, 0/626 positions off")
     assert "free run never departs" in lines[0]
     assert lines[-1] == "1 of 1 traces pass"
+
+
+def test_without_a_folder_it_replays_what_is_shipped(capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{len(list(SHIPPED.glob('*.npz')))} of 1 traces pass"
 
 
 @pytest.mark.parametrize(

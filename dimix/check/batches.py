@@ -1,0 +1,87 @@
+"""Random batches that hold everything which batches can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from dimix.types import EpisodeBatch, batch_fields, make_batch, validate
+
+
+def random_batch(
+    rng: np.random.Generator,
+    lengths: Sequence[int],
+    ends: Sequence[str],
+    *,
+    steps: int | None = None,
+    agents: int = 3,
+    actions: int = 5,
+    obs: int = 7,
+    state: int = 6,
+    hidden: int = 8,
+    dtype: torch.dtype = torch.float32,
+) -> EpisodeBatch:
+    """Random episodes; agents die at random times, and about half of the actions are masked.
+
+    Args:
+        rng: source of everything random.
+        lengths: steps of each episode (B).
+        ends: how each ends (B): ``"terminated"``, ``"truncated"``, or ``"cut"`` where it goes on behind the batch.
+        steps: steps of the batch (T), padding included; None: of its longest episode.
+        agents: A.
+        actions: N.
+        obs: O.
+        state: S.
+        hidden: H.
+        dtype: of all floats; only float32 makes a batch that is valid.
+    """
+    batch = len(lengths)
+    steps = max(lengths) if steps is None else steps
+    filled = np.arange(steps)[None] < np.array(lengths)[:, None]
+    rows = np.arange(steps + 1)[None] <= np.array(lengths)[:, None]
+    death = rng.integers(1, steps + 4, (batch, 1, agents))
+    alive = (np.arange(steps + 1)[None, :, None] < death) & rows[..., None]
+    mask = rng.random((batch, steps + 1, agents, actions)) < 0.6
+    mask[..., 0] = ~alive | ~mask[..., 1:].any(-1)
+    mask[~alive] = np.arange(actions) == 0
+    action = (mask[:, :-1] * rng.random((batch, steps, agents, actions))).argmax(-1)
+    last = np.arange(steps)[None] == np.array(lengths)[:, None] - 1
+    ended = {k: last & (np.array(ends) == k)[:, None] for k in ("terminated", "truncated")}
+    values = {
+        "obs.agent_state": rng.standard_normal((batch, steps + 1, agents, obs)) * rows[..., None, None],
+        "obs.global_state": rng.standard_normal((batch, steps + 1, state)) * rows[..., None],
+        "reward": rng.standard_normal((batch, steps)) * filled,
+        "weight": np.ones(batch),
+        "hidden_state": np.zeros((batch, agents, hidden)),
+    }
+    fields = {k: torch.from_numpy(v).to(dtype) for k, v in values.items()}
+    masks = {"obs.action_mask": mask, "alive": alive, "action": action, "filled": filled, **ended}
+    fields.update({k: torch.from_numpy(v) for k, v in masks.items()}, burnin=torch.zeros(batch, dtype=torch.int64))
+    made = make_batch(fields)
+    if dtype == torch.float32:
+        validate(made)
+    return made
+
+
+def padded(batch: EpisodeBatch, steps: int) -> EpisodeBatch:
+    """The batch with so many steps more at the end that are not filled; their numbers are noise."""
+    longer = {}
+    for name, value in batch_fields(batch).items():
+        if value.dim() > 1 and name != "hidden_state":
+            noise = torch.randn(value.shape[0], steps, *value.shape[2:])
+            pad = noise.to(value.dtype) if value.is_floating_point() else torch.zeros_like(noise, dtype=value.dtype)
+            if name == "obs.action_mask":
+                pad[..., 0] = True
+            value = torch.cat([value, pad], 1)
+        longer[name] = value
+    return make_batch(longer)
+
+
+def reordered(batch: EpisodeBatch, order: Sequence[int]) -> EpisodeBatch:
+    """The batch with its agents in another order: agent ``order[i]`` becomes agent i."""
+    axis = {"obs.agent_state": 2, "obs.action_mask": 2, "alive": 2, "action": 2, "hidden_state": 1}
+    index = torch.tensor(list(order))
+    fields = batch_fields(batch)
+    return make_batch({n: v.index_select(axis[n], index) if n in axis else v for n, v in fields.items()})

@@ -1,0 +1,19 @@
+"""The battle engine against its reference: a game that SMAClite recorded, replayed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def recorded_battle(folder: Path | None = None) -> tuple[bool, str]:
+    """The engine's own verifier on a folder of traces (None: those that are shipped with it).
+
+    It runs in a process of its own, as the engine is a package that knows nothing of dimix.
+    """
+    command = [sys.executable, "-m", "dizoo.smac.battle.verify", *([str(folder)] if folder else [])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    said = (done.stdout or done.stderr).strip().splitlines() or ["it said nothing"]
+    failed = [line for line in said if line.startswith("FAIL")]
+    return done.returncode == 0, (failed[0] if failed else said[-1])[:30]

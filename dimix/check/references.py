@@ -1,0 +1,216 @@
+"""The family's losses once more, as the papers write them: episode by episode, step by step, agent by agent.
+
+They share the networks' weights with what they check, and nothing else: no packing, no masks of batches, no kernels.
+All take the online and the target network, a batch, and the settings that matter; targets are TD(lambda).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dimix.types import EpisodeBatch
+
+Row = list[Tensor]  # one value per agent
+
+
+class Reference(NamedTuple):
+    """What an update should find."""
+
+    loss: Tensor  # ()
+    grads: dict[str, Tensor]  # by name of the online network's parameter
+    weights: list[float]  # of each step's error, where the algorithm weighs them
+
+
+def rows(network: Any, batch: EpisodeBatch, b: int, start: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
+    """Q-values (A, N) and what the head reads (A, F), row by row, for an encoder of one layer and a GRU.
+
+    Args:
+        network: with an ``agent``.
+        batch: see `EpisodeBatch`; the rows of its burn-in only warm the memory.
+        b: which episode.
+        start: (A, H) state before row 0; None for the batch's.
+    """
+    agent, cell = network.agent, network.agent.memory.cell
+    h = batch.hidden_state[b] if start is None else start
+    q, features = [], []
+    for t in range(int(batch.filled[b].sum()) + 1):
+        if t <= int(batch.burnin[b]):
+            h = h.detach()
+        x = F.relu(agent.encoder[0](batch.obs.agent_state[b, t]))
+        h = torch.gru_cell(x, h, cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, cell.bias_hh_l0)
+        features.append(h)
+        q.append(agent.head(h))
+    return q, features
+
+
+def greedy(q: Tensor, mask: Tensor) -> list[int]:
+    """Each agent's best available action: (A, N), (A, N)."""
+    return [int(q[a].detach().masked_fill(~mask[a], -1e9).argmax()) for a in range(len(q))]
+
+
+def targets(batch: EpisodeBatch, b: int, value: Callable[[int], Tensor], gamma: float, lam: float) -> list[Tensor]:
+    """TD(lambda) targets of an episode, from its end; ``value(t)`` is the target network's value of row t."""
+    goals: list[Tensor] = []
+    for t in reversed(range(int(batch.filled[b].sum()))):
+        goal = batch.reward[b, t]
+        if not batch.terminated[b, t]:
+            following = value(t + 1)
+            goal = goal + gamma * ((1 - lam) * following + lam * goals[0] if goals else following)
+        goals.insert(0, goal.detach())
+    return goals
+
+
+def monotonic(network: Any, values: Row, state: Tensor) -> Tensor:
+    """QMIX's mix ``|w2(s)| elu(|W1(s)| q + b1(s)) + V(s)`` of one row, or VDN's sum where there is no mixer."""
+    net = network.mixer
+    if net is None:
+        return torch.stack(values).sum()
+    w1, w2, hidden, b1 = (net.state_layer.weight @ state + net.state_layer.bias).split(net.split)
+    if net.hypernet_layers == 2:
+        w1, w2 = net.w1(F.relu(w1)), net.w2(F.relu(w2))
+    inner = b1 + sum(q * w for q, w in zip(values, w1.abs().split(net.embed_dim), strict=True))
+    return (w2.abs() * F.elu(inner)).sum() + net.value(F.relu(hidden))[0]
+
+
+def unmixed(network: Any, values: Row, state: Tensor) -> Tensor:
+    """Independent learners: (A,), each agent its own value."""
+    return torch.stack(values)
+
+
+def central(network: Any, values: Row, state: Tensor) -> Tensor:
+    """WQMIX's free mix of one row, layer by layer."""
+    mixer = network.mixer
+    x = torch.cat([state, torch.stack(values)])
+    for layer in mixer.hidden:
+        x = (layer.weight @ x + layer.bias).clamp(min=0)
+    value = (mixer.value_hidden.weight @ state + mixer.value_hidden.bias).clamp(min=0)
+    return mixer.out.weight[0] @ x + mixer.out.bias[0] + mixer.value.weight[0] @ value + mixer.value.bias[0]
+
+
+def joint(network: Any, features: Tensor, actions: list[int], counted: Tensor, state: Tensor) -> Tensor:
+    """QTRAN's joint value of one row and one joint action."""
+    net = network.joint
+    total = state.new_zeros(net.encoding[0].in_features)
+    for a, action in enumerate(actions):
+        if counted[a]:
+            onehot = torch.zeros(net.action_shape, dtype=state.dtype)
+            onehot[action] = 1
+            total = total + net.encoding(torch.cat([features[a], onehot]))
+    x = net.q_in.weight @ torch.cat([state, total]) + net.q_in.bias
+    return net.q_out(x.clamp(min=0))[0]
+
+
+def _counting(q: Tensor, actions: Iterable[int], alive: Tensor, mask_dead: bool) -> Row:
+    """Each agent's value of its action, 0 for the dead where they do not count."""
+    return [q[a, u] * float(bool(alive[a]) or not mask_dead) for a, u in enumerate(actions)]
+
+
+def _result(online: Any, losses: list[Tensor], weights: list[float] | None = None) -> Reference:
+    loss, params = torch.stack(losses).mean(), dict(online.named_parameters())
+    grads = torch.autograd.grad(loss, list(params.values()))
+    return Reference(loss.detach(), dict(zip(params, grads, strict=True)), weights or [])
+
+
+def qmix(
+    online: Any, target: Any, batch: EpisodeBatch, mix: Callable[[Any, Row, Tensor], Tensor] = monotonic, *,
+    gamma: float = 0.99, lam: float = 0.6, double_q: bool = True, mask_dead: bool = True, weight: Tensor | None = None,
+) -> Reference:  # fmt: skip
+    """QMIX and VDN, as the networks have a mixer or not; with ``mix=unmixed`` independent Q-learning."""
+
+    def episode(b: int) -> Iterator[Tensor]:
+        mask, state, alive = batch.obs.action_mask[b], batch.obs.global_state[b], batch.alive[b]
+        q, _ = rows(online, batch, b)
+        with torch.no_grad():
+            q_target, _ = rows(target, batch, b)
+
+        def value(t: int) -> Tensor:
+            best = greedy((q if double_q else q_target)[t], mask[t])
+            return mix(target, _counting(q_target[t], best, alive[t], mask_dead), state[t])
+
+        for t, goal in enumerate(targets(batch, b, value, gamma, lam)):
+            if t >= batch.burnin[b]:
+                taken = _counting(q[t], batch.action[b, t].tolist(), alive[t], mask_dead)
+                error = (mix(online, taken, state[t]) - goal) ** 2
+                yield 0.5 * error.mean() * (1.0 if weight is None else weight[b])
+
+    return _result(online, [loss for b in range(len(batch.filled)) for loss in episode(b)])
+
+
+def wqmix(
+    online: Any, target: Any, batch: EpisodeBatch, *, ow: bool, alpha: float,
+    gamma: float = 0.99, lam: float = 0.6, mask_dead: bool = True, weight: Tensor | None = None,
+) -> Reference:  # fmt: skip
+    """OW-QMIX and CW-QMIX."""
+    weights: list[float] = []
+
+    def episode(b: int) -> Iterator[Tensor]:
+        mask, state, alive = batch.obs.action_mask[b], batch.obs.global_state[b], batch.alive[b]
+        zero = torch.zeros_like(batch.hidden_state[b])
+        q, q_central = rows(online, batch, b)[0], rows(online.central, batch, b, zero)[0]
+        with torch.no_grad():
+            q_target, _ = rows(target.central, batch, b, zero)
+
+        def value(t: int) -> Tensor:
+            best = _counting(q_target[t], greedy(q[t], mask[t]), alive[t], mask_dead)
+            return central(target.central, best, state[t]).detach()
+
+        for t, goal in enumerate(targets(batch, b, value, gamma, lam)):
+            taken, best = batch.action[b, t].tolist(), greedy(q[t], mask[t])
+            error = monotonic(online, _counting(q[t], taken, alive[t], mask_dead), state[t]) - goal
+            own = central(online.central, _counting(q_central[t], taken, alive[t], mask_dead), state[t]) - goal
+            if ow:
+                full = error.item() < 0
+            else:
+                full = all(taken[a] == best[a] for a in range(len(best)) if alive[t, a])
+                full = full or goal.item() > value(t).item()
+            weights.append(1.0 if full else alpha)
+            yield 0.5 * (weights[-1] * error**2 + own**2) * (1.0 if weight is None else weight[b])
+
+    return _result(online, [loss for b in range(len(batch.filled)) for loss in episode(b)], weights)
+
+
+def qtran(
+    online: Any, target: Any, batch: EpisodeBatch, *, form: str, factors: tuple[float, float, float],
+    gamma: float = 0.99, lam: float = 0.6, double_q: bool = True, mask_dead: bool = True,
+) -> Reference:  # fmt: skip
+    """QTRAN-base and QTRAN-alt; factors of the errors td, opt and nopt."""
+
+    def episode(b: int) -> Iterator[Tensor]:
+        mask, state = batch.obs.action_mask[b], batch.obs.global_state[b]
+        counted = batch.alive[b] if mask_dead else torch.ones_like(batch.alive[b])
+        q, features = rows(online, batch, b)
+        with torch.no_grad():
+            q_target, features_target = rows(target, batch, b)
+
+        def value(t: int) -> Tensor:
+            best = greedy((q if double_q else q_target)[t], mask[t])
+            return joint(target, features_target[t], best, counted[t], state[t])
+
+        def gap(t: int, actions: list[int]) -> Tensor:  # D of the paper, the joint value held fixed
+            own = torch.stack([q[t][a, u] * float(counted[t, a]) for a, u in enumerate(actions)]).sum()
+            fixed = joint(online, features[t], actions, counted[t], state[t]).detach()
+            return own - fixed + online.joint.v(state[t])[0]
+
+        def nopt(t: int, taken: list[int]) -> Tensor:
+            if form == "base":
+                return gap(t, taken).clamp(max=0) ** 2
+            lowest = [state.new_zeros(())]
+            for a in range(len(taken)):
+                if counted[t, a]:
+                    own = [n for n in range(mask.shape[-1]) if mask[t, a, n]]
+                    every = [gap(t, [*taken[:a], n, *taken[a + 1 :]]) for n in own]
+                    lowest.append(torch.stack(every).min() ** 2)
+            return torch.stack(lowest).sum() / max(len(lowest) - 1, 1)
+
+        for t, goal in enumerate(targets(batch, b, value, gamma, lam)):
+            taken = batch.action[b, t].tolist()
+            td = (joint(online, features[t], taken, counted[t], state[t]) - goal) ** 2
+            errors = (td, gap(t, greedy(q[t], mask[t])) ** 2, nopt(t, taken))
+            yield 0.5 * torch.stack([factor * e for factor, e in zip(factors, errors, strict=True)]).sum()
+
+    return _result(online, [loss for b in range(len(batch.filled)) for loss in episode(b)])
