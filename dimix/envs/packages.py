@@ -18,16 +18,18 @@ class Package:
         module: what is imported.
         install: the command that installs it.
         choice: the config key that asks for it, ``env.backend='smaclite'``; empty when the environment always needs it.
+        needs: other modules without which the environments that are meant cannot be imported.
     """
 
     module: str
     install: str
     choice: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def installed(self) -> bool:
-        """Whether the module is there; it is not imported."""
-        return importlib.util.find_spec(self.module.partition(".")[0]) is not None
+        """Whether the module and its needs are there; they are not imported."""
+        return all(importlib.util.find_spec(name.partition(".")[0]) for name in (self.module, *self.needs))
 
     def load(self, submodule: str = "") -> ModuleType:
         """The module, or the named one below it.

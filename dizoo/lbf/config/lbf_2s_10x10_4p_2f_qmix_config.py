@@ -15,6 +15,7 @@ main_config = EasyDict(
         collect=dict(n_episode=32),
         other=dict(eps=dict(decay=200_000)),
     ),
+    run=dict(env_step=500_000),
 )
 
 create_config = EasyDict(

@@ -16,6 +16,7 @@ main_config = EasyDict(
         collect=dict(n_episode=32),
         other=dict(eps=dict(decay=100_000)),
     ),
+    run=dict(env_step=300_000),
 )
 
 create_config = EasyDict(

@@ -1,4 +1,4 @@
-"""QMIX on SISL's pursuit_v5, shrunk to four pursuers on ten by ten cells: two of them on one cell catch an evader."""
+"""QMIX on SISL's pursuit_v5 as the package has it: eight pursuers on 16 by 16 cells surround thirty evaders."""
 
 from easydict import EasyDict
 
@@ -6,13 +6,16 @@ main_config = EasyDict(
     env=dict(
         env_family="sisl",
         env_id="pursuit_v5",
-        options=dict(x_size=10, y_size=10, n_pursuers=4, n_evaders=6, max_cycles=100, surround=False),
         team_reward="mean",
-        global_state="state",
-        n_evaluator_episode=16,
+        global_state="state",  # the whole grid, 16 x 16 x 3
+        collector_env_num=4,
+        evaluator_env_num=8,
+        n_evaluator_episode=8,  # an episode has 500 steps of 3 ms
     ),
     policy=dict(
-        learn=dict(update_per_collect=4, discount_factor=0.95, td_lambda=0.5, reward_scale=0.1),
+        learn=dict(update_per_collect=20, discount_factor=0.95, td_lambda=0.5, reward_scale=0.1),
+        collect=dict(n_episode=4, unroll_len=50),  # windows: an update from whole episodes would take ten times as long
+        eval=dict(evaluator=dict(eval_freq=150)),
     ),
     run=dict(env_step=150_000),
 )

@@ -24,9 +24,11 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # these environments i
 
 #: Short names of families: what is imported, and what installs it. Other families are importable package names.
 FAMILIES = {
-    "mpe": Package("mpe2", "pip install 'dimix[mpe]'", "env.env_family='mpe'"),
-    "sisl": Package("pettingzoo.sisl", "pip install 'dimix[sisl]'", "env.env_family='sisl'"),
-    "butterfly": Package("pettingzoo.butterfly", "pip install 'pettingzoo[butterfly]'", "env.env_family='butterfly'"),
+    "mpe": Package("mpe2", "pip install 'dimix[mpe]'", "env.env_family='mpe'", ("pygame",)),
+    "sisl": Package("pettingzoo.sisl", "pip install 'dimix[sisl]'", "env.env_family='sisl'", ("pygame", "scipy")),
+    "butterfly": Package(
+        "pettingzoo.butterfly", "pip install 'pettingzoo[butterfly]'", "env.env_family='butterfly'", ("pygame", "pymunk")
+    ),
 }
 
 

@@ -320,6 +320,44 @@ def test_frames_that_do_not_fit_are_refused(make, monkeypatch, change, sizes, sa
         make(1, game=WrongFrames, manager=dict(type="base", max_retry=0)).reset()
 
 
+class LateWrongFrames(CountingGame):
+    """Shows something wrong at its second step."""
+
+    change: dict = {}
+
+    def step(self, action):
+        frame = super().step(action)
+        return Frame(**{**frame._asdict(), **self.change}) if self.count == 2 else frame
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (dict(agent_state=np.zeros((2, 5))), r"agent_state of shape \(2, 5\). Right is \(2, 4\), as its EnvInfo says"),
+        (dict(agent_state=np.zeros((1, 4))), r"agent_state of shape \(1, 4\). Right is \(2, 4\)"),
+        (dict(global_state=np.full(8, np.inf)), "global_state holds values that are not finite"),
+        (dict(action_mask=[[1, 1, 1], [0, 0, 0]]), "action_mask leaves an agent without action"),
+    ],
+)
+def test_a_frame_that_does_not_fit_later_on_loses_the_episode(make, monkeypatch, capfd, change, said):
+    monkeypatch.setattr(LateWrongFrames, "change", change)
+    env = make(2, game=LateWrongFrames)
+    env.reset([1])
+    env.step(np.zeros((2, 2), int))
+    env.step(np.zeros((2, 2), int))
+    assert env.lost.tolist() == [1] and env.episodes_lost == 1 and env.episode_length.tolist() == [0, 0]
+    assert np.isfinite(env.agent_state).all() and re.search(f"game 1 is started anew: .*{said}", capfd.readouterr().err)
+
+
+def test_masks_and_the_dead_of_one_step_are_gone_at_the_next(make, monkeypatch):
+    change = dict(action_mask=np.array([[1, 0, 0], [1, 0, 0]]), alive=[True, False])
+    monkeypatch.setattr(LateWrongFrames, "change", change)
+    env = make(1, game=LateWrongFrames)
+    env.reset()
+    shown = [(env.action_mask.sum(), env.alive.sum()) for _ in range(3) if env.step(np.zeros((1, 2), int)) is None]
+    assert shown == [(5, 2), (2, 1), (5, 2)]  # one of six actions is never there after an odd step
+
+
 def test_classes_that_another_process_cannot_import_are_refused(make):
     class Local(CountingGame):
         pass

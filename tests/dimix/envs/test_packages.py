@@ -34,5 +34,13 @@ def test_a_package_that_cannot_be_imported_says_why(tmp_path, monkeypatch):
         package.load()
 
 
+def test_a_package_without_what_it_needs_is_not_installed(tmp_path, monkeypatch):
+    (tmp_path / "dimix_needy_package.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert Package("dimix_needy_package", "").installed
+    assert Package("dimix_needy_package", "", needs=("json",)).installed
+    assert not Package("dimix_needy_package", "", needs=("json", "no_such_need_of_it")).installed
+
+
 def test_submodules_are_loaded():
     assert Package("json", "").load("decoder").JSONDecoder
