@@ -115,7 +115,8 @@ class Rooms:
             if jitter_games(compiled)
             else None
         )
-        self.epsilon = Schedule(**policy_cfg.other.eps)
+        eps = policy_cfg.other.eps
+        self.epsilon = Schedule(eps.type, eps.start, eps.end, eps.decay)
 
     def policy_state(self) -> dict[str, Any]:
         """State of the policy's three modes."""

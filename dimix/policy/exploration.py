@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numba
@@ -41,6 +42,50 @@ def greedy(q: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
     """
     envs, agents, _ = q.shape
     return _choose(q, action_mask, np.zeros(envs), np.ones((2, envs, agents)))
+
+
+class Explorer:
+    """Epsilon-greedy whose random actions last, ``hold`` steps on average, as long as they are available.
+
+    A walk of single random steps hardly leaves the place; one that holds its direction does, so that agents meet
+    retreats and chases by chance. After Dabney, Ostrovski and Barreto 2021, "Temporally-Extended epsilon-Greedy
+    Exploration", with geometric durations. Epsilon stays the share of steps that are random: a random action goes on
+    with chance ``1 - 1 / hold``, a new one begins with chance ``epsilon / (hold - epsilon * (hold - 1))``.
+
+    Args:
+        hold: mean length of a random action in steps, >= 1; with 1 this is `epsilon_greedy`.
+        generator: source of the coins.
+    """
+
+    def __init__(self, hold: float, generator: np.random.Generator) -> None:
+        self._hold = hold
+        self._generator = generator
+        self._held = np.zeros((0, 0), np.int64)  # (E, A) random action that may go on, -1: none
+
+    def choose(self, q: np.ndarray, action_mask: np.ndarray, epsilon: float | np.ndarray) -> np.ndarray:
+        """Actions (E, A) of one step; arguments and errors as in `epsilon_greedy`."""
+        if self._hold == 1:
+            return epsilon_greedy(q, action_mask, epsilon, self._generator)
+        envs, agents = q.shape[:2]
+        if self._held.shape != (envs, agents):
+            self._held = np.full((envs, agents), -1)
+        share = np.broadcast_to(np.reshape(epsilon, (-1, 1)), (envs, 1))
+        goes_on, begins = self._generator.random((2, envs, agents))
+        held = np.take_along_axis(action_mask, np.maximum(self._held, 0)[..., None], -1)[..., 0] & (self._held >= 0)
+        held &= (goes_on >= 1 / self._hold) & (share > 0)
+        fresh = ~held & (begins < share / (self._hold - share * (self._hold - 1)))
+        drawn = epsilon_greedy(q, action_mask, 1.0, self._generator)
+        self._held = np.where(held, self._held, np.where(fresh, drawn, -1))
+        return np.where(self._held >= 0, self._held, greedy(q, action_mask))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Stream and running random actions."""
+        return {"stream": self._generator.bit_generator.state, "held": self._held.copy()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what ``state_dict`` gave."""
+        self._generator.bit_generator.state = state["stream"]
+        self._held = np.array(state.get("held", np.zeros((0, 0), np.int64)))  # not in files of earlier versions
 
 
 def _choose(q: np.ndarray, action_mask: np.ndarray, chance: np.ndarray, coins: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from dimix import value_learning
 from dimix.errors import BatchError, CheckpointError, ConfigError, TrainingError
 from dimix.model import Packing, QMix
 from dimix.policy.base_policy import Policy
-from dimix.policy.exploration import epsilon_greedy, greedy
+from dimix.policy.exploration import Explorer, epsilon_greedy, greedy
 from dimix.policy.running_moments import RunningMoments
 from dimix.registry import POLICY_REGISTRY
 from dimix.schedule import Schedule
@@ -145,6 +145,8 @@ class QMIXPolicy(Policy):
                 end=0.05,
                 # (int) Length of the decay in env steps (for "exp" the time constant), >= 1.
                 decay=50_000,
+                # (float) Steps that a random action is held, on average; epsilon stays the share of random steps, >= 1.
+                hold=1.0,
             ),
             replay_buffer=dict(
                 # (int) Capacity in sampled units (episodes, or windows of collect.unroll_len), >= 1.
@@ -551,19 +553,19 @@ class QMIXPolicy(Policy):
     # ---- acting --------------------------------------------------------------------------------------------------
 
     def _init_collect(self) -> None:
-        self._collect_stream = self._stream(0)
+        self._explorer = Explorer(self._cfg.other.eps.hold, self._stream(0))
 
     def _forward_collect(
         self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray
     ) -> tuple[np.ndarray, Tensor]:
         q, hidden_state = self._act(self._model, obs, hidden_state)
-        return epsilon_greedy(q, obs["action_mask"], epsilon, self._collect_stream), hidden_state
+        return self._explorer.choose(q, obs["action_mask"], epsilon), hidden_state
 
     def _state_dict_collect(self) -> dict[str, Any]:
-        return {"stream": self._collect_stream.bit_generator.state}
+        return self._explorer.state_dict()
 
     def _load_state_dict_collect(self, state: dict[str, Any]) -> None:
-        self._collect_stream.bit_generator.state = state["stream"]
+        self._explorer.load_state_dict(state)
 
     def _init_eval(self) -> None:
         self._eval_stream = self._stream(1)

@@ -30,7 +30,7 @@ def finish(folder, *args):
 
 @pytest.fixture
 def options(shrink):
-    more = ("run.checkpoint_interval_s=0.1", "run.progress_interval_s=0.5")
+    more = ("run.checkpoint_interval_s=0.1", "run.progress_interval_s=0.5", "policy.other.eps.hold=3")
     return ["-c", CONFIG, "--env-step", str(STEPS), *(a for o in (*shrink, *more) for a in ("-o", o))]
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dimix.policy import QMIXPolicy
-from dimix.policy.exploration import epsilon_greedy, greedy
+from dimix.policy.exploration import Explorer, epsilon_greedy, greedy
 
 
 def random_mask(rng, shape):
@@ -104,3 +104,52 @@ def test_collect_and_eval_have_streams_of_their_own(rng, make_config):
     two.eval_mode.forward(obs, two.init_hidden(8), 0.5)
     actions = [p.collect_mode.forward(obs, p.init_hidden(8), 1.0)[0] for p in (one, two)]
     assert (actions[0] == actions[1]).all()
+
+
+def explored(hold, epsilon, steps=3000, agents=40):
+    """(steps, agents) actions where the last of six is the greedy one."""
+    explorer = Explorer(hold, np.random.default_rng(4))
+    q = np.zeros((1, agents, 6), np.float32)
+    q[..., 5] = 1.0
+    return np.stack([explorer.choose(q, np.ones(q.shape, bool), epsilon)[0] for _ in range(steps)])
+
+
+@pytest.mark.parametrize("hold", [1.0, 2.0, 8.0])
+@pytest.mark.parametrize("epsilon", [0.05, 0.5, 1.0])
+def test_epsilon_is_the_share_of_random_steps_however_long_they_are_held(hold, epsilon):
+    random = (explored(hold, epsilon) != 5).mean() * 6 / 5  # one random action in six is the greedy one
+    assert random == pytest.approx(epsilon, rel=0.06)
+
+
+def test_random_actions_last_hold_steps_on_average():
+    action = explored(8.0, 0.1)[1:-1]
+    begins = (action[1:] != action[:-1]) & (action[1:] != 5)
+    assert (action[1:] != 5).sum() / begins.sum() == pytest.approx(8.0, rel=0.1)
+
+
+def test_a_held_action_ends_where_it_is_not_available():
+    explorer = Explorer(1e9, np.random.default_rng(5))
+    q, every = np.zeros((4, 3, 5), np.float32), np.ones((4, 3, 5), bool)
+    first = explorer.choose(q, every, 1.0)
+    assert (explorer.choose(q, every, 1.0) == first).all()
+    without = every.copy()
+    np.put_along_axis(without, first[..., None], False, -1)
+    assert np.take_along_axis(without, explorer.choose(q, without, 1.0)[..., None], -1).all()
+
+
+def test_no_epsilon_ends_what_is_held():
+    explorer = Explorer(1e9, np.random.default_rng(6))
+    q, every = np.zeros((4, 3, 5), np.float32), np.ones((4, 3, 5), bool)
+    explorer.choose(q, every, 1.0)
+    assert (explorer.choose(q, every, 0.0) == 0).all()
+
+
+def test_saved_exploration_goes_on_alike():
+    rng = np.random.default_rng(7)
+    q, mask = rng.standard_normal((20, 6, 3, 5), np.float32), random_mask(rng, (20, 6, 3, 5))
+    one, other = Explorer(4.0, np.random.default_rng(8)), Explorer(4.0, np.random.default_rng(9))
+    for t in range(10):
+        one.choose(q[t], mask[t], 0.5)
+    other.load_state_dict(one.state_dict())
+    for t in range(10, 20):
+        assert (one.choose(q[t], mask[t], 0.5) == other.choose(q[t], mask[t], 0.5)).all()
