@@ -196,6 +196,8 @@ def compile_all(
         fill_sizes(cfg, info, lambda key: lookup(given, key), found.report)
     if not any(p.startswith("policy.") for p in found.problems):
         check_combination(cfg, found.report)
+        if policy_class is not None and model_class is not None:
+            _check_classes(cfg, policy_class, model_class, info, found)
     found.raise_all()
     assert info is not None
     cfg.exp_name = _run_folder(source, cfg, exp_name is not None)
@@ -317,6 +319,13 @@ def _fill_types(cfg: EasyDict, given: Mapping[str, Any], policy_class: Any, foun
         )
     cfg.policy.type = name
     cfg.policy.model.type = lookup(given, "policy.model.type") or _default_model(policy_class)
+
+
+def _check_classes(cfg: EasyDict, policy_class: Any, model_class: Any, info: EnvInfo | None, found: Findings) -> None:
+    """What the policy and the model know to be impossible; a model of the user's need not know anything."""
+    policy_class.check_config(cfg.policy, model_class, lambda key, text: found.report(f"policy.{key}", text))
+    if info is not None and hasattr(model_class, "check_config"):
+        model_class.check_config(cfg.policy.model, lambda key, text: found.report(f"policy.model.{key}", text))
 
 
 def _registered(registry: Registry, name: str, key: str, found: Findings) -> Any:

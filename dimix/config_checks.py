@@ -7,7 +7,6 @@ from typing import Any
 
 from easydict import EasyDict
 
-from dimix.agent_groups import group_numbers
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError
@@ -87,12 +86,6 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
             f"{batch} is more than policy.other.replay_buffer.replay_buffer_size = {capacity}. "
             "Use a smaller batch or a larger buffer.",
         )
-    if lookup(cfg, "policy.priority_IS_weight") and not lookup(cfg, "policy.priority"):
-        report(
-            "policy.priority_IS_weight", "True without priorities. Set policy.priority=True too, or this one to False."
-        )
-    if lookup(cfg, "policy.on_policy"):
-        report("policy.on_policy", "True. This pipeline learns from a replay buffer; use False.")
     burnin, unroll = lookup(cfg, "policy.collect.burnin_len"), lookup(cfg, "policy.collect.unroll_len")
     if burnin and (unroll is None or burnin >= unroll):
         found = (
@@ -101,54 +94,9 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
             else f"unroll_len = {unroll}"
         )
         report("policy.collect.burnin_len", f"{burnin}, but {found}. Use a burn-in shorter than the window.")
-    _check_tbptt(cfg, report)
     start, end = lookup(cfg, "policy.other.eps.start"), lookup(cfg, "policy.other.eps.end")
     if start is not None and end is not None and end > start:
         report("policy.other.eps.end", f"{end} is more than policy.other.eps.start = {start}. Epsilon only falls.")
-    if lookup(cfg, "policy.learn.target_update_freq") == 0 and lookup(cfg, "policy.learn.target_update_theta") == 0:
-        report(
-            "policy.learn.target_update_theta",
-            "0, and policy.learn.target_update_freq is 0 as well: the target network would never change. Set one.",
-        )
-    _check_groups(cfg, report)
-    _check_learning(cfg, report)
-    _check_device(cfg, report)
-
-
-def _check_tbptt(cfg: EasyDict, report: Report) -> None:
-    length, unroll = lookup(cfg, "policy.learn.tbptt"), lookup(cfg, "policy.collect.unroll_len")
-    if length and unroll:
-        report(
-            "policy.learn.tbptt",
-            f"{length}, but windows are sampled (policy.collect.unroll_len = {unroll}), which gradients do not leave "
-            "anyway. Use one of the two.",
-        )
-    if length and lookup(cfg, "policy.model.lstm_type") == "mlp":
-        report("policy.learn.tbptt", f"{length}, but agents of lstm_type 'mlp' have no memory. Use None, or a GRU.")
-
-
-def _check_groups(cfg: EasyDict, report: Report) -> None:
-    names = ("parameter_sharing", "agent_num", "agent_groups", "agent_types")
-    sharing, agents, groups, types = (lookup(cfg, f"policy.model.{name}") for name in names)
-    if sharing and agents:
-        try:
-            group_numbers(sharing, agents, groups, types)
-        except ValueError as e:
-            key = next(name for name in ("agent_groups", "parameter_sharing") if str(e).startswith(name))
-            report(f"policy.model.{key}", str(e).removeprefix(key).lstrip(": ").removeprefix("is "))
-
-
-def _check_learning(cfg: EasyDict, report: Report) -> None:
-    freq, interval = (lookup(cfg, f"policy.learn.target_update_{name}") for name in ("freq", "interval"))
-    if freq and interval:
-        report(
-            "policy.learn.target_update_interval",
-            f"{interval} episodes, but policy.learn.target_update_freq = {freq} updates as well. Set one of them to 0.",
-        )
-    if lookup(cfg, "policy.learn.reward_normalize") and lookup(cfg, "policy.learn.reward_standardise"):
-        report("policy.learn.reward_standardise", "True together with reward_normalize. Use one of the two.")
-    if not lookup(cfg, "policy.priority") and lookup(cfg, "policy.learn.priority_type") == "return":
-        report("policy.learn.priority_type", "'return' without priorities. Set policy.priority=True too.")
     anneal_step = lookup(cfg, "policy.other.replay_buffer.anneal_step")
     if anneal_step and not lookup(cfg, "policy.priority_IS_weight"):
         report(
@@ -156,6 +104,7 @@ def _check_learning(cfg: EasyDict, report: Report) -> None:
             f"{anneal_step}, but there are no importance weights for beta to shape. "
             "Set policy.priority and policy.priority_IS_weight to True too.",
         )
+    _check_device(cfg, report)
 
 
 def _check_device(cfg: EasyDict, report: Report) -> None:

@@ -59,7 +59,7 @@ def make_optimizer(name: str, params: Iterable[Tensor], lr: float, kwargs: Mappi
         ConfigError: no such optimizer, or it refuses the arguments.
     """
     known = {k.lower(): v for k, v in vars(torch.optim).items() if isinstance(v, type)}
-    known = {k: v for k, v in known.items() if issubclass(v, torch.optim.Optimizer) and k not in ("optimizer", "lbfgs")}
+    known = {k: v for k, v in known.items() if issubclass(v, torch.optim.Optimizer) and k != "optimizer"}
     if name.lower() not in known:
         raise ConfigError(f"policy.learn.optimizer: '{name}' is not in torch.optim.{nearest(name, known)}")
     options = dict(kwargs)
@@ -68,7 +68,31 @@ def make_optimizer(name: str, params: Iterable[Tensor], lr: float, kwargs: Mappi
     try:
         return known[name.lower()](params, lr=lr, **options)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"policy.learn.optimizer_kwargs: {name} refuses {dict(kwargs)}: {error}") from error
+        reason, right = str(error).rstrip("."), f"arguments of torch.optim.{known[name.lower()].__name__}"
+        if not kwargs:
+            raise ConfigError(f"policy.learn.optimizer: '{name}' cannot be used: {reason}. Use another one.") from error
+        raise ConfigError(
+            f"policy.learn.optimizer_kwargs: {name} refuses {dict(kwargs)}: {reason}. Right are {right}."
+        ) from error
+
+
+def check_optimizer(name: str, lr: float, kwargs: Mapping[str, Any]) -> None:
+    """Try an optimizer on a small weight and bias: some take only sparse gradients, or ask for the loss again.
+
+    Raises:
+        ConfigError: as `make_optimizer`, or it cannot make a step.
+    """
+    params = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))]
+    optimizer = make_optimizer(name, params, lr, kwargs)
+    for p in params:
+        p.grad = torch.zeros_like(p)
+    try:
+        optimizer.step()
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigError(
+            f"policy.learn.optimizer: '{name}' cannot train these networks: {reason}. Use another one."
+        ) from error
 
 
 def parameter_count(module: nn.Module) -> int:

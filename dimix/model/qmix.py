@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from dimix.agent_groups import group_numbers
+from dimix.config_schema import class_schema, defaults
 from dimix.model.agent import AgentNetwork
 from dimix.model.mixer import Mixer
 from dimix.model.packing import Packing
-from dimix.model.state_encoder import ImageMixer, StateEncoder, image_shape
+from dimix.model.state_encoder import ImageMixer, StateEncoder, image_shape, image_sizes
 from dimix.registry import MODEL_REGISTRY
+
+Report = Callable[[str, str], None]
 
 
 @MODEL_REGISTRY.register("qmix")
@@ -150,6 +153,45 @@ class QMix(nn.Module):
             self.mixer = self._make_mixer(
                 lambda state_dim: Mixer(agent_num, state_dim, mixer_embed_dim, hypernet_embed_dim, hypernet_layers)
             )
+
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any], report: Report) -> None:
+        """Report what this model cannot be built from, before it is.
+
+        Args:
+            cfg: the model branch of a config, its sizes filled in.
+            report: called with (key, message) for each problem.
+        """
+        if not cfg["hidden_size_list"] or min(cfg["hidden_size_list"]) < 1:
+            report("hidden_size_list", f"{cfg['hidden_size_list']}. Right is at least one positive number, say [64].")
+        if cfg["lstm_type"] == "mlp" and cfg["rnn_layers"] > 1:
+            report("rnn_layers", f"{cfg['rnn_layers']}, but agents of lstm_type 'mlp' have no memory. Use 1, or a GRU.")
+        try:
+            group_numbers(cfg["parameter_sharing"], cfg["agent_num"], cfg["agent_groups"], cfg["agent_types"])
+        except ValueError as e:
+            key = next(name for name in ("agent_groups", "parameter_sharing") if str(e).startswith(name))
+            report(key, str(e).removeprefix(key).lstrip(": ").removeprefix("is "))
+        cls._check_encoder(cfg, report)
+
+    @classmethod
+    def _check_encoder(cls, cfg: Mapping[str, Any], report: Report) -> None:
+        image, encoder = image_shape(cfg["global_obs_shape"]), cfg["state_encoder"]
+        usual = defaults(class_schema(cls))["state_encoder"]
+        if image is None:
+            changed = {key: value for key, value in encoder.items() if value != usual[key]}
+            if changed:
+                size = cfg["global_obs_shape"]
+                report("state_encoder", f"{changed}, but the global state is flat ({size} floats). Leave it out.")
+        elif cls._reads_state(cfg):
+            try:
+                image_sizes(image, *(encoder[key] for key in ("channels", "kernel_size", "stride")))
+            except ValueError as e:
+                report("state_encoder", str(e).removeprefix("state_encoder: "))
+
+    @classmethod
+    def _reads_state(cls, cfg: Mapping[str, Any]) -> bool:
+        """Whether a model of this config computes anything from the global state."""
+        return cfg["mixer"]
 
     def _make_encoder(self) -> StateEncoder | None:
         """A fresh encoder of the global state; None where it is flat."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dimix.model.packing import Packing
-from dimix.model.qmix import QMix
+from dimix.model.qmix import QMix, Report
 from dimix.registry import MODEL_REGISTRY
 
 
@@ -78,6 +78,17 @@ class QTran(QMix):
         # (int) Units of the joint network's hidden layers, >= 1.
         embedding_size=64,
     )
+
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any], report: Report) -> None:
+        """See `QMix.check_config`."""
+        super().check_config(cfg, report)
+        if cfg["mixer"]:
+            report("mixer", "True. QTRAN has a joint network in the mixer's place; use False.")
+
+    @classmethod
+    def _reads_state(cls, cfg: Mapping[str, Any]) -> bool:
+        return True
 
     def __init__(self, *sizes: Any, embedding_size: int = 64, mixer: bool = False, **options: Any) -> None:
         if mixer:

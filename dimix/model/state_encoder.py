@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ class StateEncoder(nn.Module):
         embed_dim: floats of the flat state.
 
     Raises:
-        ValueError: the three lists differ in length, or a kernel is larger than what is left of the image.
+        ValueError: as `image_sizes`.
     """
 
     def __init__(
@@ -33,24 +34,12 @@ class StateEncoder(nn.Module):
         embed_dim: int = 128,
     ) -> None:
         super().__init__()
-        if not len(channels) == len(kernel_size) == len(stride) > 0:
-            raise ValueError(
-                f"state_encoder: {len(channels)} channels, {len(kernel_size)} kernel_size, {len(stride)} stride. "
-                "Right is one of each per convolution, at least one."
-            )
         self.shape = tuple(shape)
-        depth, height, width = self.shape
-        layers = []
-        for number, (out, kernel, step) in enumerate(zip(channels, kernel_size, stride, strict=True), 1):
-            if min(out, kernel, step) < 1 or kernel > min(height, width):
-                raise ValueError(
-                    f"state_encoder: convolution {number} (channels {out}, kernel_size {kernel}, stride {step}) reads "
-                    f"{height} x {width} cells of the state {list(shape)}. Use numbers from 1 on, and kernels that fit."
-                )
-            layers.append(nn.Conv2d(depth, out, kernel, step))
-            depth, height, width = out, (height - kernel) // step + 1, (width - kernel) // step + 1
+        sizes = image_sizes(shape, channels, kernel_size, stride)
+        depths = [depth for depth, _, _ in sizes]
+        layers = [nn.Conv2d(*each) for each in zip(depths[:-1], channels, kernel_size, stride, strict=True)]
         self.convolutions = nn.ModuleList(layers)
-        self.out = nn.Linear(depth * height * width, embed_dim)
+        self.out = nn.Linear(math.prod(sizes[-1]), embed_dim)
 
     def forward(self, state: Tensor) -> Tensor:
         """(..., C * H * W) -> (..., embed_dim)."""
@@ -76,6 +65,32 @@ class ImageMixer(nn.Module):
     def forward(self, q: Tensor, global_state: Tensor) -> Tensor:
         """Mix: q (..., A) and global_state (..., C * H * W) -> (...), q_tot."""
         return self.mixer(q, self.encoder(global_state))
+
+
+def image_sizes(
+    shape: Sequence[int], channels: Sequence[int], kernel_size: Sequence[int], stride: Sequence[int]
+) -> list[tuple[int, int, int]]:
+    """(channels, height, width) of an image before and behind each convolution; arguments as for `StateEncoder`.
+
+    Raises:
+        ValueError: the three lists differ in length, or a kernel is larger than what is left of the image.
+    """
+    if not len(channels) == len(kernel_size) == len(stride) > 0:
+        raise ValueError(
+            f"state_encoder: {len(channels)} channels, {len(kernel_size)} kernel_size, {len(stride)} stride. "
+            "Right is one of each per convolution, at least one."
+        )
+    depth, height, width = shape
+    sizes = [(depth, height, width)]
+    for number, (out, kernel, step) in enumerate(zip(channels, kernel_size, stride, strict=True), 1):
+        if min(out, kernel, step) < 1 or kernel > min(height, width):
+            raise ValueError(
+                f"state_encoder: convolution {number} (channels {out}, kernel_size {kernel}, stride {step}) reads "
+                f"{height} x {width} cells of the state {list(shape)}. Use numbers from 1 on, and kernels that fit."
+            )
+        height, width = (height - kernel) // step + 1, (width - kernel) // step + 1
+        sizes.append((out, height, width))
+    return sizes
 
 
 def image_shape(shape: int | Sequence[int]) -> list[int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -80,6 +81,10 @@ class WQMix(QMix):
         # (int) Units of the hidden layers of the central mixer, >= 1.
         central_embed_dim=256,
     )
+
+    @classmethod
+    def _reads_state(cls, cfg: Mapping[str, Any]) -> bool:
+        return True
 
     def __init__(self, *sizes: Any, central_embed_dim: int = 256, **options: Any) -> None:
         super().__init__(*sizes, **options)

@@ -86,6 +86,10 @@ class Policy:
         self.episode_count = 0
         self.device = torch.device(device) if device else resolve_device(self._cfg.device, self._cfg.cuda)
         self._model = (self._build_model() if model is None else model).to(self.device)
+        problems: list[str] = []
+        self.check_config(cfg, type(self._model), lambda key, text: problems.append(f"policy.{key}: {text}"))
+        if problems:
+            raise ConfigError("\n".join(problems))
         self._seed = int(torch.randint(2**62, ()).item()) if seed is None else seed
         self._init_learn()
         self._init_collect()
@@ -113,6 +117,16 @@ class Policy:
     def eval_model(self) -> nn.Module:
         """The network that evaluation plays with."""
         return self._model
+
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
+        """Report what this policy cannot learn from, before anything is built; a subclass adds its own.
+
+        Args:
+            cfg: the policy branch of a config.
+            model_class: class of its model.
+            report: called with (key, message) for each problem; the key is relative to the branch.
+        """
 
     def default_model(self) -> tuple[str, list[str]]:
         """Registered name of the model for a config whose ``model.type`` names none, and modules that register it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
 
-from dimix.errors import ConfigError
+from dimix.config_checks import lookup
 from dimix.model import QMix
 from dimix.policy.qmix import QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
@@ -21,18 +22,22 @@ class IQLPolicy(QMIXPolicy):
     A dead agent goes on learning the value of its no-op, as in PyMARL: the team may still earn what it fought for.
     """
 
-    config: ClassVar[dict[str, Any]] = dict(type="iql", learn=dict(mask_dead_agents=False))
+    config: ClassVar[dict[str, Any]] = dict(type="iql", model=dict(mixer=False), learn=dict(mask_dead_agents=False))
 
     def _model_options(self) -> dict[str, Any]:
         return {**super()._model_options(), "mixer": False}
 
-    def _init_learn(self) -> None:
-        if self._cfg.learn.mask_dead_agents:
-            raise ConfigError(
-                "policy.learn.mask_dead_agents: True. An independent learner's return goes on after its death; "
-                "use False."
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
+        """See `Policy.check_config`."""
+        super().check_config(cfg, model_class, report)
+        if cfg["learn"]["mask_dead_agents"]:
+            report(
+                "learn.mask_dead_agents",
+                "True. An independent learner's return goes on after its death; use False.",
             )
-        super()._init_learn()
+        if lookup(cfg, "model.mixer"):
+            report("model.mixer", "True. Independent learners have none; use False, or policy 'qmix'.")
 
     def _mix(self, model: QMix, q: Tensor, global_state: Tensor, used: Tensor) -> Tensor:
         return q * used.unsqueeze(-1)

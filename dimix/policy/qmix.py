@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dimix import value_learning
+from dimix.config_checks import lookup
 from dimix.errors import BatchError, CheckpointError, ConfigError, TrainingError
 from dimix.model import Packing, QMix
 from dimix.policy.base_policy import Policy
@@ -18,7 +19,7 @@ from dimix.policy.exploration import Explorer, epsilon_greedy, greedy
 from dimix.policy.running_moments import RunningMoments
 from dimix.registry import POLICY_REGISTRY
 from dimix.schedule import Schedule
-from dimix.torch_utils import make_optimizer, soft_update
+from dimix.torch_utils import check_optimizer, make_optimizer, soft_update
 from dimix.types import EpisodeBatch, cut_steps
 
 
@@ -174,19 +175,64 @@ class QMIXPolicy(Policy):
         """Hidden state of `num_envs` episodes at their start: (E, A, H) zeros."""
         return self._model.init_hidden(num_envs)
 
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
+        """See `Policy.check_config`."""
+        learn = cfg["learn"]
+        if cfg["on_policy"]:
+            report("on_policy", "True. QMIX learns from a replay buffer; use False.")
+        cls._check_priorities(cfg, report)
+        cls._check_memory(cfg, report)
+        freq, interval, theta = (learn[f"target_update_{name}"] for name in ("freq", "interval", "theta"))
+        if freq and interval:
+            report(
+                "learn.target_update_interval",
+                f"{interval} episodes, but policy.learn.target_update_freq = {freq} updates as well. Set one of them "
+                "to 0.",
+            )
+        if not (freq or interval or theta):
+            report(
+                "learn.target_update_theta",
+                "0, and so are target_update_freq and target_update_interval: the target network would never change. "
+                "Set one, for example target_update_theta=0.05.",
+            )
+        if learn["n_step"] > 1 and learn["target"] != "n_step":
+            report("learn.n_step", f"{learn['n_step']}, but policy.learn.target = '{learn['target']}'. Use 'n_step'.")
+        if learn["reward_normalize"] and learn["reward_standardise"]:
+            report("learn.reward_standardise", "True together with reward_normalize. Use one of the two.")
+        try:
+            check_optimizer(learn["optimizer"], learn["learning_rate"], learn["optimizer_kwargs"])
+        except ConfigError as e:
+            key, _, text = str(e).partition(": ")
+            report(key.removeprefix("policy."), text)
+
+    @classmethod
+    def _check_priorities(cls, cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
+        if cfg["priority"]:
+            return
+        if cfg["priority_IS_weight"]:
+            report("priority_IS_weight", "True without priorities. Set policy.priority=True too, or this one to False.")
+        if cfg["learn"]["priority_type"] == "return":
+            report("learn.priority_type", "'return' without priorities. Set policy.priority=True too.")
+
+    @classmethod
+    def _check_memory(cls, cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
+        length, unroll = cfg["learn"]["tbptt"], cfg["collect"]["unroll_len"]
+        if length and unroll:
+            report(
+                "learn.tbptt",
+                f"{length}, but windows are sampled (policy.collect.unroll_len = {unroll}), which gradients do not "
+                "leave anyway. Use one of the two.",
+            )
+        if lookup(cfg, "model.lstm_type") == "mlp":
+            for key, off in (("learn.tbptt", None), ("collect.burnin_len", 0)):
+                if value := lookup(cfg, key):
+                    report(key, f"{value}, but agents of lstm_type 'mlp' have no memory. Use {off}, or a GRU.")
+
     # ---- learning ------------------------------------------------------------------------------------------------
 
     def _init_learn(self) -> None:
         learn = self._cfg.learn
-        if self._cfg.on_policy:
-            raise ConfigError("policy.on_policy: True. QMIX learns from a replay buffer; use False.")
-        if self._cfg.priority_IS_weight and not self._cfg.priority:
-            raise ConfigError("policy.priority_IS_weight: True without priority. Set policy.priority=True as well.")
-        if learn.target_update_freq == 0 and learn.target_update_theta == 0:
-            raise ConfigError(
-                "policy.learn: target_update_freq and target_update_theta are both 0, so the target network would "
-                "never change. Set one of them, for example target_update_theta=0.05."
-            )
         self._gamma = float(learn.discount_factor)
         self._learning_rate = Schedule(
             learn.lr_schedule, learn.learning_rate, learn.lr_end, learn.lr_decay, learn.lr_factor

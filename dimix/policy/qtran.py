@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from dimix import value_learning
-from dimix.errors import ConfigError
 from dimix.model import Packing, QMix, QTran
 from dimix.policy.qmix import QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
@@ -49,13 +49,16 @@ class QTRANPolicy(QMIXPolicy):
         """See `Policy.default_model`."""
         return "qtran", ["dimix.model"]
 
-    def _init_learn(self) -> None:
-        if not isinstance(self._model, QTran):
-            raise ConfigError(
-                f"policy.model: {type(self._model).__name__} has no joint network. Use the model 'qtran' or a "
-                "subclass of dimix.model.QTran."
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
+        """See `Policy.check_config`."""
+        super().check_config(cfg, model_class, report)
+        if not issubclass(model_class, QTran):
+            report(
+                "model",
+                f"{model_class.__name__} has no joint network. Use the model 'qtran' or a subclass of "
+                "dimix.model.QTran.",
             )
-        super()._init_learn()
 
     def _row_values(self, network: QMix, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor]:
         q, features, state = cast(QTran, network).unroll_features(rows, packing, hidden)

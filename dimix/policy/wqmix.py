@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from dimix import value_learning
-from dimix.errors import ConfigError
 from dimix.model import QMix, WQMix
 from dimix.policy.qmix import QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
@@ -52,18 +52,22 @@ class WQMIXPolicy(QMIXPolicy):
         """See `Policy.default_model`."""
         return "wqmix", ["dimix.model"]
 
-    def _init_learn(self) -> None:
-        if not isinstance(self._model, WQMix):
-            raise ConfigError(
-                f"policy.model: {type(self._model).__name__} has no central network. Use the model 'wqmix' or a "
-                "subclass of dimix.model.WQMix."
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
+        """See `Policy.check_config`."""
+        super().check_config(cfg, model_class, report)
+        if not issubclass(model_class, WQMix):
+            report(
+                "model",
+                f"{model_class.__name__} has no central network. Use the model 'wqmix' or a subclass of "
+                "dimix.model.WQMix.",
             )
-        if not self._cfg.learn.double_q:
-            raise ConfigError(
-                "policy.learn.double_q: False. WQMIX's target takes the actions that are greedy in QMIX's agents and "
-                "values them with the central target network, which has no greedy action of its own; use True."
+        if not cfg["learn"]["double_q"]:
+            report(
+                "learn.double_q",
+                "False. WQMIX's target takes the actions that are greedy in QMIX's agents and values them with the "
+                "central target network, which has no greedy action of its own; use True.",
             )
-        super()._init_learn()
 
     def _networks(self) -> list[QMix]:
         return [self._model, cast(WQMix, self._target_model).central, cast(WQMix, self._model).central]

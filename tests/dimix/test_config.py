@@ -110,6 +110,29 @@ def test_meaningless_keys_of_di_engine_get_a_line_each():
             dict(priority=True, other=dict(replay_buffer=dict(anneal_step=9))),
             "anneal_step .*9, but there are no importance weights for beta to shape",
         ),
+        (dict(learn=dict(n_step=3)), "policy.learn.n_step .*3, but policy.learn.target = 'td_lambda'. Use 'n_step'."),
+        (dict(learn=dict(optimizer="adma")), "policy.learn.optimizer .*'adma' is not in torch.optim"),
+        (
+            dict(learn=dict(optimizer="lbfgs")),
+            "policy.learn.optimizer .*'lbfgs' cannot train these networks: .*closure",
+        ),
+        (
+            dict(learn=dict(optimizer_kwargs=dict(momentun=1))),
+            "policy.learn.optimizer_kwargs .*adam refuses .*'momentun'.* Right are arguments of torch.optim.Adam.",
+        ),
+        (
+            dict(model=dict(lstm_type="mlp"), collect=dict(unroll_len=8, burnin_len=4)),
+            "policy.collect.burnin_len .*4, but agents of lstm_type 'mlp' have no memory. Use 0, or a GRU.",
+        ),
+        (dict(model=dict(lstm_type="mlp", rnn_layers=2)), "policy.model.rnn_layers .*2, but agents of lstm_type 'mlp'"),
+        (
+            dict(model=dict(hidden_size_list=[])),
+            r"policy.model.hidden_size_list .*\[\]. Right is at least one positive",
+        ),
+        (
+            dict(model=dict(state_encoder=dict(kernel_size=[3, 3, 3]))),
+            r"policy.model.state_encoder .*'kernel_size': \[3, 3, 3\].*, but the global state is flat \(\d+ floats\)",
+        ),
         (dict(collect=dict(burnin_len=4)), "policy.collect.burnin_len .*4, but whole episodes are sampled"),
         (dict(collect=dict(burnin_len=4, unroll_len=4)), "4, but unroll_len = 4. Use a burn-in shorter"),
         (dict(on_policy=True), "policy.on_policy .*learns from a replay buffer"),
@@ -125,6 +148,49 @@ def test_combinations_that_cannot_work(policy, message, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match=message):
         compile_all(smac(policy=policy))
+
+
+@pytest.mark.parametrize(
+    ("policy", "branch", "message"),
+    [
+        ("vdn", dict(model=dict(mixer=True)), "policy.model.mixer .*True. VDN's mix is the sum; use False"),
+        ("iql", dict(model=dict(mixer=True)), "policy.model.mixer .*True. Independent learners have none; use False"),
+        (
+            "iql",
+            dict(learn=dict(mask_dead_agents=True)),
+            "policy.learn.mask_dead_agents .*True. An independent learner",
+        ),
+        ("qtran", dict(model=dict(mixer=True)), "policy.model.mixer .*True. QTRAN has a joint network"),
+        ("qtran", dict(model=dict(type="qmix")), "policy.model .*QMix has no joint network. Use the model 'qtran'"),
+        ("wqmix", dict(model=dict(type="qmix")), "policy.model .*QMix has no central network. Use the model 'wqmix'"),
+        ("wqmix", dict(learn=dict(double_q=False)), "policy.learn.double_q .*False. WQMIX's target takes the actions"),
+    ],
+)
+def test_what_a_policy_cannot_learn_from(policy, branch, message):
+    main, create = smac(policy=branch)
+    create["policy"]["type"] = policy
+    with pytest.raises(ConfigError, match=message):
+        compile_all((main, create))
+
+
+def test_images_that_do_not_fit_their_encoder():
+    def compiled(**model):
+        main = dict(env=dict(map_name="two_step", image_state=True), policy=dict(model=model))
+        return compile_all((main, dict(env=dict(type="matrix_game"), policy=dict(type="qmix"))))
+
+    where = r"policy.model.state_encoder \(in main_config\): "
+    with pytest.raises(
+        ConfigError, match=where + r"convolution 1 \(channels 32, kernel_size 8, stride 4\) reads 6 x 6"
+    ):
+        compiled()
+    with pytest.raises(ConfigError, match=where + "3 channels, 2 kernel_size, 3 stride. Right is one of each"):
+        compiled(state_encoder=dict(kernel_size=[2, 2]))
+    assert not compiled(mixer=False).notes  # a sum reads no state
+
+
+def test_targets_copied_by_episodes_need_no_other_way():
+    cfg = compile_config(smac(policy=dict(learn=dict(target_update_theta=0, target_update_interval=200))))
+    assert cfg.policy.learn.target_update_interval == 200
 
 
 def test_device_that_is_not_there(monkeypatch):

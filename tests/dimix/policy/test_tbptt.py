@@ -158,7 +158,7 @@ def test_gradients_stop_at_the_chunk(rng, make_random_batch, make_config):
 @pytest.mark.parametrize("lstm_type", ["gru", "lstm"])
 def test_what_lies_behind_a_chunk_is_learned_through_the_carried_state(lstm_type):
     """The cue is three steps back, in the chunk before: no gradient comes from there, its trace in the state does."""
-    earned, metrics = greedy_return("cue", "qmix", 700, dict(tbptt=2), lstm_type=lstm_type)
+    earned, metrics = greedy_return("cue", "qmix", 600, dict(tbptt=2), lstm_type=lstm_type)
     assert earned == 1.0
     assert metrics["td_error_abs"] < 0.02
 
@@ -166,7 +166,7 @@ def test_what_lies_behind_a_chunk_is_learned_through_the_carried_state(lstm_type
 def test_without_the_carried_state_the_cue_is_lost(monkeypatch):
     carrying = QMIXPolicy._row_values
     monkeypatch.setattr(QMIXPolicy, "_row_values", lambda *args: carrying(*args[:-1], torch.zeros_like(args[-1])))
-    earned, metrics = greedy_return("cue", "qmix", 400, dict(tbptt=2), lstm_type="gru")
+    earned, metrics = greedy_return("cue", "qmix", 250, dict(tbptt=2), lstm_type="gru")
     assert earned == 0.5  # what chance earns
     assert metrics["td_error_abs"] > 0.05
 
