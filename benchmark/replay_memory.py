@@ -1,6 +1,10 @@
-"""Size of the replay memory, ours and PyMARL's layout, on episodes that were really played.
+"""The replay memory: its size, ours and PyMARL's layout, on episodes that were really played; the time of priorities.
 
 ``python benchmark/replay_memory.py [--maps MMM 27m_vs_30m] [--teams random focus_fire] [--episodes 256] [--out FILE]``
+``python benchmark/replay_memory.py --priorities 1000 15000 500000``
+
+The second form draws batches by priority from so many units and sets their priorities anew: in the sum tree, and with
+numpy over the whole array (``Generator.choice`` with chances), the plain way.
 
 PyMARL's layout (`EpisodeBatch` with the scheme of its SMAC runs) is counted, not allocated: per step float32 state and
 observations, int32 availability masks, int64 and float32 one-hot actions, float32 reward, uint8 terminated, int64
@@ -16,6 +20,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,7 +29,7 @@ import numpy as np
 
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import EnvInfo
-from dimix.worker import ReplayBuffer, Rows
+from dimix.worker import Priorities, ReplayBuffer, Rows
 from dimix.worker.memory import format_bytes
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.scripted import TEAMS, make_team
@@ -106,15 +112,72 @@ def measure(map_name: str, team: str, episodes: int, capacity: int) -> Size:
     )
 
 
+@dataclass(frozen=True)
+class DrawTime:
+    """Median microseconds of a batch of 32 out of `units`: in the sum tree, and over the whole array."""
+
+    units: int
+    draw: float
+    update: float
+    array: float
+
+
+def median_us(call: Callable[[], object], seconds: float = 1.0) -> float:
+    """Median time of a call, microseconds, over at least 20 calls."""
+    times: list[float] = []
+    call()
+    while len(times) < 20 or sum(times) < seconds:
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return 1e6 * float(np.median(times))
+
+
+def draw_time(units: int, batch_size: int = 32) -> DrawTime:
+    """Time drawing and updating with random priorities."""
+    rng = np.random.default_rng(0)
+    priorities = Priorities()
+    priorities.append(units)
+    values = rng.random(units)
+    priorities.update(np.arange(units), values)
+    drawn, _ = priorities.draw(rng, batch_size)
+    surprise = rng.random(batch_size)
+
+    def over_the_array() -> None:
+        chance = values**priorities.alpha
+        found = rng.choice(units, batch_size, replace=False, p=chance / chance.sum())
+        values[found] = surprise
+
+    return DrawTime(
+        units,
+        median_us(lambda: priorities.draw(rng, batch_size)),
+        median_us(lambda: priorities.update(drawn, surprise)),
+        median_us(over_the_array),
+    )
+
+
+def time_priorities(units: list[int]) -> None:
+    """Print one line per number of units."""
+    print("microseconds for a batch of 32, median")
+    print(f"{'units':>8} {'draw':>8} {'update':>8} {'both':>8} {'whole array':>12}")
+    for n in units:
+        t = draw_time(n)
+        print(f"{n:8} {t.draw:8.1f} {t.update:8.1f} {t.draw + t.update:8.1f} {t.array:12.1f}", flush=True)
+
+
 def main() -> None:
-    """Print one line per map and team."""
-    parser = argparse.ArgumentParser(description="Size of the replay memory, ours and PyMARL's layout.")
+    """Print one line per map and team, or per number of units."""
+    parser = argparse.ArgumentParser(description="Size of the replay memory, or time of its priorities.")
     parser.add_argument("--maps", nargs="+", default=["MMM", "27m_vs_30m"])
     parser.add_argument("--teams", nargs="+", default=["random", "focus_fire", "attack_nearest"], choices=sorted(TEAMS))
     parser.add_argument("--episodes", type=int, default=256, help="games to play per line")
     parser.add_argument("--capacity", type=int, default=5000, help="episodes of the full buffer")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--priorities", type=int, nargs="+", metavar="UNITS", help="time draws by priority instead")
     args = parser.parse_args()
+    if args.priorities:
+        time_priorities(args.priorities)
+        return
     print(f"{args.capacity} episodes; sizes in bytes of arrays")
     names = " ".join(f"{name:>9}" for name in ("PyMARL", "unpadded", "plain", "dimix"))
     print(f"{'map':14} {'team':15} {'steps/limit':>12} {names} {'ratio':>7}")
