@@ -65,7 +65,8 @@ class Games:
         self._class, self._cfg, self._info, self._arrays = game_class, cfg, info, arrays
         self._games: dict[int, GameEnv | None] = dict.fromkeys(env_ids)
         self._rows = {e: GameRows(arrays, e, info) for e in env_ids}
-        self._mine = slice(env_ids.start, env_ids.stop)
+        mine = slice(env_ids.start, env_ids.stop)
+        self._terminated, self._truncated = arrays.terminated[mine], arrays.truncated[mine]
 
     def build(self) -> None:
         """Build the games that are not there yet."""
@@ -86,11 +87,10 @@ class Games:
     def step(self) -> dict[int, str]:
         """See `Crew.step`."""
         failed: dict[int, str] = {}
-        arrays, mine = self._arrays, self._mine
-        playing = (~(arrays.terminated[mine] | arrays.truncated[mine])).tolist()
-        for (env_id, rows), plays in zip(self._rows.items(), playing, strict=True):
-            if not plays:
-                arrays.reward[env_id] = 0.0
+        over = (self._terminated | self._truncated).tolist()
+        for (env_id, rows), is_over in zip(self._rows.items(), over, strict=True):
+            if is_over:
+                self._arrays.reward[env_id] = 0.0
                 continue
             game = self._games[env_id]
             assert game is not None, "step before the first reset"

@@ -66,6 +66,7 @@ class GameVecEnv(VecEnv):
         self._episode = np.full(num_envs, -1, np.int64)
         self._started = np.zeros(num_envs, bool)
         self._failures = np.zeros(num_envs, np.int64)  # in a row, without an episode finished
+        self._failed_before = False  # whether one was ever counted
         action_type = np.uint8 if self.info.action_shape <= 256 else np.uint16
         self._history = np.zeros((num_envs, self.info.episode_limit, self.info.agent_num), action_type)
         arrays = self._crew.arrays
@@ -101,7 +102,7 @@ class GameVecEnv(VecEnv):
             check_actions(action, self._crew.arrays, ~(self.terminated | self.truncated))  # says what is wrong
         failed = self._crew.step()
         failed = _find_faults(self._crew.arrays, self._started, self.info) | failed
-        if self._failures.any():
+        if self._failed_before:
             self._failures[self.terminated | self.truncated] = 0
         self.lost = self._replace(failed) if failed else _NONE
 
@@ -136,6 +137,7 @@ class GameVecEnv(VecEnv):
         self._episode[:] = state["episode"]
         self._started = self._episode >= 0
         self._failures[:] = state["failures"]
+        self._failed_before = bool(self._failures.any())
         self._history[:, : state["history"].shape[1]] = state["history"]
         self.episodes_lost = state["episodes_lost"]
         running = np.flatnonzero(~(shown["terminated"] | shown["truncated"])).tolist()
@@ -195,6 +197,7 @@ class GameVecEnv(VecEnv):
         """
         for e, reason in sorted(failed.items()):
             self._failures[e] += 1
+            self._failed_before = True
             if self._failures[e] > self._max_retry:
                 raise EnvError(
                     f"{self.info.name}: game {e} failed {self._failures[e]} times in a row; env.manager.max_retry = "

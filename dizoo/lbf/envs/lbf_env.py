@@ -88,11 +88,11 @@ class LBFGame(GameEnv):
     def step(self, action: np.ndarray) -> Frame:
         """Play one joint action."""
         obs, rewards, over, _, _ = self._env.step(action.tolist())
-        reward = sum(rewards) * self._share
+        rows, reward = self._rows(obs), sum(rewards) * self._share
         if not over:
-            return Frame(self._rows(obs), None, None, None, reward)
+            return Frame(rows, None, None, None, reward)
         eaten = not self._env.field.any()
-        return Frame(self._rows(obs), reward=reward, terminated=eaten, truncated=not eaten)
+        return Frame(rows, reward=reward, terminated=eaten, truncated=not eaten)
 
     def close(self) -> None:
         """Close the package's window, if there is one."""

@@ -27,7 +27,10 @@ FAMILIES = {
     "mpe": Package("mpe2", "pip install 'dimix[mpe]'", "env.env_family='mpe'", ("pygame",)),
     "sisl": Package("pettingzoo.sisl", "pip install 'dimix[sisl]'", "env.env_family='sisl'", ("pygame", "scipy")),
     "butterfly": Package(
-        "pettingzoo.butterfly", "pip install 'pettingzoo[butterfly]'", "env.env_family='butterfly'", ("pygame", "pymunk")
+        "pettingzoo.butterfly",
+        "pip install 'pettingzoo[butterfly]'",
+        "env.env_family='butterfly'",
+        ("pygame", "pymunk"),
     ),
 }
 
