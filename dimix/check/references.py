@@ -1,7 +1,7 @@
 """The family's losses once more, as the papers write them: episode by episode, step by step, agent by agent.
 
 They share the networks' weights with what they check, and nothing else: no packing, no masks of batches, no kernels.
-All take the online and the target network, a batch, and the settings that matter; targets are TD(lambda).
+All take the online and the target network, a batch, and the settings that matter.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dimix.check.targets import brute_force
 from dimix.types import EpisodeBatch
 
 Row = list[Tensor]  # one value per agent
@@ -24,6 +25,17 @@ class Reference(NamedTuple):
     loss: Tensor  # ()
     grads: dict[str, Tensor]  # by name of the online network's parameter
     weights: list[float]  # of each step's error, where the algorithm weighs them
+
+
+class Goal(NamedTuple):
+    """What the targets are."""
+
+    kind: str = "td_lambda"  # or "q_lambda", "n_step"
+    parameter: float = 0.6  # lambda, or n
+    gamma: float = 0.99
+
+
+GOAL = Goal()
 
 
 def rows(network: Any, batch: EpisodeBatch, b: int, start: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
@@ -53,16 +65,27 @@ def greedy(q: Tensor, mask: Tensor) -> list[int]:
     return [int(q[a].detach().masked_fill(~mask[a], -1e9).argmax()) for a in range(len(q))]
 
 
-def targets(batch: EpisodeBatch, b: int, value: Callable[[int], Tensor], gamma: float, lam: float) -> list[Tensor]:
-    """TD(lambda) targets of an episode, from its end; ``value(t)`` is the target network's value of row t."""
-    goals: list[Tensor] = []
-    for t in reversed(range(int(batch.filled[b].sum()))):
-        goal = batch.reward[b, t]
-        if not batch.terminated[b, t]:
-            following = value(t + 1)
-            goal = goal + gamma * ((1 - lam) * following + lam * goals[0] if goals else following)
-        goals.insert(0, goal.detach())
-    return goals
+def targets(
+    batch: EpisodeBatch, b: int, goal: Goal, value: Callable[[int], Tensor], taken: Callable[[int], Tensor]
+) -> list[Tensor]:
+    """Targets of an episode by `brute_force`, one for each step: () or (A,) as the values are.
+
+    Args:
+        batch: see `EpisodeBatch`.
+        b: which episode.
+        goal: what they are.
+        value: the target network's value of the best actions in row t.
+        taken: its value of the actions that were taken there.
+    """
+    length = int(batch.filled[b].sum())
+    following = torch.stack([value(t + 1) for t in range(length)])
+    chosen = torch.stack([taken(t + 1) if t + 1 < length else torch.zeros_like(following[0]) for t in range(length)])
+    reward, ended = batch.reward[b, :length].tolist(), bool(batch.terminated[b, length - 1])
+    columns = [
+        brute_force(goal.kind, reward, ended, v.tolist(), c.tolist(), goal.gamma, goal.parameter)
+        for v, c in zip(following.view(length, -1).T, chosen.view(length, -1).T, strict=True)
+    ]
+    return list(torch.tensor(columns, dtype=following.dtype).T.reshape(following.shape))
 
 
 def monotonic(network: Any, values: Row, state: Tensor) -> Tensor:
@@ -118,7 +141,7 @@ def _result(online: Any, losses: list[Tensor], weights: list[float] | None = Non
 
 def qmix(
     online: Any, target: Any, batch: EpisodeBatch, mix: Callable[[Any, Row, Tensor], Tensor] = monotonic, *,
-    gamma: float = 0.99, lam: float = 0.6, double_q: bool = True, mask_dead: bool = True, weight: Tensor | None = None,
+    goal: Goal = GOAL, double_q: bool = True, mask_dead: bool = True, weight: Tensor | None = None,
 ) -> Reference:  # fmt: skip
     """QMIX and VDN, as the networks have a mixer or not; with ``mix=unmixed`` independent Q-learning."""
 
@@ -130,12 +153,16 @@ def qmix(
 
         def value(t: int) -> Tensor:
             best = greedy((q if double_q else q_target)[t], mask[t])
-            return mix(target, _counting(q_target[t], best, alive[t], mask_dead), state[t])
+            return mix(target, _counting(q_target[t], best, alive[t], mask_dead), state[t]).detach()
 
-        for t, goal in enumerate(targets(batch, b, value, gamma, lam)):
+        def taken_value(t: int) -> Tensor:
+            taken = batch.action[b, t].tolist()
+            return mix(target, _counting(q_target[t], taken, alive[t], mask_dead), state[t]).detach()
+
+        for t, y in enumerate(targets(batch, b, goal, value, taken_value)):
             if t >= batch.burnin[b]:
                 taken = _counting(q[t], batch.action[b, t].tolist(), alive[t], mask_dead)
-                error = (mix(online, taken, state[t]) - goal) ** 2
+                error = (mix(online, taken, state[t]) - y) ** 2
                 yield 0.5 * error.mean() * (1.0 if weight is None else weight[b])
 
     return _result(online, [loss for b in range(len(batch.filled)) for loss in episode(b)])
@@ -143,7 +170,7 @@ def qmix(
 
 def wqmix(
     online: Any, target: Any, batch: EpisodeBatch, *, ow: bool, alpha: float,
-    gamma: float = 0.99, lam: float = 0.6, mask_dead: bool = True, weight: Tensor | None = None,
+    goal: Goal = GOAL, mask_dead: bool = True, weight: Tensor | None = None,
 ) -> Reference:  # fmt: skip
     """OW-QMIX and CW-QMIX."""
     weights: list[float] = []
@@ -159,15 +186,19 @@ def wqmix(
             best = _counting(q_target[t], greedy(q[t], mask[t]), alive[t], mask_dead)
             return central(target.central, best, state[t]).detach()
 
-        for t, goal in enumerate(targets(batch, b, value, gamma, lam)):
+        def taken_value(t: int) -> Tensor:
+            taken = _counting(q_target[t], batch.action[b, t].tolist(), alive[t], mask_dead)
+            return central(target.central, taken, state[t]).detach()
+
+        for t, y in enumerate(targets(batch, b, goal, value, taken_value)):
             taken, best = batch.action[b, t].tolist(), greedy(q[t], mask[t])
-            error = monotonic(online, _counting(q[t], taken, alive[t], mask_dead), state[t]) - goal
-            own = central(online.central, _counting(q_central[t], taken, alive[t], mask_dead), state[t]) - goal
+            error = monotonic(online, _counting(q[t], taken, alive[t], mask_dead), state[t]) - y
+            own = central(online.central, _counting(q_central[t], taken, alive[t], mask_dead), state[t]) - y
             if ow:
                 full = error.item() < 0
             else:
                 full = all(taken[a] == best[a] for a in range(len(best)) if alive[t, a])
-                full = full or goal.item() > value(t).item()
+                full = full or y.item() > value(t).item()
             weights.append(1.0 if full else alpha)
             yield 0.5 * (weights[-1] * error**2 + own**2) * (1.0 if weight is None else weight[b])
 
@@ -176,7 +207,7 @@ def wqmix(
 
 def qtran(
     online: Any, target: Any, batch: EpisodeBatch, *, form: str, factors: tuple[float, float, float],
-    gamma: float = 0.99, lam: float = 0.6, double_q: bool = True, mask_dead: bool = True,
+    goal: Goal = GOAL, double_q: bool = True, mask_dead: bool = True,
 ) -> Reference:  # fmt: skip
     """QTRAN-base and QTRAN-alt; factors of the errors td, opt and nopt."""
 
@@ -189,7 +220,10 @@ def qtran(
 
         def value(t: int) -> Tensor:
             best = greedy((q if double_q else q_target)[t], mask[t])
-            return joint(target, features_target[t], best, counted[t], state[t])
+            return joint(target, features_target[t], best, counted[t], state[t]).detach()
+
+        def taken_value(t: int) -> Tensor:
+            return joint(target, features_target[t], batch.action[b, t].tolist(), counted[t], state[t]).detach()
 
         def gap(t: int, actions: list[int]) -> Tensor:  # D of the paper, the joint value held fixed
             own = torch.stack([q[t][a, u] * float(counted[t, a]) for a, u in enumerate(actions)]).sum()
@@ -207,9 +241,9 @@ def qtran(
                     lowest.append(torch.stack(every).min() ** 2)
             return torch.stack(lowest).sum() / max(len(lowest) - 1, 1)
 
-        for t, goal in enumerate(targets(batch, b, value, gamma, lam)):
+        for t, y in enumerate(targets(batch, b, goal, value, taken_value)):
             taken = batch.action[b, t].tolist()
-            td = (joint(online, features[t], taken, counted[t], state[t]) - goal) ** 2
+            td = (joint(online, features[t], taken, counted[t], state[t]) - y) ** 2
             errors = (td, gap(t, greedy(q[t], mask[t])) ** 2, nopt(t, taken))
             yield 0.5 * torch.stack([factor * e for factor, e in zip(factors, errors, strict=True)]).sum()
 

@@ -73,6 +73,17 @@ def test_layer_norm_stands_before_the_head(lstm_type):
     torch.testing.assert_close(q, normed @ agent.head.weight.T + agent.head.bias)
 
 
+def test_dueling_head_by_hand():
+    agent = AgentNetwork(5, 3, [2], lstm_type="mlp", dueling=True)
+    with torch.no_grad():
+        agent.head.weight[:] = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        agent.value_head.weight[:] = torch.tensor([[10.0, 0.0]])
+        agent.head.bias.zero_()
+        agent.value_head.bias.zero_()
+    # advantages of (3, 6): 3, 6, 9, mean 6; value 30
+    assert agent.q_of(torch.tensor([[3.0, 6.0]])).tolist() == [[27.0, 30.0, 33.0]]
+
+
 def test_hidden_sizes_are_layers_in_front_and_the_last_one_is_the_memory():
     agent = AgentNetwork(5, 4, [12, 6, 8], "lstm", rnn_layers=2)
     assert [tuple(layer.weight.shape) for layer in agent.encoder] == [(12, 5), (6, 12), (8, 6)]

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dimix.check import references
+from dimix.check.references import Goal
 from dimix.errors import ConfigError
 from dimix.model import QMix, QTran
 from dimix.policy import QTRANPolicy
@@ -35,8 +36,14 @@ def make(make_config):
 
 @pytest.mark.parametrize(
     ("learn", "options"),
-    [({}, {}), ({"double_q": False}, {"double_q": False}), ({"mask_dead_agents": False}, {"mask_dead": False})],
-    ids=["default", "single q", "dead count"],
+    [
+        ({}, {}),
+        ({"double_q": False}, {"double_q": False}),
+        ({"mask_dead_agents": False}, {"mask_dead": False}),
+        ({"target": "q_lambda"}, {"goal": Goal("q_lambda")}),
+        ({"target": "n_step", "n_step": 3}, {"goal": Goal("n_step", 3)}),
+    ],
+    ids=["default", "single q", "dead count", "Q(lambda)", "3 steps"],
 )
 @pytest.mark.parametrize("form", ["base", "alt"])
 def test_loss_and_gradient_equal_the_reference(rng, make_random_batch, make, form, learn, options):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dimix.check import references
+from dimix.check.references import Goal
 from dimix.errors import ConfigError
 from dimix.model import QMix
 from dimix.policy import WQMIXPolicy
@@ -39,12 +40,21 @@ def reference(policy, batch, ow, **options):
     return references.wqmix(policy.model, policy._target_model, batch, ow=ow, alpha=ALPHA, **options)
 
 
-@pytest.mark.parametrize("mask_dead", [True, False])
+@pytest.mark.parametrize(
+    ("learn", "options"),
+    [
+        ({}, {}),
+        ({"mask_dead_agents": False}, {"mask_dead": False}),
+        ({"target": "q_lambda"}, {"goal": Goal("q_lambda")}),
+        ({"target": "n_step", "n_step": 3}, {"goal": Goal("n_step", 3)}),
+    ],
+    ids=["default", "dead count", "Q(lambda)", "3 steps"],
+)
 @pytest.mark.parametrize("ow", [True, False], ids=["OW", "CW"])
-def test_loss_and_gradient_equal_the_reference(rng, make_random_batch, make, ow, mask_dead):
+def test_loss_and_gradient_equal_the_reference(rng, make_random_batch, make, ow, learn, options):
     batch = make_random_batch(rng, LENGTHS, ENDS, steps=8, dtype=torch.float64)
-    policy = make(torch.float64, learn={"wqmix_ow": ow, "mask_dead_agents": mask_dead})
-    loss, grads, weights = reference(policy, batch, ow, mask_dead=mask_dead)
+    policy = make(torch.float64, learn={"wqmix_ow": ow, **learn})
+    loss, grads, weights = reference(policy, batch, ow, **options)
     assert 0 < sum(w == 1 for w in weights) < len(weights)  # both weights occur
     metrics = policy.learn_mode.forward(batch)
     assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-12)
