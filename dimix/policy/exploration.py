@@ -7,6 +7,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import torch
 
 
 def epsilon_greedy(
@@ -80,12 +81,12 @@ class Explorer:
 
     def state_dict(self) -> dict[str, Any]:
         """Stream and running random actions."""
-        return {"stream": self._generator.bit_generator.state, "held": self._held.copy()}
+        return {"stream": self._generator.bit_generator.state, "held": torch.from_numpy(self._held.copy())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put back what ``state_dict`` gave."""
         self._generator.bit_generator.state = state["stream"]
-        self._held = np.array(state.get("held", np.zeros((0, 0), np.int64)))  # not in files of earlier versions
+        self._held = torch.as_tensor(state.get("held", torch.zeros(0, 0))).numpy().astype(np.int64)  # not in old files
 
 
 def _choose(q: np.ndarray, action_mask: np.ndarray, chance: np.ndarray, coins: np.ndarray) -> np.ndarray:

@@ -53,6 +53,7 @@ SWITCHES = {
     "collect.start_state": ["zero"],
     "collect.burnin_len": [1],
     "other.replay_buffer.anneal_step": [5],
+    "other.eps.hold": [3.0],
     "random_collect_size": [4],
 }
 OF_ONE_POLICY = {"learn.wqmix_ow": "wqmix", "learn.qtran": "qtran"}
