@@ -1,7 +1,7 @@
 """QMIX on 2m_vs_1z: one Marine has to run from the Zealot while the other shoots.
 
-Nobody stumbles on a flight by single random steps: with the default recipe the shoot-out is all that is ever played (500k
-steps, no game won). With random actions that last, and four times the exploration, seed 0 wins from 0.3M steps.
+Nobody stumbles on a flight by single random steps: with the default recipe the shoot-out is all that is ever played
+(500k steps, no game won). With random actions that last, and four times the exploration, seed 0 wins from 0.3M steps.
 """
 
 from easydict import EasyDict

@@ -1,7 +1,7 @@
 """QMIX on 2s_vs_1sc: shooting it out loses by three shots, so Stalkers have to step out of reach in time.
 
-With the default recipe the shoot-out is all that is ever played (500k steps, no game won). With random actions that last
-four steps, and twice the exploration, seed 0 won all its games at 0.25M steps.
+With the default recipe the shoot-out is all that is ever played (500k steps, no game won). With random actions that
+last four steps, and twice the exploration, seed 0 won all its games at 0.25M steps.
 """
 
 from easydict import EasyDict
