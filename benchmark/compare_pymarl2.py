@@ -54,8 +54,8 @@ def make_policy(sizes: dict[str, int], dtype: torch.dtype, fused: bool, learner:
     with torch.no_grad():
         for p in policy._target_model.parameters():
             p.add_(0.2 * torch.randn_like(p) * p.abs().mean())
-    policy.model.to(dtype)
-    policy._target_model.to(dtype)
+    for network in (policy.model, policy._target_model, policy._averaged_model):
+        network.to(dtype)
     return policy
 
 
