@@ -1,4 +1,4 @@
-"""One WQMIX update against a plain reference, and what must not change it (its weights by hand: dimix.check.weights)."""
+"""One WQMIX update against a plain reference, and what must not change it; weights by hand: dimix/check/weights.py."""
 
 import pytest
 import torch
