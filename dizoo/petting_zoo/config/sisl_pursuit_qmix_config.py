@@ -23,7 +23,7 @@ main_config = EasyDict(
         eval=dict(evaluator=dict(eval_freq=100)),
         other=dict(eps=dict(decay=30_000)),
     ),
-    run=dict(env_step=100_000),
+    run=dict(env_step=60_000),
 )
 
 create_config = EasyDict(
