@@ -155,10 +155,13 @@ def test_gradients_stop_at_the_chunk(rng, make_random_batch, make_config):
         torch.testing.assert_close(p.grad, grad, rtol=1e-4, atol=1e-6, msg=name)
 
 
+CHUNKS = dict(tbptt=2, learning_rate=0.005)
+
+
 @pytest.mark.parametrize("lstm_type", ["gru", "lstm"])
 def test_what_lies_behind_a_chunk_is_learned_through_the_carried_state(lstm_type):
     """The cue is three steps back, in the chunk before: no gradient comes from there, its trace in the state does."""
-    earned, metrics = greedy_return("cue", "qmix", 600, dict(tbptt=2), lstm_type=lstm_type)
+    earned, metrics = greedy_return("cue", "qmix", 300, CHUNKS, lstm_type=lstm_type, hidden_size_list=[64])
     assert earned == 1.0
     assert metrics["td_error_abs"] < 0.02
 
@@ -166,7 +169,7 @@ def test_what_lies_behind_a_chunk_is_learned_through_the_carried_state(lstm_type
 def test_without_the_carried_state_the_cue_is_lost(monkeypatch):
     carrying = QMIXPolicy._row_values
     monkeypatch.setattr(QMIXPolicy, "_row_values", lambda *args: carrying(*args[:-1], torch.zeros_like(args[-1])))
-    earned, metrics = greedy_return("cue", "qmix", 250, dict(tbptt=2), lstm_type="gru")
+    earned, metrics = greedy_return("cue", "qmix", 200, CHUNKS, lstm_type="gru", hidden_size_list=[64])
     assert earned == 0.5  # what chance earns
     assert metrics["td_error_abs"] > 0.05
 
