@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from easydict import EasyDict
 
-from dimix.envs.game_arrays import GameArrays, as_ids, check_actions, layout, map_arrays
+from dimix.envs.game_arrays import as_ids, check_actions, layout, map_arrays
 from dimix.envs.packages import Package
 from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import ConfigError, EnvError, nearest
@@ -18,22 +18,30 @@ from dimix.registry import ENV_REGISTRY
 
 JAXMARL = Package("jaxmarl", "pip install 'dimix[smax]'")
 _ROLES = ("collect", "evaluate")
-_SHOWN = tuple(name for name in GameArrays._fields if name != "action")
+_NUMBERS = ("agent_state", "global_state", "reward", "episode_length")
+_FLAGS = ("action_mask", "alive", "terminated", "truncated", "battle_won")
+_RESET_TOGETHER = 4  # games; most resets are of one or two
 _ENV_KEYS = ("see_enemy_actions", "walls_cause_death", "observation_type", "attack_mode", "enemy_shoots")
 
 
 class _Carry(NamedTuple):
     """E games between two steps, as jax arrays.
 
+    What is shown stands in two arrays, whatever its parts are: each array that goes to numpy costs some 20 us.
+
     Attributes:
         state: SMAX's own state.
         key: (E, 2) uint32, each game's random stream.
-        shown: what each game shows, by the names of `VecEnv`.
+        over: (E,) bool, terminated or truncated.
+        numbers: (E, A * O_base + S + 2) float32, the fields `_NUMBERS` of `VecEnv` one after the other.
+        flags: (E, A * N + A + 3) bool, the fields `_FLAGS`.
     """
 
     state: Any
     key: Any
-    shown: dict[str, Any]
+    over: Any
+    numbers: Any
+    flags: Any
 
 
 class _Compiled(NamedTuple):
@@ -42,7 +50,7 @@ class _Compiled(NamedTuple):
     Attributes:
         info: sizes.
         begin: (E, 2) keys -> the games at the start of their first episode.
-        reset: (games, chosen (E,) bool) -> the games, those chosen at the start of a new episode.
+        reset: (games, (K,) numbers of games) -> the games, those named at the start of a new episode.
         step: (games, action (E, A)) -> the games; one that is over stays as it is, with reward 0.
     """
 
@@ -83,6 +91,9 @@ class SMAXEnv(VecEnv):
         # (str) What an agent sees: every unit in sight, or the nearest two of each of 32 sectors, one of "unit_list",
         # "conic".
         observation_type="unit_list",
+        # (bool) Bring positions and cooldowns of the global state into [0, 1]; SMAX gives positions up to 32, and
+        # cooldowns that go on falling below 0 while a unit does not shoot.
+        state_normalize=False,
         # (bool) Agents see which way an enemy in sight moved, and what it shot at.
         see_enemy_actions=True,
         # (bool) A unit that touches the edge of the map dies.
@@ -110,11 +121,11 @@ class SMAXEnv(VecEnv):
     def __init__(self, cfg: EasyDict, num_envs: int, seed: int) -> None:
         if num_envs < 1:
             raise EnvError(f"num_envs: {num_envs}. Right is 1 or more.")
-        self._compiled = _compile(*_options(cfg))
+        self._compiled = _compile(*_options(cfg), cfg.state_normalize)
         self.info = self._compiled.info
         self.num_envs = num_envs
         self._arrays = map_arrays(self.info, num_envs, bytearray(layout(self.info, num_envs)[1]))
-        for name in _SHOWN:
+        for name in (*_NUMBERS, *_FLAGS):
             setattr(self, name, getattr(self._arrays, name))
         streams = [np.random.SeedSequence([seed, e]).generate_state(2, np.uint32) for e in range(num_envs)]
         self._show(self._compiled.begin(np.stack(streams)))
@@ -148,9 +159,11 @@ class SMAXEnv(VecEnv):
 
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
         """Start new battles in the given places (all when None)."""
-        chosen = np.zeros(self.num_envs, bool)
-        chosen[as_ids(env_ids, self.num_envs)] = True
-        self._show(self._compiled.reset(self._carry, chosen))
+        carry, ids = self._carry, as_ids(env_ids, self.num_envs)
+        for first in range(0, len(ids), _RESET_TOGETHER):
+            some = ids[first : first + _RESET_TOGETHER]
+            carry = self._compiled.reset(carry, np.array(some + some[-1:] * (_RESET_TOGETHER - len(some))))
+        self._show(carry)
 
     def step(self, action: np.ndarray) -> None:
         """Advance every running battle by one step.
@@ -185,8 +198,13 @@ class SMAXEnv(VecEnv):
 
     def _show(self, carry: _Carry) -> None:
         self._carry = carry
-        for name in _SHOWN:
-            getattr(self, name)[:] = carry.shown[name]
+        for names, shown in ((_NUMBERS, np.asarray(carry.numbers)), (_FLAGS, np.asarray(carry.flags))):
+            first = 0
+            for name in names:
+                array = getattr(self, name)
+                last = first + array[0].size
+                array[...] = shown[:, first:last].reshape(array.shape)
+                first = last
 
 
 def _options(cfg: EasyDict) -> tuple[str, int, tuple[tuple[str, Any], ...]]:
@@ -230,50 +248,65 @@ def _describe(env: Any, map_name: str) -> EnvInfo:
 
 
 @functools.cache
-def _compile(map_name: str, episode_limit: int, options: tuple[tuple[str, Any], ...]) -> _Compiled:
+def _compile(
+    map_name: str, episode_limit: int, options: tuple[tuple[str, Any], ...], state_normalize: bool
+) -> _Compiled:
     """The functions of one map; training and evaluation share them, and with E alike their compiled form."""
     jax = _jax()
     jnp = jax.numpy
     env = _make(map_name, episode_limit, options)
     agents = env.agents
 
-    def show(obs: Any, state: Any, reward: Any) -> dict[str, Any]:
+    units, size = env.num_allies + env.num_enemies, len(env.own_features)
+    limits = jnp.array([env.map_width, env.map_height, env.unit_type_weapon_cooldowns.max()])
+
+    def world(obs: Any) -> Any:
+        """The global state: for each unit health, x, y, cooldown and type; behind that all units' teams and types."""
+        state = obs["world_state"]
+        if not state_normalize:
+            return state
+        each = state[: units * size].reshape(units, size)
+        each = each.at[:, 1:4].set(jnp.clip(each[:, 1:4] / limits, 0.0, 1.0))
+        return state.at[: units * size].set(each.reshape(-1))
+
+    def show(state: Any, key: Any, obs: Any, reward: Any) -> _Carry:
         battle = state.state
         mask = env.get_avail_actions(state)
-        fighting = battle.unit_alive[: len(agents)].any(), battle.unit_alive[len(agents) :].any()
-        over = ~(fighting[0] & fighting[1])
-        return {
-            "agent_state": jnp.stack([obs[agent] for agent in agents]).astype(jnp.float32),
-            "global_state": obs["world_state"].astype(jnp.float32),
-            "action_mask": jnp.stack([mask[agent] for agent in agents]) > 0,
-            "alive": battle.unit_alive[: len(agents)],
-            "reward": jnp.asarray(reward, jnp.float32),
-            "terminated": over,
-            "truncated": ~over & (battle.step >= episode_limit),
-            "battle_won": fighting[0] & ~fighting[1],
-            "episode_length": jnp.asarray(battle.step, jnp.int32),
-        }
-
-    def choose(flag: Any, yes: _Carry, no: _Carry) -> _Carry:
-        # Types are made those of `no`: one that came out differently would compile everything a second time.
-        return jax.tree.map(lambda a, b: jnp.where(flag, a, b).astype(b.dtype), yes, no)
+        alive = battle.unit_alive[: len(agents)]
+        fights, enemy_fights = alive.any(), battle.unit_alive[len(agents) :].any()
+        terminated = ~(fights & enemy_fights)
+        truncated = ~terminated & (battle.step >= episode_limit)
+        seen = [obs[agent] for agent in agents]
+        numbers = [*seen, world(obs), jnp.stack([jnp.asarray(reward), jnp.asarray(battle.step)])]
+        flags = [
+            *(mask[agent] > 0 for agent in agents),
+            alive,
+            jnp.stack([terminated, truncated, fights & ~enemy_fights]),
+        ]
+        return _Carry(
+            state,
+            key,
+            terminated | truncated,
+            jnp.concatenate([part.astype(jnp.float32) for part in numbers]),
+            jnp.concatenate(flags),
+        )
 
     def begin(key: Any) -> _Carry:
         key, now = jax.random.split(key)
         obs, state = env.reset(now)
         strong = jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), state)
-        return _Carry(strong, key, show(obs, strong, 0.0))
+        return show(strong, key, obs, 0.0)
+
+    def reset(games: _Carry, ids: Any) -> _Carry:
+        # Types are made those of `games`: one that came out differently would compile everything a second time.
+        fresh = jax.vmap(begin)(games.key[ids])
+        return jax.tree.map(lambda old, new: old.at[ids].set(new.astype(old.dtype)), games, fresh)
 
     def step(game: _Carry, action: Any) -> _Carry:
         key, now = jax.random.split(game.key)
         obs, state, reward, _, _ = env.step_env(now, game.state, dict(zip(agents, action, strict=True)))
-        over = game.shown["terminated"] | game.shown["truncated"]
-        still = game._replace(shown={**game.shown, "reward": jnp.zeros_like(game.shown["reward"])})
-        return choose(over, still, _Carry(state, key, show(obs, state, reward[agents[0]])))
+        still = game._replace(numbers=game.numbers.at[-2].set(0.0))
+        played = show(state, key, obs, reward[agents[0]])
+        return jax.tree.map(lambda a, b: jnp.where(game.over, a, b).astype(a.dtype), still, played)
 
-    return _Compiled(
-        _describe(env, map_name),
-        jax.jit(jax.vmap(begin)),
-        jax.jit(jax.vmap(lambda game, chosen: choose(chosen, begin(game.key), game))),
-        jax.jit(jax.vmap(step)),
-    )
+    return _Compiled(_describe(env, map_name), jax.jit(jax.vmap(begin)), jax.jit(reset), jax.jit(jax.vmap(step)))

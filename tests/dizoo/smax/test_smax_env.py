@@ -130,6 +130,23 @@ def test_every_game_and_seed_has_its_own_start():
     assert not np.array_equal(env.global_state, first)
 
 
+def test_the_global_state_in_shares_of_its_limits():
+    """Positions by the map's 32 by 32, cooldowns by the longest of any unit (1.87) and from 0 on; the rest as it is."""
+    raw, normal = make(seed=3), make(seed=3, state_normalize=True)
+    generator = np.random.default_rng(4)
+    for _ in range(12):
+        action = random_action(raw, generator)
+        raw.step(action)
+        normal.step(action)
+    before, after = raw.global_state[:, :60].reshape(3, 6, 10), normal.global_state[:, :60].reshape(3, 6, 10)
+    assert before[..., 3].min() < -1 and before[..., 1:3].max() > 5
+    np.testing.assert_allclose(after[..., 1:3], before[..., 1:3] / 32, atol=1e-6)
+    np.testing.assert_allclose(after[..., 3], (before[..., 3] / 1.87).clip(0, 1), atol=1e-6)
+    np.testing.assert_array_equal(np.delete(after, [1, 2, 3], -1), np.delete(before, [1, 2, 3], -1))
+    np.testing.assert_array_equal(normal.global_state[:, 60:], raw.global_state[:, 60:])
+    np.testing.assert_array_equal(normal.agent_state, raw.agent_state)
+
+
 def test_sizes():
     info = config(episode_limit=30).info
     # Five others of 7 numbers and 6 type bits, oneself of 4 and 6; six units of 10, team and type; 5 moves, 3 targets.
