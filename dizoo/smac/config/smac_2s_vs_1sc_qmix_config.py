@@ -1,14 +1,14 @@
 """QMIX on 2s_vs_1sc: shooting it out loses by three shots, so Stalkers have to step out of reach in time.
 
-With the default recipe the shoot-out is all that is ever played (500k steps, no game won). With random actions that
-last four steps, and twice the exploration, seed 0 won all its games at 0.25M steps.
+With the default recipe the shoot-out is all that is ever played (500k steps, no game won). Random actions that last make
+the difference: with this exploration seeds 0 to 2 win from 0.26M to 0.42M steps, with hold=1 none in 0.6M.
 """
 
 from easydict import EasyDict
 
 main_config = EasyDict(
     env=dict(map_name="2s_vs_1sc"),
-    policy=dict(other=dict(eps=dict(decay=100_000, hold=4))),
+    policy=dict(other=dict(eps=dict(decay=200_000, hold=8))),
 )
 
 create_config = EasyDict(
