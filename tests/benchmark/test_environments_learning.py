@@ -10,15 +10,8 @@ from benchmark.environments_learning import CONFIGS, ROOT, Floor, final, random_
 
 
 def row(env_step, ep_reward, std, games=4, won=0.0):
-    return dict(
-        env_step=env_step,
-        ep_reward=ep_reward,
-        std_ep_reward=std,
-        ep_length=9,
-        battle_won=won,
-        games_played=games,
-        cpu_s=90,
-    )
+    fixed = dict(ep_length=9, cpu_s=90)
+    return dict(env_step=env_step, ep_reward=ep_reward, std_ep_reward=std, battle_won=won, games_played=games, **fixed)
 
 
 def test_final_figure_by_hand():
