@@ -1,4 +1,4 @@
-"""The script that shows environments learning: its floor is random play, its final figure the mean of the last games."""
+"""The script that shows environments learning: its floor is random play, its final figure that of the last games."""
 
 from __future__ import annotations
 

@@ -84,6 +84,12 @@ class Scenario:
     max_reward: float
     source: str
 
+    @property
+    def agent_types(self) -> tuple[str, ...]:
+        """Unit type of each agent, in the agents' order."""
+        agents = sorted(np.flatnonzero(self.is_ally), key=lambda unit: self.index[unit])
+        return tuple(self.types[self.unit_type[unit]].name for unit in agents)
+
 
 def map_names() -> list[str]:
     """Names of the shipped maps."""

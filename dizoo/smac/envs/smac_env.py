@@ -18,7 +18,7 @@ from dizoo.smac.battle import BattleEngine, needs_compile
 from dizoo.smac.battle.errors import BattleError, MapError
 from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.rules import get_profile
-from dizoo.smac.battle.scenario import Scenario, load_scenario, map_names
+from dizoo.smac.battle.scenario import load_scenario, map_names
 from dizoo.smac.envs.backends import GAMES, check_keys, check_variation
 from dizoo.smac.envs.sc2_game import REWARD_KEYS, SMAC, SMACV2
 from dizoo.smac.envs.smaclite_game import SMACLITE
@@ -144,7 +144,7 @@ class SMACEnv(ManagerKeys, VecEnv):
             engine.global_obs_shape,
             engine.action_shape,
             engine.episode_limit,
-            agent_types=_agent_types(scenario),
+            agent_types=scenario.agent_types,
         )
         self.num_envs = engine.num_envs
         self.agent_state = (
@@ -194,7 +194,7 @@ class SMACEnv(ManagerKeys, VecEnv):
             scenario.state_size,
             scenario.n_actions,
             scenario.episode_limit,
-            agent_types=_agent_types(scenario),
+            agent_types=scenario.agent_types,
         )
         _check_agent_num(cfg, info)
         return info
@@ -324,9 +324,3 @@ def _check_agent_num(cfg: EasyDict, info: EnvInfo) -> None:
         raise ConfigError(
             f"env.agent_num: {cfg.agent_num}. {info.name} has {info.agent_num} agents: leave the key out."
         )
-
-
-def _agent_types(scenario: Scenario) -> tuple[str, ...]:
-    """Unit type of each agent, in the agents' order."""
-    agents = sorted(np.flatnonzero(scenario.is_ally), key=lambda unit: scenario.index[unit])
-    return tuple(scenario.types[scenario.unit_type[unit]].name for unit in agents)

@@ -51,6 +51,7 @@ class SmacliteGame(GameEnv):
             scenario.n_actions,
             scenario.episode_limit,
             has_jitter=False,
+            agent_types=scenario.agent_types,
         )
         mine = (scenario.n_agents, scenario.obs_size, scenario.state_size, scenario.n_actions)
         theirs = (self._env.n_agents, self._env.obs_size, self._env.state_size, self._env.n_actions)
