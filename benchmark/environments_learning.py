@@ -29,7 +29,7 @@ import numpy as np
 from dimix.config import compile_all
 from dimix.entry.processes import ONE_THREAD
 from dimix.errors import ConfigError, EnvError
-from dimix.plot import new_figure, read_run, style
+from dimix.plot import panel_grid, read_run, style
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = ROOT / "benchmark" / "work" / "environments"
@@ -103,15 +103,11 @@ def train(name: str, again: bool) -> list[dict[str, float]]:
         done = subprocess.run([sys.executable, "-m", "dimix.cli", *typed], cwd=ROOT, env={**os.environ, **ONE_THREAD})
         if done.returncode:
             raise RuntimeError(f"{name}: status {done.returncode}")
-    columns = read_run(run).columns
-    rows = np.flatnonzero(np.isfinite(columns["eval/ep_reward"]))
+    ours = read_run(run)
+    step, cpu_s = ours.columns["env_step"], ours.columns["speed/cpu_seconds"]
     return [
-        {
-            "env_step": int(columns["env_step"][row]),
-            **{metric: round(float(columns[f"eval/{metric}"][row]), 4) for metric in METRICS},
-            "cpu_s": round(float(np.nanmax(columns["speed/cpu_seconds"][: row + 1], initial=0.0)), 1),
-        }
-        for row in rows
+        {**values, "cpu_s": round(float(np.nanmax(cpu_s[step <= values["env_step"]], initial=0.0)), 1)}
+        for values in ours.evaluations(METRICS)
     ]
 
 
@@ -177,13 +173,8 @@ def table(results: dict[str, list[dict[str, float]]], floors: dict[str, Floor]) 
 
 def draw(results: dict[str, list[dict[str, float]]], floors: dict[str, Floor]) -> Any:
     """A panel per config: mean return of each evaluation against env steps, and random play."""
-    across = min(4, len(results))
-    down = math.ceil(len(results) / across)
-    figure = new_figure(figsize=(3.3 * across, 2.5 * down))
-    panels = figure.subplots(down, across, squeeze=False).flatten()
-    for panel in panels[len(results) :]:
-        panel.remove()
-    for panel, (name, rows) in zip(panels, results.items(), strict=False):
+    figure, panels = panel_grid(len(results), 3.3, 2.5)
+    for panel, (name, rows) in zip(panels, results.items(), strict=True):
         steps = [row["env_step"] / 1e3 for row in rows]
         panel.plot(steps, [row["ep_reward"] for row in rows], label="greedy", **style(0))
         panel.axhline(floors[name].mean, label="random", **style(1))

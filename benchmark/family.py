@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import math
 import os
 import subprocess
 import sys
@@ -25,12 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dimix.entry.processes import ONE_THREAD
-from dimix.plot import new_figure, read_run, style
+from dimix.plot import panel_grid, read_run, style
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmark" / "results" / "family"
 COLUMNS = ("way", "command", "seed", "env_step", "battle_won", "battle_won_jitter", "ep_reward", "cpu_s")
-METRICS = ("eval/battle_won", "eval/battle_won_jitter", "eval/ep_reward")
+METRICS = ("battle_won", "battle_won_jitter", "ep_reward")
 CW = ("policy.learn.wqmix_ow=False", "policy.learn.alpha=0.75")
 
 
@@ -90,14 +89,9 @@ def train(name: str, seed: int, env_step: int) -> list[dict[str, Any]]:
         cpu_s = sum(os.times()[2:4]) - before
         if done.returncode:
             raise RuntimeError(f"{name}: status {done.returncode}\n{done.stdout}")
-        columns = read_run(run).columns
-    rows = np.flatnonzero(np.isfinite(columns[METRICS[0]]))
+        evaluations = read_run(run).evaluations(METRICS)
     fixed = {"way": name, "command": " ".join(typed), "seed": seed}
-    values = [{n.partition("/")[2]: round(float(columns[n][row]), 4) for n in METRICS} for row in rows]
-    return [
-        {**fixed, "env_step": int(columns["env_step"][row]), **value, "cpu_s": round(cpu_s)}
-        for row, value in zip(rows, values, strict=True)
-    ]
+    return [{**fixed, **values, "cpu_s": round(cpu_s)} for values in evaluations]
 
 
 def read_rows() -> list[dict[str, Any]]:
@@ -148,13 +142,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def draw(rows: Sequence[dict[str, Any]]) -> Any:
     """A small panel per way: games won against env steps, from the map's start and from jittered starts."""
     ways = by_way(rows)
-    across = min(4, len(ways))
-    down = math.ceil(len(ways) / across)
-    figure = new_figure(figsize=(3.2 * across, 2.3 * down))
-    panels = figure.subplots(down, across, squeeze=False, sharey=True).flatten()
-    for panel in panels[len(ways) :]:
-        panel.remove()
-    for panel, (name, own) in zip(panels, ways.items(), strict=False):
+    figure, panels = panel_grid(len(ways), 3.2, 2.3, sharey=True)
+    for panel, (name, own) in zip(panels, ways.items(), strict=True):
         steps = [row["env_step"] / 1e3 for row in own]
         for number, (key, label) in enumerate((("battle_won", "won"), ("battle_won_jitter", "won, jittered starts"))):
             panel.plot(steps, [row[key] for row in own], label=label, **style(number))

@@ -7,6 +7,7 @@ import csv
 import html
 import importlib
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,6 +63,17 @@ class Run:
             hours = np.interp(np.arange(len(step)), timed, seconds) / 3600.0
             hours[: timed[0]] = 0.0
         return hours
+
+    def evaluations(self, metrics: Sequence[str]) -> list[dict[str, float]]:
+        """Its evaluations (the rows with the first metric), oldest first: ``env_step``, and ``eval/<metric>`` by metric."""
+        rows = np.flatnonzero(np.isfinite(self.columns[f"eval/{metrics[0]}"]))
+        return [
+            {
+                "env_step": int(self.columns["env_step"][row]),
+                **{name: round(float(self.columns[f"eval/{name}"][row]), 4) for name in metrics},
+            }
+            for row in rows
+        ]
 
 
 def read_run(folder: str | Path) -> Run:
@@ -157,6 +169,28 @@ def new_figure(**options: Any) -> Any:
         return importlib.import_module("matplotlib.figure").Figure(layout="constrained", **options)
     except ImportError as error:
         raise OutputError("curves: no matplotlib here. Install it with: pip install 'dimix[plot]'.") from error
+
+
+def panel_grid(count: int, width: float, height: float, across: int = 4, **options: Any) -> tuple[Any, list[Any]]:
+    """A figure of small panels, and these, row by row.
+
+    Args:
+        count: panels.
+        width: inches of one.
+        height: inches of one.
+        across: panels in a row at most.
+        options: of matplotlib's ``subplots``.
+
+    Raises:
+        OutputError: matplotlib is not installed.
+    """
+    across = min(across, count)
+    down = math.ceil(count / across)
+    figure = new_figure(figsize=(width * across, height * down))
+    panels = list(figure.subplots(down, across, squeeze=False, **options).flat)
+    for panel in panels[count:]:
+        panel.remove()
+    return figure, panels[:count]
 
 
 def plot(folders: Sequence[str | Path], out: str | Path) -> None:

@@ -54,6 +54,11 @@ class Run(Protocol):
         ...
 
 
+def score_of(run: Run, values: Mapping[str, float]) -> float:
+    """The score of an evaluation: its win rate, or its return where nothing can be won."""
+    return values["eval/battle_won" if run.info.has_win else "eval/ep_reward"]
+
+
 class Callback:
     """Looks on at a training; a subclass overrides the moments that it cares about, and no other costs anything.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dimix.callbacks.base import Callback, Run
+from dimix.callbacks.base import Callback, Run, score_of
 
 
 class BestPolicy(Callback):
@@ -24,8 +24,7 @@ class BestPolicy(Callback):
 
     def on_eval_end(self, run: Run, values: Mapping[str, float]) -> None:
         """Save when it is the best."""
-        score = values["eval/battle_won" if run.info.has_win else "eval/ep_reward"]
-        rank = [score, values.get("eval/battle_won_jitter", 0.0), values["eval/ep_reward"]]
+        rank = [score_of(run, values), values.get("eval/battle_won_jitter", 0.0), values["eval/ep_reward"]]
         if self._best is None or rank > self._best:
             self._best = rank
             run.save_weights(self._path)

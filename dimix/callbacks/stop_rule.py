@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dimix.callbacks.base import Callback, Run
+from dimix.callbacks.base import Callback, Run, score_of
 
 
 class StopRule(Callback):
@@ -37,7 +37,7 @@ class StopRule(Callback):
 
     def on_eval_end(self, run: Run, values: Mapping[str, float]) -> None:
         """Remember the score."""
-        self.scores.append(values["eval/battle_won" if run.info.has_win else "eval/ep_reward"])
+        self.scores.append(score_of(run, values))
 
     def stop_reason(self, run: Run) -> str | None:
         """``stop_value``, ``env_step``, ``train_iter`` or None."""

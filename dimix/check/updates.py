@@ -62,7 +62,11 @@ def small_policy(algorithm: str, dtype: torch.dtype = torch.float64, fused: bool
         **({} if name == "qtran" else dict(mixer_embed_dim=4, hypernet_embed_dim=6)),
     )  # fmt: skip
     torch.manual_seed(0)
-    policy = POLICY_REGISTRY.get(name)(cfg, seed=0)
+    return with_other_target(POLICY_REGISTRY.get(name)(cfg, seed=0), dtype)
+
+
+def with_other_target(policy: Any, dtype: torch.dtype = torch.float32) -> Any:
+    """The policy, its target network moved at random so that it differs from the online one, all networks of a type."""
     with torch.no_grad():
         for p in policy._target_model.parameters():
             p.add_(0.3 * torch.randn_like(p))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dimix.errors import OutputError
-from dimix.plot import Run, band, group_runs, plot, read_run
+from dimix.plot import Run, band, group_runs, panel_grid, plot, read_run
 
 ROWS = """env_step,train_iter,train/loss,eval/battle_won,speed/env_steps_per_s
 0,0,,0.0,
@@ -35,6 +35,17 @@ def test_curves_hold_the_rows_that_were_recorded(run_folder):
     assert (hours * 3600).tolist() == pytest.approx([2, 3, 3])
     assert run.curve("eval/battle_won")[2].tolist() == [0, 0.5, 1]
     assert [len(part) for part in run.curve("train/q_tot")] == [0, 0, 0]
+
+
+def test_evaluations_are_the_rows_that_have_one(run_folder):
+    found = read_run(run_folder()).evaluations(["battle_won"])
+    assert found == [dict(env_step=step, battle_won=won) for step, won in ((0, 0.0), (2000, 0.5), (4000, 1.0))]
+
+
+def test_a_grid_has_as_many_panels_as_asked_for():
+    figure, panels = panel_grid(5, 2.0, 1.0)
+    assert len(panels) == 5 and figure.axes == panels
+    assert figure.get_size_inches().tolist() == [8.0, 2.0]
 
 
 @pytest.mark.parametrize("place", ["", "log", "log/metrics.csv"])

@@ -10,6 +10,7 @@ import torch
 from dimix.check import references
 from dimix.check.batches import padded
 from dimix.check.references import Goal
+from dimix.check.updates import with_other_target
 from dimix.errors import BatchError, CheckpointError, ConfigError, TrainingError
 from dimix.policy import QMIXPolicy
 
@@ -18,14 +19,7 @@ LENGTHS, ENDS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated"
 
 def make(make_config, dtype=torch.float32, **changes):
     torch.manual_seed(0)
-    policy = QMIXPolicy(make_config(**changes), seed=3)
-    with torch.no_grad():  # a target network that differs from the online one
-        for p in policy._target_model.parameters():
-            p.add_(0.3 * torch.randn_like(p))
-    policy.model.to(dtype)
-    policy._target_model.to(dtype)
-    policy._averaged_model.to(dtype)
-    return policy
+    return with_other_target(QMIXPolicy(make_config(**changes), seed=3), dtype)
 
 
 def gradients(policy, batch):

@@ -5,6 +5,7 @@ import torch
 
 from dimix.check import references
 from dimix.check.references import Goal
+from dimix.check.updates import with_other_target
 from dimix.errors import ConfigError
 from dimix.model import QMix, QTran
 from dimix.policy import QTRANPolicy
@@ -23,13 +24,7 @@ def make(make_config):
         cfg.learn.update(learn)
         cfg.model.update(embedding_size=12)
         torch.manual_seed(0)
-        policy = QTRANPolicy(cfg, seed=3)
-        with torch.no_grad():
-            for p in policy._target_model.parameters():
-                p.add_(0.3 * torch.randn_like(p))
-        for network in (policy.model, policy._target_model, policy._averaged_model):
-            network.to(dtype)
-        return policy
+        return with_other_target(QTRANPolicy(cfg, seed=3), dtype)
 
     return build
 

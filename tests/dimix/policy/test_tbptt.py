@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dimix.check.games import greedy_return
+from dimix.check.updates import with_other_target
 from dimix.config import compile_all
 from dimix.config_schema import class_schema, defaults
 from dimix.errors import ConfigError
@@ -27,11 +28,7 @@ def make(make_config, name="qmix", **changes):
         cfg.model.mixer = False
         cfg.learn.mask_dead_agents = name != "iql"
     torch.manual_seed(0)
-    policy = policy_class(cfg, seed=3)
-    with torch.no_grad():  # a target network that differs from the online one
-        for p in policy._target_model.parameters():
-            p.add_(0.3 * torch.randn_like(p))
-    return policy
+    return with_other_target(policy_class(cfg, seed=3))
 
 
 def team(model, q, action, batch, t):

@@ -5,6 +5,7 @@ import torch
 
 from dimix.check import references
 from dimix.check.references import Goal
+from dimix.check.updates import with_other_target
 from dimix.errors import ConfigError
 from dimix.model import QMix
 from dimix.policy import WQMIXPolicy
@@ -24,13 +25,7 @@ def make(make_config):
         cfg.learn.update(learn)
         cfg.model.setdefault("central_embed_dim", 12)
         torch.manual_seed(0)
-        policy = WQMIXPolicy(cfg, seed=3)
-        with torch.no_grad():
-            for p in policy._target_model.parameters():
-                p.add_(0.3 * torch.randn_like(p))
-        for network in (policy.model, policy._target_model, policy._averaged_model):
-            network.to(dtype)
-        return policy
+        return with_other_target(WQMIXPolicy(cfg, seed=3), dtype)
 
     return build
 
