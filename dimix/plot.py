@@ -65,7 +65,7 @@ class Run:
         return hours
 
     def evaluations(self, metrics: Sequence[str]) -> list[dict[str, float]]:
-        """Its evaluations (the rows with the first metric), oldest first: ``env_step``, and ``eval/<metric>`` by metric."""
+        """Its evaluations (rows with the first metric), oldest first: ``env_step``, and ``eval/<metric>`` by metric."""
         rows = np.flatnonzero(np.isfinite(self.columns[f"eval/{metrics[0]}"]))
         return [
             {
