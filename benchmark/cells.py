@@ -36,7 +36,8 @@ MODEL_MAP = "3s5z"
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ow_qmix": ("wqmix", ("policy.learn.wqmix_ow=True", "policy.learn.alpha=0.5")),
     "cw_qmix": ("wqmix", ("policy.learn.wqmix_ow=False", "policy.learn.alpha=0.75")),
-    "open_loop": ("qmix", ("env.open_loop=True", "env.obs_last_action=False")),
+    "equivariant": ("qmix", ("policy.model.equivariant=True",)),
+    "open_loop": ("qmix", ("env.open_loop=True", "env.obs_last_action=False", "policy.model.equivariant=False")),
 }
 NEVER = 1.1  # a win rate that no run reaches
 

@@ -29,7 +29,7 @@ from dizoo.smac.battle.scenario import map_names
 START, END = "<!-- results: python -m benchmark report -->", "<!-- end of results -->"
 RULES = ("smaclite", "smac")
 JITTER = 0.5  # cells, of the trainings with moved starts
-FAMILY = ("vdn", "ow_qmix", "cw_qmix", "qtran")
+FAMILY = ("equivariant", "vdn", "ow_qmix", "cw_qmix", "qtran")
 FAMILY_MAPS = (*DI_ENGINE_MAPS, "2s3z", "corridor")
 ENV_STEPS = 2_000_000  # of a cell that has no seed yet
 LEVELS = (0.5, 0.8, 0.95)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from easydict import EasyDict
@@ -51,6 +52,7 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
         "policy.model.global_obs_shape": (_plain(info.global_obs_shape), ""),
         "policy.model.action_shape": (info.action_shape, ""),
         "policy.model.agent_types": (_plain(info.agent_types), ""),
+        "policy.model.entities": (_placed(cfg.env, info), ""),
     }
     for key, (value, why) in known.items():
         user = _plain(given(key))
@@ -67,6 +69,19 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
             if user is not None and user != cfg.env[envs]:
                 report(key, f"{user!r}, but env.{envs} = {cfg.env[envs]}. Use {cfg.env[envs]}, or leave the key out.")
             branch.env_num = cfg.env[envs]
+
+
+def _placed(env_cfg: EasyDict, info: EnvInfo) -> list[dict[str, int | None]] | None:
+    """Where the units are in an agent's network input: in its observation, and in the last action behind it."""
+    if info.entities is None:
+        return None
+    placed = []
+    for kind in info.entities:
+        column = None
+        if kind.action is not None and env_cfg.obs_last_action:
+            column = info.obs_shape + kind.action
+        placed.append({**asdict(kind), "last_action": column})
+    return placed
 
 
 def _plain(value: Any) -> Any:

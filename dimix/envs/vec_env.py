@@ -12,6 +12,23 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class Entities:
+    """Units of one kind in an agent's own observation, one behind the other.
+
+    Attributes:
+        column: of the first feature of the first unit.
+        count: units.
+        size: features of each; all zero where a unit is not there.
+        action: that names the first unit, the others following; None where no action does.
+    """
+
+    column: int
+    count: int
+    size: int
+    action: int | None = None
+
+
+@dataclass(frozen=True)
 class EnvInfo:
     """Sizes of an environment, known before anything is built.
 
@@ -25,6 +42,7 @@ class EnvInfo:
         has_win: whether ``battle_won`` means anything here.
         has_jitter: whether starts can be moved, for the second evaluation.
         agent_types: unit type of each agent, in the agents' order; None where the environment knows no types.
+        entities: where an observation tells of which unit, for agents that read them as sets; None where it does not.
     """
 
     name: str
@@ -36,6 +54,7 @@ class EnvInfo:
     has_win: bool = True
     has_jitter: bool = True
     agent_types: tuple[str, ...] | None = None
+    entities: tuple[Entities, ...] | None = None
 
     @property
     def state_shape(self) -> tuple[int, ...]:

@@ -44,6 +44,10 @@ class QMix(nn.Module):
         parameter_sharing: agents that share weights: ``"all"``, ``"type"``, ``"groups"``, ``"none"``.
         agent_groups: for ``"groups"``: see `dimix.agent_groups.group_numbers`.
         agent_types: for ``"type"``: unit type of each agent.
+        equivariant: agents read the others as sets (`dimix.model.entities`): what they know of one unit holds for
+            another that looks the same, whatever its number.
+        entities: for that: what an agent's row says about which unit, a mapping per kind (`EntityKind`).
+        entity_embed_dim: for that: floats of a unit's code.
         state_encoder: arguments of `StateEncoder` behind its shape, for an image.
 
     Attributes:
@@ -51,8 +55,8 @@ class QMix(nn.Module):
         groups: group of each agent where weights differ; None where all agents share one set.
 
     Raises:
-        ValueError: a size that is no positive integer, groups that do not fit the agents, or an image that does not fit
-            its encoder.
+        ValueError: a size that is no positive integer, groups that do not fit the agents, equivariant agents without
+            entities or with groups, or an image that does not fit its encoder.
     """
 
     config = dict(
@@ -94,6 +98,12 @@ class QMix(nn.Module):
         agent_groups=None,
         # (list of str | None) Unit type of each agent; known from the environment, checked if given.
         agent_types=None,
+        # (bool) Agents read the others as sets: what they know of one unit holds for another that looks the same.
+        equivariant=False,
+        # (list | None) For that: where a row tells of which unit; known from the environment, checked if given.
+        entities=None,
+        # (int) For that: floats of a unit's code, >= 1.
+        entity_embed_dim=64,
         # What the mixing networks read where the global state is an image.
         state_encoder=dict(
             # (list of int) Output channels of each convolution.
@@ -127,6 +137,9 @@ class QMix(nn.Module):
         parameter_sharing: str = "all",
         agent_groups: Sequence[Sequence[int]] | Mapping[str, Sequence[int]] | None = None,
         agent_types: Sequence[str] | None = None,
+        equivariant: bool = False,
+        entities: Sequence[Mapping[str, Any]] | None = None,
+        entity_embed_dim: int = 64,
         state_encoder: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -143,9 +156,11 @@ class QMix(nn.Module):
         self.action_shape = action_shape
         numbers = group_numbers(parameter_sharing, agent_num, agent_groups, agent_types)
         self.groups = numbers if any(numbers) else None
+        if equivariant and not entities:
+            raise ValueError("equivariant is True, but there are no entities.")
         self.agent = AgentNetwork(
             obs_shape, action_shape, hidden_size_list, lstm_type, dueling, fused, layer_norm, orthogonal_init,
-            rnn_layers, self.groups,
+            rnn_layers, self.groups, entities if equivariant else None, entity_embed_dim,
         )  # fmt: skip
         self._encoder_options = dict(state_encoder or {})
         self.mixer: nn.Module | None = None
@@ -171,6 +186,11 @@ class QMix(nn.Module):
         except ValueError as e:
             key = next(name for name in ("agent_groups", "parameter_sharing") if str(e).startswith(name))
             report(key, str(e).removeprefix(key).lstrip(": ").removeprefix("is "))
+        if cfg["equivariant"] and not cfg["entities"]:
+            report("equivariant", "True, but this environment does not tell which unit is where in its observations.")
+        if cfg["equivariant"] and cfg["parameter_sharing"] != "all":
+            sharing = f"parameter_sharing is '{cfg['parameter_sharing']}'"
+            report("equivariant", f"True, but {sharing}. Equivariant agents share all weights: use 'all'.")
         cls._check_encoder(cfg, report)
 
     @classmethod

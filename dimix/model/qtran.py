@@ -108,7 +108,7 @@ class QTran(QMix):
             hidden: (B, A, H) float, state before step 0.
         """
         features, state = self.agent.unroll_features(rows, packing, hidden.flatten(0, 1))
-        return packing.unpack(self.agent.q_of(features)), packing.unpack(features), state.view_as(hidden)
+        return packing.unpack(self.agent.q_of(features, rows)), packing.unpack(features), state.view_as(hidden)
 
     def joint_q(self, features: Tensor, action: Tensor, counts: Tensor, global_state: Tensor) -> Tensor:
         """Joint value of joint actions.

@@ -20,6 +20,7 @@ from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.rules import get_profile
 from dizoo.smac.battle.scenario import load_scenario, map_names
 from dizoo.smac.envs.backends import GAMES, check_keys, check_variation
+from dizoo.smac.envs.map_info import map_info
 from dizoo.smac.envs.sc2_game import REWARD_KEYS, SMAC, SMACV2
 from dizoo.smac.envs.smaclite_game import SMACLITE
 
@@ -136,16 +137,7 @@ class SMACEnv(ManagerKeys, VecEnv):
         self._engine = engine
         self._step_one_hot = np.eye(engine.episode_limit + 1, dtype=np.float32) if open_loop else None
         self._battles: BattleEngine | BattleRecorder = engine  # what is stepped
-        scenario = engine.scenario
-        self.info = EnvInfo(
-            scenario.name,
-            engine.agent_num,
-            engine.episode_limit + 1 if open_loop else engine.obs_shape,
-            engine.global_obs_shape,
-            engine.action_shape,
-            engine.episode_limit,
-            agent_types=scenario.agent_types,
-        )
+        self.info = map_info(engine.scenario, open_loop)
         self.num_envs = engine.num_envs
         self.agent_state = (
             np.zeros((engine.num_envs, engine.agent_num, self.info.obs_shape), np.float32)
@@ -187,15 +179,7 @@ class SMACEnv(ManagerKeys, VecEnv):
             scenario = load_scenario(cfg.map_name, rules=cfg.rules)
         except MapError as error:
             raise ConfigError(f"env.map_name: {error}") from error
-        info = EnvInfo(
-            scenario.name,
-            scenario.n_agents,
-            scenario.episode_limit + 1 if cfg.open_loop else scenario.obs_size,
-            scenario.state_size,
-            scenario.n_actions,
-            scenario.episode_limit,
-            agent_types=scenario.agent_types,
-        )
+        info = map_info(scenario, cfg.open_loop)
         _check_agent_num(cfg, info)
         return info
 

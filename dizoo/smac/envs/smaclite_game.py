@@ -14,10 +14,10 @@ from easydict import EasyDict
 
 from dimix.envs.game_env import Frame, GameEnv
 from dimix.envs.packages import Package
-from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, EnvError
 from dizoo.smac.battle.mapfile import read_json
 from dizoo.smac.battle.scenario import Scenario, load_map, load_scenario, map_names
+from dizoo.smac.envs.map_info import map_info
 
 #: SMAClite asks for Rtree 1.0.0, which finds no library of its own on Python 3.11; any later one works.
 SMACLITE = Package(
@@ -43,16 +43,7 @@ class SmacliteGame(GameEnv):
         scenario = load_scenario(cfg.map_name)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints a line about itself
             self._env = _make(scenario, cfg.map_name)
-        self.info = EnvInfo(
-            scenario.name,
-            scenario.n_agents,
-            scenario.obs_size,
-            scenario.state_size,
-            scenario.n_actions,
-            scenario.episode_limit,
-            has_jitter=False,
-            agent_types=scenario.agent_types,
-        )
+        self.info = map_info(scenario, has_jitter=False)
         mine = (scenario.n_agents, scenario.obs_size, scenario.state_size, scenario.n_actions)
         theirs = (self._env.n_agents, self._env.obs_size, self._env.state_size, self._env.n_actions)
         if mine != theirs:

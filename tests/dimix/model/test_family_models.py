@@ -81,7 +81,7 @@ def test_dueling_head_by_hand():
         agent.head.bias.zero_()
         agent.value_head.bias.zero_()
     # advantages of (3, 6): 3, 6, 9, mean 6; value 30
-    assert agent.q_of(torch.tensor([[3.0, 6.0]])).tolist() == [[27.0, 30.0, 33.0]]
+    assert agent.q_of(torch.tensor([[3.0, 6.0]]), torch.zeros(1, 5)).tolist() == [[27.0, 30.0, 33.0]]
 
 
 def test_hidden_sizes_are_layers_in_front_and_the_last_one_is_the_memory():

@@ -8,7 +8,7 @@ import torch
 from easydict import EasyDict
 
 from dimix.envs.agent_input import AgentInput
-from dimix.envs.vec_env import EnvInfo
+from dimix.envs.vec_env import Entities, EnvInfo
 from dimix.errors import ConfigError, EnvError
 from dimix.policy import QMIXPolicy
 from dimix.registry import ENV_REGISTRY
@@ -43,7 +43,8 @@ def assert_same(found, expected):
 def test_sizes_are_known_before_anything_is_built():
     info = SMACEnv.describe(make_cfg(map_name="MMM"))
     types = ("MEDIVAC", *["MARINE"] * 7, *["MARAUDER"] * 2)  # as the map places them
-    assert info == EnvInfo("MMM", 10, 160, 290, 16, 150, agent_types=types)
+    units = (Entities(4, 10, 8, action=6), Entities(84, 9, 8))
+    assert info == EnvInfo("MMM", 10, 160, 290, 16, 150, agent_types=types, entities=units)
     # the input of DI-engine's configs: observation, last action, agent id
     assert AgentInput(info.obs_shape, info.action_shape, info.agent_num).size == 186
 
