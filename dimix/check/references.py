@@ -53,11 +53,46 @@ def rows(network: Any, batch: EpisodeBatch, b: int, start: Tensor | None = None)
     for t in range(int(batch.filled[b].sum()) + 1):
         if t <= int(batch.burnin[b]):
             h = h.detach()
-        x = F.relu(agent.encoder[0](batch.obs.agent_state[b, t]))
+        seen = batch.obs.agent_state[b, t]
+        x = F.relu(torch.stack([first_layer(agent.encoder[0], row) for row in seen]))
         h = torch.gru_cell(x, h, cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, cell.bias_hh_l0)
         features.append(h)
-        q.append(agent.head(h))
+        q.append(agent.head(h) + torch.stack([named_values(agent, *each) for each in zip(seen, h, strict=True)]))
     return q, features
+
+
+def first_layer(layer: Any, row: Tensor) -> Tensor:
+    """An agent's first layer: (O,) -> (F,); of units read as a set, unit by unit."""
+    if not hasattr(layer, "kinds"):
+        return layer(row)  # type: ignore[no-any-return]
+    out = layer.other(row[layer.other_columns])
+    for kind in layer.kinds:
+        for code in unit_codes(kind, row).values():
+            out = out + kind.total.weight @ code
+    return out
+
+
+def named_values(agent: Any, row: Tensor, features: Tensor) -> Tensor:
+    """What the actions that name a unit get from it: (O,), (F,) -> (N,)."""
+    values = torch.zeros(agent.head.out_features, dtype=row.dtype)
+    for kind in getattr(agent.encoder[0], "kinds", []):
+        if kind.action is None:
+            continue
+        for j, code in unit_codes(kind, row).items():
+            value = code @ kind.query(features) / len(code) ** 0.5
+            values = values + value * F.one_hot(torch.tensor(kind.action + j), len(values))
+    return values
+
+
+def unit_codes(kind: Any, row: Tensor) -> dict[int, Tensor]:
+    """Number and code (C,) of each unit of a kind that is there."""
+    codes = {}
+    for j in range(kind.count):
+        unit = row[kind.column + j * kind.size : kind.column + (j + 1) * kind.size]
+        if not bool((unit == 0).all()):
+            mark = row[[]] if kind.last_action is None else row[[kind.last_action + j]]
+            codes[j] = F.relu(kind.code.weight @ torch.cat([unit, mark]) + kind.code.bias)
+    return codes
 
 
 def greedy(q: Tensor, mask: Tensor) -> list[int]:

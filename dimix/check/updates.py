@@ -37,12 +37,22 @@ _BASE, _ALT = (
 #: Algorithm -> policy, keys of its ``learn`` branch, and its reference for (online, target, batch).
 FAMILY: dict[str, tuple[str, dict[str, Any], Callable[..., Reference]]] = {
     "QMIX": ("qmix", {}, references.qmix),
+    "QMIX, units as sets": ("qmix", {}, references.qmix),
     "VDN": ("vdn", {}, references.qmix),
     "IQL": ("iql", {}, partial(references.qmix, mix=references.unmixed, mask_dead=False)),
     "OW-QMIX": ("wqmix", _OW, partial(references.wqmix, ow=True, alpha=ALPHA)),
     "CW-QMIX": ("wqmix", _CW, partial(references.wqmix, ow=False, alpha=ALPHA)),
     "QTRAN-base": ("qtran", _BASE, partial(references.qtran, form="base", factors=FACTORS)),
     "QTRAN-alt": ("qtran", _ALT, partial(references.qtran, form="alt", factors=FACTORS)),
+}
+
+#: Its network, where it is not the plain one: units in the columns 1 to 4, named by the actions 2 and 3.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "QMIX, units as sets": {
+        "equivariant": True,
+        "entities": [{"column": 1, "count": 2, "size": 2, "action": 2, "last_action": 5}],
+        "entity_embed_dim": 4,
+    }
 }
 
 
@@ -59,7 +69,7 @@ def small_policy(algorithm: str, dtype: torch.dtype = torch.float64, fused: bool
     cfg.learn.update(learn, td_lambda=0.6, clip_type="none")
     cfg.model = EasyDict(
         agent_num=3, obs_shape=7, global_obs_shape=6, action_shape=5, hidden_size_list=[8], fused=fused,
-        **({} if name == "qtran" else dict(mixer_embed_dim=4, hypernet_embed_dim=6)),
+        **NETWORKS.get(algorithm, {}), **({} if name == "qtran" else dict(mixer_embed_dim=4, hypernet_embed_dim=6)),
     )  # fmt: skip
     torch.manual_seed(0)
     return with_other_target(POLICY_REGISTRY.get(name)(cfg, seed=0), dtype)
