@@ -37,7 +37,7 @@ _BASE, _ALT = (
 #: Algorithm -> policy, keys of its ``learn`` branch, and its reference for (online, target, batch).
 FAMILY: dict[str, tuple[str, dict[str, Any], Callable[..., Reference]]] = {
     "QMIX": ("qmix", {}, references.qmix),
-    "QMIX, units as sets": ("qmix", {}, references.qmix),
+    "QMIX-sets": ("qmix", {}, references.qmix),
     "VDN": ("vdn", {}, references.qmix),
     "IQL": ("iql", {}, partial(references.qmix, mix=references.unmixed, mask_dead=False)),
     "OW-QMIX": ("wqmix", _OW, partial(references.wqmix, ow=True, alpha=ALPHA)),
@@ -48,7 +48,7 @@ FAMILY: dict[str, tuple[str, dict[str, Any], Callable[..., Reference]]] = {
 
 #: Its network, where it is not the plain one: units in the columns 1 to 4, named by the actions 2 and 3.
 NETWORKS: dict[str, dict[str, Any]] = {
-    "QMIX, units as sets": {
+    "QMIX-sets": {
         "equivariant": True,
         "entities": [{"column": 1, "count": 2, "size": 2, "action": 2, "last_action": 5}],
         "entity_embed_dim": 4,
