@@ -1,9 +1,18 @@
-"""QMIX on corridor: every other setting is the default recipe."""
+"""QMIX on corridor with agents that see units as sets, and a learning rate that falls.
+
+24 Zerglings are 24 times the same: what is learned about one holds for all. Seed 0 won its first evaluation at 0.35M
+steps, flat agents none in 0.45M. At a constant learning rate the wins come and go: 0.44 of the last ten evaluations
+at 0.5M steps; with one that falls 0.90 at 0.7M, seed 1 (benchmark/README.md).
+"""
 
 from easydict import EasyDict
 
 main_config = EasyDict(
     env=dict(map_name="corridor"),
+    policy=dict(
+        model=dict(equivariant=True),
+        learn=dict(lr_schedule="linear", lr_end=0.00005, lr_decay=5_000),
+    ),
 )
 
 create_config = EasyDict(
