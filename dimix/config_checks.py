@@ -52,7 +52,7 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
         "policy.model.global_obs_shape": (_plain(info.global_obs_shape), ""),
         "policy.model.action_shape": (info.action_shape, ""),
         "policy.model.agent_types": (_plain(info.agent_types), ""),
-        "policy.model.entities": (_placed(cfg.env, info), ""),
+        "policy.model.entities": (place_entities(cfg.env, info), ""),
     }
     for key, (value, why) in known.items():
         user = _plain(given(key))
@@ -71,7 +71,7 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
             branch.env_num = cfg.env[envs]
 
 
-def _placed(env_cfg: EasyDict, info: EnvInfo) -> list[dict[str, int | None]] | None:
+def place_entities(env_cfg: EasyDict, info: EnvInfo) -> list[dict[str, int | None]] | None:
     """Where the units are in an agent's network input: in its observation, and in the last action behind it."""
     if info.entities is None:
         return None
