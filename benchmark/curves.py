@@ -25,6 +25,8 @@ LINES = (
     ("qtran", False),
     ("qmix", True),
     ("open_loop", False),
+    ("equivariant", False),
+    ("equivariant", True),
 )
 WIDTH = 4  # pictures in a row of the overview
 

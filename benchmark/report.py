@@ -31,6 +31,7 @@ RULES = ("smaclite", "smac")
 JITTER = 0.5  # cells, of the trainings with moved starts
 FAMILY = ("equivariant", "vdn", "ow_qmix", "cw_qmix", "qtran")
 FAMILY_MAPS = (*DI_ENGINE_MAPS, "2s3z", "corridor")
+FINAL_KINDS = ("greedy", "epsilon 0.05", "jittered", "distinct")
 ENV_STEPS = 2_000_000  # of a cell that has no seed yet
 LEVELS = (0.5, 0.8, 0.95)
 
@@ -44,8 +45,11 @@ mean over seeds. *Final*: 128 games of the policy at the end of training, never 
 the best evaluation of any seed, only for comparison with tables that report it."""
 GAMES_NOTE = """\
 The final 128 games of each kind: greedy and with 5 % random actions from the nominal start, greedy from starts moved by
-up to 0.5 cells; *distinct*: different games among the greedy ones (median over seeds). *Moved*: the team also trained
-on starts moved by up to 0.5 cells."""
+up to 0.5 cells; *distinct*: different games among the greedy ones (median over seeds)."""
+MOVED_NOTE = """\
+Every battle of these trainings began from starts moved by up to 0.5 cells. *Equivariant*: agents that see units as sets
+(`policy.model.equivariant=True`). The last column is the same map's QMIX team of the table above, trained from the
+nominal start alone: what is learned where every battle begins alike is one battle."""
 FAMILY_NOTE = "Last ten evaluations, nominal start; in brackets the final jittered games; means over seeds."
 AGGREGATE_NOTE = """\
 Interquartile mean of the last ten evaluations over maps and seeds, with its 95 % interval: stratified bootstrap over
@@ -112,6 +116,8 @@ def sections(found: Found, everything: Sequence[Experiment], floors: Floors, cur
             )
         yield from ["", f"### QMIX in other games, rules `{rules}`", ""]
         yield from games_table(found, rules)
+        yield from ["", f"### Trained on moved starts, rules `{rules}`", ""]
+        yield from moved_table(found, rules)
         yield from ["", f"### The family, rules `{rules}`", ""]
         yield from family_table(found, floors, rules)
     yield from ["", "### Over all maps", ""]
@@ -179,15 +185,37 @@ def qmix_table(found: Found, floors: Floors, rules: str) -> Iterable[str]:
 
 
 def games_table(found: Found, rules: str) -> Iterable[str]:
-    """Three kinds of games for teams trained without and with jitter."""
+    """Three kinds of games for teams trained from the nominal start."""
     yield from GAMES_NOTE.splitlines()
     yield ""
-    kinds = ("greedy", "epsilon 0.05", "jittered", "distinct")
-    yield from header(("map", *kinds, "moved: last ten", *(f"moved: {kind}" for kind in kinds)), left=1)
+    yield from header(("map", *FINAL_KINDS), left=1)
     for name in map_names():
-        plain, moved = (found.get((rules, name, "qmix", jitter)) for jitter in (0.0, JITTER))
-        last = "" if moved is None else percent(moved.last_ten().mean()) + unlike(moved, plain)
-        yield table_line([name, *final_cells(plain), last, *final_cells(moved)])
+        yield table_line([name, *final_cells(found.get((rules, name, "qmix", 0.0)))])
+
+
+def moved_table(found: Found, rules: str) -> Iterable[str]:
+    """The same for teams trained with jitter: a line per algorithm, an empty one where nothing was run."""
+    yield from MOVED_NOTE.splitlines()
+    yield ""
+    names = (
+        "map",
+        "algorithm",
+        "seeds",
+        "env steps",
+        "**last ten, jittered**",
+        *FINAL_KINDS,
+        "jittered, nominal training",
+    )
+    yield from header(names, left=2)
+    for name in map_names():
+        plain = found.get((rules, name, "qmix", 0.0))
+        known = "" if plain is None else percent(plain.final("jitter").mean())
+        algos = [a for r, m, a, j in found if (r, m, j) == (rules, name, JITTER)] or ["qmix"]
+        for algo in sorted(algos, key="qmix".__ne__):
+            one = found.get((rules, name, algo, JITTER))
+            cells = [name, algo, seeds_of(one), "" if one is None else short(one.cell.env_steps)]
+            last = "" if one is None else f"**{percent(one.last_ten(jitter=True).mean())}**"
+            yield table_line([*cells, last, *final_cells(one), known])
 
 
 def final_cells(one: Experiment | None) -> list[str]:
