@@ -48,8 +48,8 @@ The final 128 games of each kind: greedy and with 5 % random actions from the no
 up to 0.5 cells; *distinct*: different games among the greedy ones (median over seeds)."""
 MOVED_NOTE = """\
 Every battle of these trainings began from starts moved by up to 0.5 cells. *Equivariant*: agents that see units as sets
-(`policy.model.equivariant=True`). The last column is the same map's QMIX team of the table above, trained from the
-nominal start alone: what is learned where every battle begins alike is one battle."""
+(`policy.model.equivariant=True`); on maps without such a line the zoo's QMIX is that already. The last column is the
+map's QMIX team of the table above: where every battle of a training begins alike, one battle is what is learned."""
 FAMILY_NOTE = "Last ten evaluations, nominal start; in brackets the final jittered games; means over seeds."
 AGGREGATE_NOTE = """\
 Interquartile mean of the last ten evaluations over maps and seeds, with its 95 % interval: stratified bootstrap over
@@ -210,12 +210,19 @@ def moved_table(found: Found, rules: str) -> Iterable[str]:
     for name in map_names():
         plain = found.get((rules, name, "qmix", 0.0))
         known = "" if plain is None else percent(plain.final("jitter").mean())
-        algos = [a for r, m, a, j in found if (r, m, j) == (rules, name, JITTER)] or ["qmix"]
-        for algo in sorted(algos, key="qmix".__ne__):
+        algos = ["qmix", "equivariant"][: 1 + is_flat(name)]
+        algos += sorted({a for r, m, a, j in found if (r, m, j) == (rules, name, JITTER)}.difference(algos))
+        for algo in algos:
             one = found.get((rules, name, algo, JITTER))
             cells = [name, algo, seeds_of(one), "" if one is None else short(one.cell.env_steps)]
             last = "" if one is None else f"**{percent(one.last_ten(jitter=True).mean())}**"
             yield table_line([*cells, last, *final_cells(one), known])
+
+
+def is_flat(name: str) -> bool:
+    """Whether the zoo's QMIX agents of a map read rows as they stand, so that equivariant ones are another cell."""
+    main, _ = Cell(name, "qmix", RULES[0], JITTER, ENV_STEPS, 0).config()[1]
+    return not main.get("policy", {}).get("model", {}).get("equivariant", False)
 
 
 def final_cells(one: Experiment | None) -> list[str]:
@@ -356,8 +363,12 @@ def ablation_table(ablations: Sequence[Experiment], found: Found) -> Iterable[st
 def missing_commands(found: Found) -> Iterable[str]:
     """The commands that fill the empty cells."""
     plan = [(rules, "qmix", jitter, tuple(map_names())) for rules in RULES for jitter in (0.0, JITTER)]
+    flat = [name for name in map_names() if is_flat(name)]
+    plan += [(rules, "equivariant", JITTER, tuple(flat)) for rules in RULES]
     plan += [(rules, "open_loop", 0.0, tuple(map_names())) for rules in RULES]
-    plan += [(rules, algo, 0.0, FAMILY_MAPS) for rules in RULES for algo in FAMILY]
+    for algo in FAMILY:
+        maps = tuple(name for name in FAMILY_MAPS if algo != "equivariant" or name in flat)
+        plan += [(rules, algo, 0.0, maps) for rules in RULES]
     lines = []
     for rules, algo, jitter, maps in plan:
         lack: dict[tuple[tuple[int, ...], int], list[str]] = {}

@@ -139,8 +139,12 @@ def test_teams_trained_on_moved_starts_have_a_line_each():
     assert lines[lines.index("| 3m | qmix | 2 | 2.0M | **50** | 0 | 0 | 100 | 1 | 12.5 |") + 1] == (
         "| 3m | equivariant | 1 | 1.0k | **75** | 50 | 25 | 12.5 | 1 | 12.5 |"
     )
-    empty = next(line for line in lines if line.startswith("| MMM |"))
-    assert set(empty.replace("| MMM | qmix |", "")) <= {" ", "|"}
+    empty = [line for line in lines if line.startswith("| MMM |")]
+    assert [line.split(" | ")[1] for line in empty] == ["qmix", "equivariant"]
+    assert all(
+        set(line.replace("| MMM | qmix |", "").replace("| MMM | equivariant |", "")) <= {" ", "|"} for line in empty
+    )
+    assert len([line for line in lines if line.startswith("| corridor |")]) == 1  # equivariant in the zoo
 
 
 def test_seeds_of_different_settings_are_marked():
