@@ -129,6 +129,9 @@ def test_cells_set_rules_jitter_length_and_no_early_end():
     assert cfg.env.stop_value > 1 and replace(CELL, until_won=True).compile().cfg.env.stop_value == 0.95
     open_loop = replace(CELL, algo="open_loop").compile().cfg
     assert open_loop.env.open_loop and not open_loop.env.obs_last_action
+    blind = replace(CELL, map="corridor", algo="open_loop").compile().cfg  # the zoo's is equivariant
+    assert blind.env.open_loop and not blind.policy.model.equivariant
+    assert replace(CELL, algo="equivariant").compile().cfg.policy.model.equivariant
     own = replace(CELL, options=("env.rules=smac",)).compile().cfg
     assert own.env.rules == "smac"  # the user's options come last
 
