@@ -1,4 +1,4 @@
-"""QMIX on 3s_vs_5z with agents that see units as sets: seed 0 won all games from 1.5M steps on, flat agents none."""
+"""QMIX on 3s_vs_5z with agents that see units as sets: flat ones won nothing in 1.5M steps (benchmark/README.md)."""
 
 from easydict import EasyDict
 
