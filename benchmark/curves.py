@@ -93,16 +93,19 @@ def _map_figure(name: str, rules: str, mine: Sequence[Experiment]) -> Any:
 def _overview(by_map: Mapping[str, Sequence[Experiment]]) -> Any:
     rows = math.ceil(len(by_map) / WIDTH)
     figure = new_figure(figsize=(2.6 * min(WIDTH, len(by_map)), 1.9 * rows + 0.5))
-    axes = figure.subplots(rows, min(WIDTH, len(by_map)), squeeze=False, sharey=True).flat
-    for axis, (name, mine) in zip(axes, by_map.items(), strict=False):
+    axes = figure.subplots(rows, min(WIDTH, len(by_map)), squeeze=False, sharey=True)
+    cells = list(axes.flat)
+    for axis, (name, mine) in zip(cells, by_map.items(), strict=False):
         for experiment in mine:
             if experiment.cell.algo in ("qmix", "open_loop"):
                 _draw(axis, experiment, jitter=False)
         _dress(axis, name)
         axis.tick_params(labelsize="x-small")
-    for axis in list(axes)[len(by_map) :]:
+        axis.locator_params(axis="x", nbins=5)
+    for axis in cells[len(by_map) :]:
         axis.set_axis_off()
-    figure.supxlabel("million env steps", fontsize="small")
+    for axis in axes[-1]:
+        axis.set_xlabel("million env steps", fontsize="small")
     figure.supylabel("games won", fontsize="small")
     _legend(figure)
     return figure
