@@ -31,9 +31,8 @@ import numpy as np
 import torch
 from easydict import EasyDict
 
-from dimix.config_checks import place_entities
+from dimix.config_checks import agent_input, place_entities
 from dimix.config_schema import class_schema, defaults
-from dimix.envs.agent_input import AgentInput
 from dimix.model import Packing, QMix
 from dimix.policy import QMIXPolicy
 from dimix.types import EpisodeBatch, make_batch
@@ -179,11 +178,11 @@ def equivariant_table(maps: Sequence[str], batch_sizes: Sequence[int], repeats: 
     for name in maps:
         cfg = EasyDict({**defaults(class_schema(SMACEnv)), "map_name": name})
         info, engine = SMACEnv.describe(cfg), BattleEngine(name, 32, seed=0)
-        joined = AgentInput(info.obs_shape, info.action_shape, info.agent_num)
+        joined = agent_input(cfg, info)
         sizes = Sizes(info.agent_num, joined.size, info.state_size, info.action_shape, info.episode_limit)
         buffer = ReplayBuffer(max(batch_sizes), info, joined)
         play(buffer, engine, "attack_nearest", max(batch_sizes))
-        units = dict(equivariant=True, entities=place_entities(cfg, info))
+        units = dict(equivariant=True, entities=place_entities(info, joined))
         for episodes in batch_sizes:
             batch = buffer.sample(episodes)
             batch.hidden_state = torch.zeros(episodes, info.agent_num, 64)

@@ -25,11 +25,9 @@ def lookup(cfg: Any, dotted: str) -> Any:
     return cfg
 
 
-def agent_input_size(env_cfg: EasyDict, info: EnvInfo) -> int:
-    """Size of one agent's network input: its observation and what the config appends to it."""
-    return AgentInput(
-        info.obs_shape, info.action_shape, info.agent_num, env_cfg.obs_last_action, env_cfg.obs_agent_id
-    ).size
+def agent_input(env_cfg: EasyDict, info: EnvInfo) -> AgentInput:
+    """What one agent's network reads: its observation and what the config appends to it."""
+    return AgentInput(info.obs_shape, info.action_shape, info.agent_num, env_cfg.obs_last_action, env_cfg.obs_agent_id)
 
 
 def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report: Report) -> None:
@@ -41,18 +39,18 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
         given: value that the user gave for a dotted key, None when not given.
         report: called with (key, message) for each contradiction.
     """
-    size = agent_input_size(cfg.env, info)
+    joined = agent_input(cfg.env, info)
     parts = f"{info.obs_shape} observed"
     parts += f" + {info.action_shape} last action" if cfg.env.obs_last_action else ""
     parts += f" + {info.agent_num} agent id" if cfg.env.obs_agent_id else ""
     known = {
         "env.agent_num": (info.agent_num, ""),
         "policy.model.agent_num": (info.agent_num, ""),
-        "policy.model.obs_shape": (size, f" ({parts})"),
+        "policy.model.obs_shape": (joined.size, f" ({parts})"),
         "policy.model.global_obs_shape": (_plain(info.global_obs_shape), ""),
         "policy.model.action_shape": (info.action_shape, ""),
         "policy.model.agent_types": (_plain(info.agent_types), ""),
-        "policy.model.entities": (place_entities(cfg.env, info), ""),
+        "policy.model.entities": (place_entities(info, joined), ""),
     }
     for key, (value, why) in known.items():
         user = _plain(given(key))
@@ -71,17 +69,15 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
             branch.env_num = cfg.env[envs]
 
 
-def place_entities(env_cfg: EasyDict, info: EnvInfo) -> list[dict[str, int | None]] | None:
-    """Where the units are in an agent's network input: in its observation, and in the last action behind it."""
+def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, int | None]] | None:
+    """Where the units are in what an agent's network reads: in the observation, and in the last action behind it."""
     if info.entities is None:
         return None
-    placed = []
-    for kind in info.entities:
-        column = None
-        if kind.action is not None and env_cfg.obs_last_action:
-            column = info.obs_shape + kind.action
-        placed.append({**asdict(kind), "last_action": column})
-    return placed
+
+    def last_action(action: int | None) -> int | None:
+        return None if action is None or not joined.last_action else joined.last_action_column + action
+
+    return [{**asdict(kind), "last_action": last_action(kind.action)} for kind in info.entities]
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ import torch
 
 from dimix.callbacks import Callback
 from dimix.config import CompiledConfig
-from dimix.config_checks import lookup
+from dimix.config_checks import agent_input, lookup
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import VecEnv
 from dimix.policy.base_policy import Policy
@@ -47,8 +47,7 @@ def make_env(compiled: CompiledConfig, role: str) -> VecEnv:
 
 def make_agent_input(compiled: CompiledConfig) -> AgentInput:
     """What agents see besides their observation, as the config says."""
-    info, env = compiled.info, compiled.cfg.env
-    return AgentInput(info.obs_shape, info.action_shape, info.agent_num, env.obs_last_action, env.obs_agent_id)
+    return agent_input(compiled.cfg.env, compiled.info)
 
 
 def make_policy(compiled: CompiledConfig) -> Policy:

@@ -87,6 +87,23 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
         if marked:
             features[size] = row[mark]
 
+    @numba.njit(inline="always")
+    def before_relu(features, w, k):  # type: ignore[no-untyped-def]
+        z = w[width * codes + k]
+        for f in range(width):
+            z += features[f] * w[f * codes + k]
+        return z
+
+    @numba.njit(inline="always")
+    def add_outer(part, features, d):  # type: ignore[no-untyped-def]
+        for f in range(width):
+            v = features[f]
+            if v != _ZERO:
+                for k in range(codes):
+                    part[f * codes + k] += v * d[k]
+        for k in range(codes):
+            part[width * codes + k] += d[k]
+
     @numba.njit(nogil=True, cache=True, fastmath=fast, error_model="numpy")
     def sums(x, column, count, mark, weight, out):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
         features, total, w = np.zeros(width, np.float32), np.empty(codes, np.float32), weight.ravel()
@@ -100,10 +117,7 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
                     continue
                 load(row, at, mark + j, features)
                 for k in range(codes):
-                    z = w[width * codes + k]
-                    for f in range(width):
-                        z += features[f] * w[f * codes + k]
-                    total[k] += max(z, _ZERO)
+                    total[k] += max(before_relu(features, w, k), _ZERO)
             for k in range(codes):
                 out[r, k] = total[k]
 
@@ -123,17 +137,9 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
                         continue
                     load(row, at, mark + j, features)
                     for k in range(codes):
-                        z = w[width * codes + k]
-                        for f in range(width):
-                            z += features[f] * w[f * codes + k]
+                        z = before_relu(features, w, k)
                         d[k] = g[k] if z > _ZERO else _ZERO
-                    for f in range(width):
-                        v = features[f]
-                        if v != _ZERO:
-                            for k in range(codes):
-                                part[f * codes + k] += v * d[k]
-                    for k in range(codes):
-                        part[width * codes + k] += d[k]
+                    add_outer(part, features, d)
             for i in range((width + 1) * codes):
                 to[i] += part[i]
 
@@ -148,10 +154,7 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
                 if seen(row, at):
                     load(row, at, mark + j, features)
                     for k in range(codes):
-                        z = w[width * codes + k]
-                        for f in range(width):
-                            z += features[f] * w[f * codes + k]
-                        value += max(z, _ZERO) * q[k]
+                        value += max(before_relu(features, w, k), _ZERO) * q[k]
                 out[r, j] = value
 
     @numba.njit(nogil=True, cache=True, fastmath=fast, error_model="numpy")
@@ -173,18 +176,10 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
                         continue
                     load(row, at, mark + j, features)
                     for k in range(codes):
-                        z = w[width * codes + k]
-                        for f in range(width):
-                            z += features[f] * w[f * codes + k]
+                        z = before_relu(features, w, k)
                         to_q[k] += g * max(z, _ZERO)
                         d[k] = g * q[k] if z > _ZERO else _ZERO
-                    for f in range(width):
-                        v = features[f]
-                        if v != _ZERO:
-                            for k in range(codes):
-                                part[f * codes + k] += v * d[k]
-                    for k in range(codes):
-                        part[width * codes + k] += d[k]
+                    add_outer(part, features, d)
             for i in range((width + 1) * codes):
                 to[i] += part[i]
 

@@ -123,17 +123,10 @@ def test_values_move_with_the_units(cls, options):
     assert not torch.allclose(q[..., 6:10], right[..., 6:10], atol=1e-3)
 
 
-def test_steps_equal_whole_sequences():
+def test_steps_equal_whole_sequences(check_acting):
     torch.manual_seed(2)
     model = QMix(**SIZES, equivariant=True, entities=KINDS)
-    x = rows(2 * 4 * AGENTS).view(2, 4, AGENTS, SIZE)
-    with torch.no_grad():
-        q, last = model.unroll(x)
-        hidden = model.init_hidden(2)
-        for t in range(4):
-            step, hidden = model.forward_step(x[:, t], hidden)
-            torch.testing.assert_close(step, q[:, t], atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(hidden, last, atol=1e-6, rtol=1e-5)
+    check_acting(model, rows(2 * 4 * AGENTS).view(2, 4, AGENTS, SIZE))
 
 
 def test_orthogonal_start_prefers_no_action():
