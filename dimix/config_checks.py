@@ -69,7 +69,7 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
             branch.env_num = cfg.env[envs]
 
 
-def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, int | None]] | None:
+def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, Any]] | None:
     """Where the units are in what an agent's network reads: in the observation, and in the last action behind it."""
     if info.entities is None:
         return None
@@ -77,7 +77,10 @@ def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, int | No
     def last_action(action: int | None) -> int | None:
         return None if action is None or not joined.last_action else joined.last_action_column + action
 
-    return [{**asdict(kind), "last_action": last_action(kind.action)} for kind in info.entities]
+    return [
+        {**asdict(kind), "named_by": list(kind.named_by), "last_action": last_action(kind.action)}
+        for kind in info.entities
+    ]
 
 
 def _plain(value: Any) -> Any:

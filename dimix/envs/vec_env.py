@@ -20,12 +20,15 @@ class Entities:
         count: units.
         size: features of each; all zero where a unit is not there.
         action: that names the first unit, the others following; None where no action does.
+        named_by: columns of the observation, one of which is not zero where the agent's actions name these units;
+            empty where those of all agents do.
     """
 
     column: int
     count: int
     size: int
     action: int | None = None
+    named_by: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,15 @@ from dimix.model.fused_entities import entity_scores, entity_sum
 class EntityKind(nn.Module):
     """The entities of one kind, for example the enemies, and the weights that read each of them.
 
-    An entity's code is ``relu(W features + b)``; its features are its columns of the row and, where actions name the
-    entities, whether the agent's last action named this one. An entity whose columns are all zero is not there: its
+    An entity's code is ``relu(W features + b)``; its features are its columns of the row and, where the agent's actions
+    name the entities, whether its last action named this one. An entity whose columns are all zero is not there: its
     code is zero.
 
     Args:
         entities: ``column`` of the first one's features, ``count`` (K), ``size`` (features of one), ``action`` that
-            names the first one or None, and ``last_action``, the column of that action in the one-hot last action
-            or None: see `dimix.envs.vec_env.Entities`.
+            names the first one or None, ``named_by``, the columns that say whose actions do (none: everybody's), and
+            ``last_action``, the column of that action in the one-hot last action or None: see
+            `dimix.envs.vec_env.Entities`.
         hidden_size: what the head reads (H).
         outputs: units of the layer that the sum of codes goes to.
         embed_dim: floats of a code (C).
@@ -41,6 +42,7 @@ class EntityKind(nn.Module):
         super().__init__()
         self.column, self.count, self.size = entities["column"], entities["count"], entities["size"]
         self.action, self.last_action = entities["action"], entities["last_action"]
+        self.named_by = tuple(entities.get("named_by", ()))
         self.fused = fused
         self.code = nn.Linear(self.size + (self.last_action is not None), embed_dim)
         self.total = nn.Linear(embed_dim, outputs, bias=False)
@@ -56,7 +58,7 @@ class EntityKind(nn.Module):
         features = x[:, self.columns].unflatten(1, (self.count, self.size))
         there = (features != 0).any(2, keepdim=True)
         if self.last_action is not None:
-            named = x[:, self.last_action : self.last_action + self.count]
+            named = x[:, self.last_action : self.last_action + self.count] * self._names(x)
             features = torch.cat([features, named.unsqueeze(2)], 2)
         return F.relu(self.code(features)) * there
 
@@ -72,7 +74,13 @@ class EntityKind(nn.Module):
         query = self.query(features) * self.code.out_features**-0.5
         if self._fuses(x):
             return entity_scores(x, self, self.code.weight, self.code.bias, query)
-        return torch.bmm(self.codes(x), query.unsqueeze(2)).squeeze(2)
+        return torch.bmm(self.codes(x), query.unsqueeze(2)).squeeze(2) * self._names(x)
+
+    def _names(self, x: Tensor) -> Tensor:
+        """1 in the rows of agents whose actions name these entities, 0 in others: (R, O) -> (R, 1)."""
+        if not self.named_by:
+            return x.new_ones(len(x), 1)
+        return (x[:, list(self.named_by)] != 0).any(1, keepdim=True).to(x.dtype)
 
     def _fuses(self, x: Tensor) -> bool:
         return self.fused and x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad

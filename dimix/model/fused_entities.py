@@ -27,6 +27,7 @@ class Kind(Protocol):
     count: int
     size: int
     last_action: int | None
+    named_by: tuple[int, ...]
 
 
 class EntityKernels(NamedTuple):
@@ -66,9 +67,10 @@ def entity_scores(x: Tensor, kind: Kind, weight: Tensor, bias: Tensor, query: Te
 def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
     """Kernels for entities of `size` features (a last one behind them where `marked`) and codes of `codes` floats.
 
-    All take ``(x, column, count, mark, weight, ...)``: rows (R, O), the column of the first entity, their number, the
-    column of the first one's mark, and ``(F + 1, C)`` weights with the bias as the last row. Sizes known to the
-    compiler make it unroll the features and use vector instructions over the codes.
+    All take ``(x, column, count, mark, named_by, weight, ...)``: rows (R, O), the column of the first entity, their
+    number, the column of the first one's mark, the columns that say in which rows they can be named, and ``(F + 1, C)``
+    weights with the bias as the last row. Sizes known to the compiler make it unroll the features and use vector
+    instructions over the codes.
     """
     width = size + marked
     fast = {"contract", "nsz", "arcp"}
@@ -81,11 +83,18 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
         return False
 
     @numba.njit(inline="always")
-    def load(row, at, mark, features):  # type: ignore[no-untyped-def]
+    def can_name(row, named_by):  # type: ignore[no-untyped-def]
+        for column in named_by:
+            if row[column] != _ZERO:
+                return True
+        return len(named_by) == 0
+
+    @numba.njit(inline="always")
+    def load(row, at, mark, named, features):  # type: ignore[no-untyped-def]
         for f in range(size):
             features[f] = row[at + f]
         if marked:
-            features[size] = row[mark]
+            features[size] = row[mark] if named else _ZERO
 
     @numba.njit(inline="always")
     def before_relu(features, w, k):  # type: ignore[no-untyped-def]
@@ -105,17 +114,18 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
             part[width * codes + k] += d[k]
 
     @numba.njit(nogil=True, cache=True, fastmath=fast, error_model="numpy")
-    def sums(x, column, count, mark, weight, out):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
+    def sums(x, column, count, mark, named_by, weight, out):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
         features, total, w = np.zeros(width, np.float32), np.empty(codes, np.float32), weight.ravel()
         for r in range(x.shape[0]):
             row = x[r]
+            named = can_name(row, named_by)
             for k in range(codes):
                 total[k] = _ZERO
             for j in range(count):
                 at = column + j * size
                 if not seen(row, at):
                     continue
-                load(row, at, mark + j, features)
+                load(row, at, mark + j, named, features)
                 for k in range(codes):
                     total[k] += max(before_relu(features, w, k), _ZERO)
             for k in range(codes):
@@ -123,7 +133,7 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
 
     @numba.njit(nogil=True, cache=True, fastmath=fast, error_model="numpy")
     def sums_backward(  # type: ignore[no-untyped-def] # pragma: no cover - compiled
-        x, column, count, mark, weight, grad, weight_grad
+        x, column, count, mark, named_by, weight, grad, weight_grad
     ):
         features, part, w = np.zeros(width, np.float32), np.empty((width + 1) * codes, np.float32), weight.ravel()
         d, to = np.empty(codes, np.float32), weight_grad.ravel()
@@ -131,11 +141,12 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
             part[:] = _ZERO
             for r in range(start, min(start + _CHUNK, x.shape[0])):
                 row, g = x[r], grad[r]
+                named = can_name(row, named_by)
                 for j in range(count):
                     at = column + j * size
                     if not seen(row, at):
                         continue
-                    load(row, at, mark + j, features)
+                    load(row, at, mark + j, named, features)
                     for k in range(codes):
                         z = before_relu(features, w, k)
                         d[k] = g[k] if z > _ZERO else _ZERO
@@ -144,22 +155,23 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
                 to[i] += part[i]
 
     @numba.njit(nogil=True, cache=True, fastmath=fast | {"reassoc"}, error_model="numpy")
-    def scores(x, column, count, mark, weight, query, out):  # type: ignore[no-untyped-def] # pragma: no cover
+    def scores(x, column, count, mark, named_by, weight, query, out):  # type: ignore[no-untyped-def] # pragma: no cover
         features, w = np.zeros(width, np.float32), weight.ravel()
         for r in range(x.shape[0]):
             row, q = x[r], query[r]
+            named = can_name(row, named_by)
             for j in range(count):
                 at = column + j * size
                 value = _ZERO
-                if seen(row, at):
-                    load(row, at, mark + j, features)
+                if named and seen(row, at):
+                    load(row, at, mark + j, named, features)
                     for k in range(codes):
                         value += max(before_relu(features, w, k), _ZERO) * q[k]
                 out[r, j] = value
 
     @numba.njit(nogil=True, cache=True, fastmath=fast, error_model="numpy")
     def scores_backward(  # type: ignore[no-untyped-def] # pragma: no cover - compiled
-        x, column, count, mark, weight, query, grad, weight_grad, query_grad
+        x, column, count, mark, named_by, weight, query, grad, weight_grad, query_grad
     ):
         features, part, w = np.zeros(width, np.float32), np.empty((width + 1) * codes, np.float32), weight.ravel()
         d, to = np.empty(codes, np.float32), weight_grad.ravel()
@@ -169,12 +181,15 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
                 row, q, to_q = x[r], query[r], query_grad[r]
                 for k in range(codes):
                     to_q[k] = _ZERO
+                named = can_name(row, named_by)
+                if not named:
+                    continue
                 for j in range(count):
                     at = column + j * size
                     g = grad[r, j]
                     if g == _ZERO or not seen(row, at):
                         continue
-                    load(row, at, mark + j, features)
+                    load(row, at, mark + j, named, features)
                     for k in range(codes):
                         z = before_relu(features, w, k)
                         to_q[k] += g * max(z, _ZERO)
@@ -189,7 +204,8 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
 def _arguments(x: Tensor, kind: Kind, weight: Tensor, bias: Tensor) -> tuple[Any, ...]:
     """What every kernel begins with."""
     both = torch.cat([weight.t(), bias.unsqueeze(0)]).detach().numpy()
-    return x.detach().numpy(), kind.column, kind.count, -1 if kind.last_action is None else kind.last_action, both
+    mark = -1 if kind.last_action is None else kind.last_action
+    return x.detach().numpy(), kind.column, kind.count, mark, np.array(kind.named_by, np.int64), both
 
 
 def _kernels(kind: Kind, weight: Tensor) -> EntityKernels:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dimix.envs.vec_env import Entities, EnvInfo
 from dizoo.smac.battle.features import DIRECTIONS
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario
@@ -31,13 +33,37 @@ def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = Tru
 def obs_entities(scenario: Scenario) -> tuple[Entities, ...]:
     """The enemies, then the other allies: the blocks of `dizoo.smac.battle.features.obs_names`.
 
-    A healer's actions name allies, though they have the numbers of enemies.
+    A fighter's actions name enemies, a healer's name allies; which of them an agent is, its own type tells. Where types
+    are not shown, all actions count as naming enemies.
     """
     first, others = len(DIRECTIONS), scenario.n_agents - 1
     enemy, ally = (
         5 + shields + scenario.num_type_slots for shields in (scenario.enemy_has_shields, scenario.ally_has_shields)
     )
-    enemies = Entities(first, scenario.n_enemies, enemy, FIRST_TARGET_ACTION)
+    agents = sorted(np.flatnonzero(scenario.is_ally), key=lambda unit: scenario.index[unit])
+    heals = [scenario.types[scenario.unit_type[unit]].is_healer for unit in agents]
+    healers: tuple[int, ...] = ()
+    fighters: tuple[int, ...] = ()
+    if any(heals) and scenario.num_type_slots:
+        own = [scenario.obs_size - scenario.num_type_slots + int(scenario.type_slot[unit]) for unit in agents]
+        healers = tuple(sorted({column for column, h in zip(own, heals, strict=True) if h}))
+        fighters = tuple(sorted({column for column, h in zip(own, heals, strict=True) if not h}))
+    enemies = Entities(first, scenario.n_enemies, enemy, FIRST_TARGET_ACTION, fighters)
     if not others:
         return (enemies,)
-    return enemies, Entities(first + enemies.count * enemy, others, ally)
+    action = _first_healed(heals, scenario.n_actions) if healers else None
+    allies = Entities(first + enemies.count * enemy, others, ally, action, healers if action is not None else ())
+    return enemies, allies
+
+
+def _first_healed(heals: list[bool], n_actions: int) -> int | None:
+    """Action that names the first other ally of a healer; None where the others do not follow in the actions' order.
+
+    Action 6 + k heals the ally with index k, and the healer itself is left out of its observation: only where all
+    healers come first, or last, are the fighters in both in one row.
+    """
+    ordered = sorted(heals)
+    if heals not in (ordered, ordered[::-1]):
+        return None
+    action = FIRST_TARGET_ACTION + heals[0]
+    return action if action + len(heals) - 1 <= n_actions else None

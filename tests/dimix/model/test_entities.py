@@ -8,7 +8,9 @@ from dimix.config import compile_all
 from dimix.errors import ConfigError
 from dimix.model import QMix, QTran, WQMix
 from dimix.model.entities import EntityEncoder
+from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.features import obs_names
+from dizoo.smac.battle.rules import SIGHT_RANGE, TARGET_RANGE
 from dizoo.smac.battle.scenario import load_scenario, map_names
 from dizoo.smac.envs.map_info import map_info
 
@@ -22,6 +24,11 @@ KINDS = [
     dict(column=22, count=ALLIES, size=3, action=None, last_action=None),
 ]
 WITHOUT_LAST = [{**kind, "last_action": None} for kind in KINDS]
+#: Fighters, whose own column OBS - 2 is set, name the enemies; healers, whose OBS - 1 is, the allies.
+FIGHTERS_AND_HEALERS = [
+    {**KINDS[0], "named_by": [OBS - 2]},
+    {**KINDS[1], "action": 7, "last_action": OBS + 7, "named_by": [OBS - 1]},
+]
 SIZES = dict(agent_num=AGENTS, obs_shape=SIZE, global_obs_shape=7, action_shape=ACTIONS, hidden_size_list=[8])
 
 
@@ -32,6 +39,7 @@ def rows(count, seed=0):
     for kind in KINDS:
         there = torch.rand(count, kind["count"], generator=rng) < 0.6
         x[:, kind["column"] : kind["column"] + kind["count"] * kind["size"]] *= there.repeat_interleave(kind["size"], 1)
+    x[:, OBS - 2 : OBS] = torch.eye(3)[torch.randint(3, (count,), generator=rng), :2]  # of two types, or dead
     x[:, OBS : OBS + ACTIONS] = torch.eye(ACTIONS)[torch.randint(ACTIONS, (count,), generator=rng)]
     return x
 
@@ -56,7 +64,9 @@ def all_gradients(encoder, x, features):
     return [summed, values, features.grad, *(p.grad.clone() for p in encoder.parameters())]
 
 
-@pytest.mark.parametrize("kinds", [KINDS, WITHOUT_LAST], ids=["last action", "without"])
+@pytest.mark.parametrize(
+    "kinds", [KINDS, WITHOUT_LAST, FIGHTERS_AND_HEALERS], ids=["last action", "without", "two types"]
+)
 @pytest.mark.parametrize("count", [1, 300, 700])
 @pytest.mark.parametrize("embed_dim", [5, 64])
 def test_compiled_loops_equal_torch_in_values_and_gradients(kinds, count, embed_dim):
@@ -100,6 +110,39 @@ def test_values_by_hand():
     torch.testing.assert_close(encoder(x), torch.tensor([[47.0], [202.0]]))
     values = encoder.action_values(torch.tensor([[1.0], [2.0]]), x)
     torch.testing.assert_close(values, torch.tensor([[0.0, 10.5, 0.0], [0.0, 0.0, 606.0]]))
+
+
+def test_only_those_whose_actions_name_them():
+    """A healer's values do not ask about enemies, a fighter's not about allies, and neither do their last actions."""
+    torch.manual_seed(3)
+    encoder = EntityEncoder(FIGHTERS_AND_HEALERS, SIZE, 6, 8, ACTIONS, 4)
+    x, features = rows(200), torch.randn(200, 8)
+    fighter, healer = x[:, OBS - 2] == 1, x[:, OBS - 1] == 1
+    values = encoder.action_values(features, x)
+    assert bool((values[~fighter & ~healer] == 0).all())
+    for named, by in ((slice(6, 10), fighter), (slice(7, 9), healer)):
+        outside = values[by].clone()
+        assert bool((outside[:, named] != 0).any())
+        outside[:, named] = 0
+        assert bool((outside == 0).all())
+    other = encoder.other.weight.clone()
+    with torch.no_grad():
+        encoder.other.weight[:, -(ACTIONS + AGENTS) :] = 0  # what the row says of the last action elsewhere
+    without = x.clone()
+    without[:, OBS : OBS + ACTIONS] = 0
+    changed = (encoder(x) != encoder(without)).any(1)
+    with torch.no_grad():
+        encoder.other.weight.copy_(other)
+    last = x[:, OBS : OBS + ACTIONS].argmax(1)
+    seen = [x[:, k["column"] : k["column"] + k["count"] * k["size"]] for k in FIGHTERS_AND_HEALERS]
+    for row in torch.nonzero(changed).squeeze(1):
+        kind, first = (0, 6) if fighter[row] else (1, 7)
+        assert bool(fighter[row] | healer[row])
+        size = FIGHTERS_AND_HEALERS[kind]["size"]
+        at = int(last[row]) - first
+        assert 0 <= at < FIGHTERS_AND_HEALERS[kind]["count"]
+        assert bool((seen[kind][row, at * size : (at + 1) * size] != 0).any())
+    assert changed.sum() > 20
 
 
 @pytest.mark.parametrize("cls", [QMix, WQMix, QTran])
@@ -154,6 +197,34 @@ def test_the_maps_tell_where_their_units_are(name):
     covered = sum(kind.count * kind.size for kind in info.entities)
     assert sum(n.startswith(("enemy", "other_ally")) for n in names) == covered
     assert info.entities[0].action + scenario.n_enemies <= scenario.n_actions
+    own = {n: i for i, n in enumerate(names) if n.startswith("own.type")}
+    for kind in info.entities:
+        assert set(kind.named_by) <= set(own.values())
+
+
+@pytest.mark.parametrize(
+    ("groups", "enemies", "action", "healers"),
+    [
+        ([{"MEDIVAC": 1, "MARINE": 2}], 3, 7, (0,)),
+        ([{"MARINE": 2, "MEDIVAC": 1}], 3, 6, (0,)),
+        ([{"MEDIVAC": 2, "MARINE": 2}], 4, 7, (0,)),
+        ([{"MARINE": 1, "MEDIVAC": 1}, {"MARINE": 1}], 3, None, ()),  # the healer stands between them
+        ([{"MEDIVAC": 1, "MARINE": 2}], 2, None, ()),  # no action for the last Marine
+    ],
+)
+def test_healers_name_allies_where_the_order_lets_them(groups, enemies, action, healers):
+    allies = [{"x": 9, "y": 16 + i, "faction": "ALLY", "units": units} for i, units in enumerate(groups)]
+    count = sum(sum(units.values()) for units in groups)
+    spec = dict(
+        name="arena", num_allied_units=count, num_enemy_units=enemies, attack_point=[9, 16], terrain_preset="SIMPLE",
+        groups=[*allies, {"x": 23, "y": 16, "faction": "ENEMY", "units": {"MARINE": enemies}}], num_unit_types=2,
+        unit_type_ids={"MEDIVAC": 0, "MARINE": 1}, ally_has_shields=False, enemy_has_shields=False,
+    )  # fmt: skip
+    scenario = load_scenario(spec)
+    own = scenario.obs_size - 2
+    foes, friends = map_info(scenario).entities
+    assert (foes.action, foes.named_by) == (6, (own + 1,))
+    assert (friends.action, friends.named_by) == (action, tuple(own + i for i in healers))
 
 
 def smac_config(**model):
@@ -186,22 +257,28 @@ def test_combinations_that_cannot_work_are_refused(overrides, message):
         compile_all(smac_config(equivariant=True), overrides=overrides)
 
 
-def test_units_that_can_be_aimed_at_are_there_and_the_dead_see_nobody():
-    """All through some battles."""
-    from dizoo.smac.battle import BattleEngine
-
-    engine = BattleEngine("3s5z", 4, 0)
+@pytest.mark.parametrize("rules", ["smaclite", "smac"])
+@pytest.mark.parametrize("name", ["3s5z", "MMM2"])
+def test_units_that_can_be_aimed_at_are_there_and_the_dead_see_nobody(name, rules):
+    """All through some battles; whom an agent's actions can name is in reach, and who is in reach can be named."""
+    engine = BattleEngine(name, 4, 0, rules=rules)
     kinds = map_info(engine.scenario).entities
-    rng = np.random.default_rng(0)
+    rng, total = np.random.default_rng(0), np.zeros(len(kinds), int)
     engine.reset()
     for _ in range(30):
         mask = engine.action_mask
         engine.step(np.array([[rng.choice(np.flatnonzero(m)) for m in e] for e in mask]))
-        for kind in kinds:
+        for i, kind in enumerate(kinds):
             blocks = engine.agent_state[..., kind.column : kind.column + kind.count * kind.size]
             there = (blocks.reshape(*blocks.shape[:2], kind.count, kind.size) != 0).any(-1)
             assert not there[~engine.alive].any()
             if kind.action is not None:
-                aimed = engine.action_mask[..., kind.action : kind.action + kind.count]
-                assert (there | ~aimed).all()  # what can be aimed at is seen
+                names = (engine.agent_state[..., list(kind.named_by)] != 0).any(-1) | (not kind.named_by)
+                aimed = engine.action_mask[names][:, kind.action : kind.action + kind.count]
+                seen = blocks.reshape(*blocks.shape[:2], kind.count, kind.size)[names]
+                near = there[names] & (seen[..., 1] * SIGHT_RANGE <= TARGET_RANGE - 1e-3)
+                assert (there[names] | ~aimed).all()  # what can be aimed at is seen
+                assert (aimed | ~near).all()  # and what is seen nearby can be aimed at
+                total[i] += aimed.sum()
         engine.reset(np.flatnonzero(engine.terminated | engine.truncated))
+    assert all(total[i] > 50 for i, kind in enumerate(kinds) if kind.action is not None)
