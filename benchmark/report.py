@@ -32,7 +32,7 @@ JITTER = 0.5  # cells, of the trainings with moved starts
 FAMILY = ("equivariant", "vdn", "ow_qmix", "cw_qmix", "qtran")
 FAMILY_MAPS = (*DI_ENGINE_MAPS, "2s3z", "corridor")
 FINAL_KINDS = ("greedy", "epsilon 0.05", "jittered", "distinct")
-ENV_STEPS = 2_000_000  # of a cell that has no seed yet
+ENV_STEPS = 2_000_000  # of a cell of a map that was never trained; others get the length that QMIX had there
 LEVELS = (0.5, 0.8, 0.95)
 
 CAVEAT = """\
@@ -114,12 +114,14 @@ def sections(found: Found, everything: Sequence[Experiment], floors: Floors, cur
                 "*Greedy games from the nominal start, means of five evaluations: median over seeds, band from 25 to "
                 f"75 %. [SVG]({picture.with_suffix('.svg')})*"
             )
-        yield from ["", f"### QMIX in other games, rules `{rules}`", ""]
-        yield from games_table(found, rules)
-        yield from ["", f"### Trained on moved starts, rules `{rules}`", ""]
-        yield from moved_table(found, rules)
-        yield from ["", f"### The family, rules `{rules}`", ""]
-        yield from family_table(found, floors, rules)
+            yield from ["", f"### QMIX in other games, rules `{rules}`", ""]
+            yield from games_table(found, rules)
+        if any((key[0], key[3]) == (rules, JITTER) for key in found):
+            yield from ["", f"### Trained on moved starts, rules `{rules}`", ""]
+            yield from moved_table(found, rules)
+        if any(key[0] == rules and key[2] not in ("qmix", "open_loop") and not key[3] for key in found):
+            yield from ["", f"### The family, rules `{rules}`", ""]
+            yield from family_table(found, floors, rules)
     yield from ["", "### Over all maps", ""]
     yield from aggregate_table(found)
     yield from ["", "### How fast", ""]
@@ -190,11 +192,13 @@ def games_table(found: Found, rules: str) -> Iterable[str]:
     yield ""
     yield from header(("map", *FINAL_KINDS), left=1)
     for name in map_names():
-        yield table_line([name, *final_cells(found.get((rules, name, "qmix", 0.0)))])
+        one = found.get((rules, name, "qmix", 0.0))
+        if one is not None:
+            yield table_line([name, *final_cells(one)])
 
 
 def moved_table(found: Found, rules: str) -> Iterable[str]:
-    """The same for teams trained with jitter: a line per algorithm, an empty one where nothing was run."""
+    """The same for teams trained with jitter: a line for each algorithm that was run."""
     yield from MOVED_NOTE.splitlines()
     yield ""
     names = (
@@ -207,16 +211,13 @@ def moved_table(found: Found, rules: str) -> Iterable[str]:
         "jittered, nominal training",
     )
     yield from header(names, left=2)
-    for name in map_names():
+    for (r, name, algo, jitter), one in ordered(found):
+        if (r, jitter) != (rules, JITTER):
+            continue
         plain = found.get((rules, name, "qmix", 0.0))
         known = "" if plain is None else percent(plain.final("jitter").mean())
-        algos = ["qmix", "equivariant"][: 1 + is_flat(name)]
-        algos += sorted({a for r, m, a, j in found if (r, m, j) == (rules, name, JITTER)}.difference(algos))
-        for algo in algos:
-            one = found.get((rules, name, algo, JITTER))
-            cells = [name, algo, seeds_of(one), "" if one is None else short(one.cell.env_steps)]
-            last = "" if one is None else f"**{percent(one.last_ten(jitter=True).mean())}**"
-            yield table_line([*cells, last, *final_cells(one), known])
+        last = f"**{percent(one.last_ten(jitter=True).mean())}**"
+        yield table_line([name, algo, seeds_of(one), short(one.cell.env_steps), last, *final_cells(one), known])
 
 
 def is_flat(name: str) -> bool:
@@ -225,10 +226,8 @@ def is_flat(name: str) -> bool:
     return not main.get("policy", {}).get("model", {}).get("equivariant", False)
 
 
-def final_cells(one: Experiment | None) -> list[str]:
+def final_cells(one: Experiment) -> list[str]:
     """Win rates of the final games: greedy, epsilon, jittered; and how many of the greedy ones differ."""
-    if one is None:
-        return [""] * 4
     shares = [percent(one.final(kind).mean()) for kind in ("greedy", "epsilon", "jitter")]
     return [*shares, f"{np.median(one.distinct('greedy')):g}"]
 
@@ -376,7 +375,8 @@ def missing_commands(found: Found) -> Iterable[str]:
             one = found.get((rules, name, algo, jitter))
             seeds = tuple(s for s in (0, 1, 2) if one is None or s not in one.seeds)
             if seeds:
-                lack.setdefault((seeds, one.cell.env_steps if one else ENV_STEPS), []).append(name)
+                like = one or found.get((rules, name, "qmix", 0.0)) or found.get((RULES[0], name, "qmix", 0.0))
+                lack.setdefault((seeds, like.cell.env_steps if like else ENV_STEPS), []).append(name)
         for (seeds, steps), names in lack.items():
             what = f"python -m benchmark run --rules {rules} --algos {algo} --seeds {' '.join(map(str, seeds))}"
             what += f" --train-jitter {jitter:g}" * bool(jitter) + f" --env-steps {steps}" * (steps != ENV_STEPS)
@@ -435,6 +435,11 @@ def unlike(one: Experiment, reference: Experiment | None) -> str:
 
 
 def ordered(found: Found) -> list[tuple[tuple[str, str, str, float], Experiment]]:
-    """Experiments by rules, map, algorithm, jitter, in the order of the tables."""
+    """Experiments by rules, map, algorithm (QMIX first), jitter, in the order of the tables."""
     names = map_names()
-    return sorted(found.items(), key=lambda kv: (RULES.index(kv[0][0]), names.index(kv[0][1]), *kv[0][2:]))
+
+    def place(key: tuple[str, str, str, float]) -> tuple[int, int, bool, str, float]:
+        rules, name, algo, jitter = key
+        return RULES.index(rules), names.index(name), algo != "qmix", algo, jitter
+
+    return sorted(found.items(), key=lambda item: place(item[0]))

@@ -77,10 +77,8 @@ def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, Any]] | 
     def last_action(action: int | None) -> int | None:
         return None if action is None or not joined.last_action else joined.last_action_column + action
 
-    return [
-        {**asdict(kind), "named_by": list(kind.named_by), "last_action": last_action(kind.action)}
-        for kind in info.entities
-    ]
+    kinds = [{**asdict(kind), "last_action": last_action(kind.action)} for kind in info.entities]
+    return [{key: _plain(value) for key, value in kind.items() if value != ()} for kind in kinds]
 
 
 def _plain(value: Any) -> Any:
