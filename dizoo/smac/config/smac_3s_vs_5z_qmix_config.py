@@ -1,10 +1,17 @@
-"""QMIX on 3s_vs_5z with agents that see units as sets: flat ones won nothing in 1.5M steps (benchmark/README.md)."""
+"""QMIX on 3s_vs_5z with agents that see units as sets, and a learning rate that falls.
+
+Flat agents won nothing in 1.5M steps. At a constant learning rate seed 1 won 84 % of its last ten evaluations at 2M
+steps, with one that falls 90 % (benchmark/README.md).
+"""
 
 from easydict import EasyDict
 
 main_config = EasyDict(
     env=dict(map_name="3s_vs_5z"),
-    policy=dict(model=dict(equivariant=True)),
+    policy=dict(
+        model=dict(equivariant=True),
+        learn=dict(lr_schedule="linear", lr_end=0.00005, lr_decay=5_000),
+    ),
 )
 
 create_config = EasyDict(
