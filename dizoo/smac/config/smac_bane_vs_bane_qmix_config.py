@@ -1,9 +1,14 @@
-"""QMIX on bane_vs_bane: every other setting is the default recipe."""
+"""QMIX on bane_vs_bane, with a learning rate that falls.
+
+A few Banelings decide the battle, and at a constant learning rate wins come and go: 77 % of the last ten evaluations at
+0.5M steps, seed 0; with one that falls 98 % (benchmark/README.md).
+"""
 
 from easydict import EasyDict
 
 main_config = EasyDict(
     env=dict(map_name="bane_vs_bane"),
+    policy=dict(learn=dict(lr_schedule="linear", lr_end=0.00005, lr_decay=5_000)),
 )
 
 create_config = EasyDict(
