@@ -48,8 +48,8 @@ The final 128 games of each kind: greedy and with 5 % random actions from the no
 up to 0.5 cells; *distinct*: different games among the greedy ones (median over seeds)."""
 MOVED_NOTE = """\
 Every battle of these trainings began from starts moved by up to 0.5 cells. *Equivariant*: agents that see units as sets
-(`policy.model.equivariant=True`); on maps without such a line the zoo's QMIX is that already. The last column is the
-map's QMIX team of the table above: where every battle of a training begins alike, one battle is what is learned."""
+(`policy.model.equivariant=True`; on corridor, 3s_vs_4z and 3s_vs_5z the zoo's QMIX is that already). The last column is
+the map's QMIX team of the table above: where every battle of a training begins alike, one battle is what is learned."""
 FAMILY_NOTE = "Last ten evaluations, nominal start; in brackets the final jittered games; means over seeds."
 AGGREGATE_NOTE = """\
 Interquartile mean of the last ten evaluations over maps and seeds, with its 95 % interval: stratified bootstrap over

@@ -85,10 +85,14 @@ class Scenario:
     source: str
 
     @property
+    def agent_units(self) -> list[int]:
+        """Id of the unit of each agent, in the agents' order."""
+        return sorted(np.flatnonzero(self.is_ally).tolist(), key=lambda unit: self.index[unit])
+
+    @property
     def agent_types(self) -> tuple[str, ...]:
         """Unit type of each agent, in the agents' order."""
-        agents = sorted(np.flatnonzero(self.is_ally), key=lambda unit: self.index[unit])
-        return tuple(self.types[self.unit_type[unit]].name for unit in agents)
+        return tuple(self.types[self.unit_type[unit]].name for unit in self.agent_units)
 
 
 def map_names() -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dimix.envs.vec_env import Entities, EnvInfo
 from dizoo.smac.battle.features import DIRECTIONS
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario
@@ -40,12 +38,12 @@ def obs_entities(scenario: Scenario) -> tuple[Entities, ...]:
     enemy, ally = (
         5 + shields + scenario.num_type_slots for shields in (scenario.enemy_has_shields, scenario.ally_has_shields)
     )
-    agents = sorted(np.flatnonzero(scenario.is_ally), key=lambda unit: scenario.index[unit])
-    heals = [scenario.types[scenario.unit_type[unit]].is_healer for unit in agents]
+    heals = [scenario.types[scenario.unit_type[unit]].is_healer for unit in scenario.agent_units]
     healers: tuple[int, ...] = ()
     fighters: tuple[int, ...] = ()
     if any(heals) and scenario.num_type_slots:
-        own = [scenario.obs_size - scenario.num_type_slots + int(scenario.type_slot[unit]) for unit in agents]
+        types = scenario.obs_size - scenario.num_type_slots
+        own = [types + int(scenario.type_slot[unit]) for unit in scenario.agent_units]
         healers = tuple(sorted({column for column, h in zip(own, heals, strict=True) if h}))
         fighters = tuple(sorted({column for column, h in zip(own, heals, strict=True) if not h}))
     enemies = Entities(first, scenario.n_enemies, enemy, FIRST_TARGET_ACTION, fighters)
