@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,8 @@ The final 128 games of each kind: greedy and with 5 % random actions from the no
 up to 0.5 cells; *distinct*: different games among the greedy ones (median over seeds)."""
 MOVED_NOTE = """\
 Every battle of these trainings began from starts moved by up to 0.5 cells. *Equivariant*: agents that see units as sets
-(`policy.model.equivariant=True`; on corridor, 3s_vs_4z and 3s_vs_5z the zoo's QMIX is that already). The last column is
-the map's QMIX team of the table above: where every battle of a training begins alike, one battle is what is learned."""
+(`policy.model.equivariant=True`; on {maps} the zoo's QMIX is that already). The last column is the map's QMIX team of
+the table above: where every battle of a training begins alike, one battle is what is learned."""
 FAMILY_NOTE = "Last ten evaluations, nominal start; in brackets the final jittered games; means over seeds."
 AGGREGATE_NOTE = """\
 Interquartile mean of the last ten evaluations over maps and seeds, with its 95 % interval: stratified bootstrap over
@@ -199,7 +200,7 @@ def games_table(found: Found, rules: str) -> Iterable[str]:
 
 def moved_table(found: Found, rules: str) -> Iterable[str]:
     """The same for teams trained with jitter: a line for each algorithm that was run."""
-    yield from MOVED_NOTE.splitlines()
+    yield from paragraph(MOVED_NOTE.format(maps=", ".join(name for name in map_names() if not is_flat(name))))
     yield ""
     names = (
         "map",
@@ -220,6 +221,7 @@ def moved_table(found: Found, rules: str) -> Iterable[str]:
         yield table_line([name, algo, seeds_of(one), short(one.cell.env_steps), last, *final_cells(one), known])
 
 
+@cache
 def is_flat(name: str) -> bool:
     """Whether the zoo's QMIX agents of a map read rows as they stand, so that equivariant ones are another cell."""
     main, _ = Cell(name, "qmix", RULES[0], JITTER, ENV_STEPS, 0).config()[1]

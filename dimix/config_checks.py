@@ -78,6 +78,7 @@ def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, Any]] | 
         return None if action is None or not joined.last_action else joined.last_action_column + action
 
     kinds = [{**asdict(kind), "last_action": last_action(kind.action)} for kind in info.entities]
+    # without empty tuples, the default: configs saved before there was named_by stay equal
     return [{key: _plain(value) for key, value in kind.items() if value != ()} for kind in kinds]
 
 

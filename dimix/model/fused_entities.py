@@ -181,15 +181,14 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
                 row, q, to_q = x[r], query[r], query_grad[r]
                 for k in range(codes):
                     to_q[k] = _ZERO
-                named = can_name(row, named_by)
-                if not named:
+                if not can_name(row, named_by):
                     continue
                 for j in range(count):
                     at = column + j * size
                     g = grad[r, j]
                     if g == _ZERO or not seen(row, at):
                         continue
-                    load(row, at, mark + j, named, features)
+                    load(row, at, mark + j, True, features)
                     for k in range(codes):
                         z = before_relu(features, w, k)
                         to_q[k] += g * max(z, _ZERO)
