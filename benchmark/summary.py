@@ -135,12 +135,17 @@ def interquartile_mean(matrix: np.ndarray) -> tuple[float, float, float]:
     """
     from rliable import library, metrics
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # rliable seeds its bootstrap in a way that arch will change
-        point, interval = library.get_interval_estimates(
-            {"": matrix},
-            lambda scores: np.array([metrics.aggregate_iqm(scores)]),
-            reps=BOOTSTRAPS,
-            random_state=np.random.RandomState(0),
-        )
+    others = np.random.get_state()
+    np.random.seed(0)  # rliable draws from numpy's global generator, whatever random_state it is given
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # rliable seeds its bootstrap in a way that arch will change
+            point, interval = library.get_interval_estimates(
+                {"": matrix},
+                lambda scores: np.array([metrics.aggregate_iqm(scores)]),
+                reps=BOOTSTRAPS,
+                random_state=np.random.RandomState(0),
+            )
+    finally:
+        np.random.set_state(others)
     return float(point[""][0]), float(interval[""][0, 0]), float(interval[""][1, 0])

@@ -85,6 +85,17 @@ def test_interquartile_mean_by_hand():
     assert interquartile_mean(same) == pytest.approx((0.7, 0.7, 0.7))  # strata without spread have no interval
 
 
+def test_interval_is_the_same_every_time_and_leaves_others_draws_alone():
+    pytest.importorskip("rliable")
+    matrix = np.random.default_rng(0).random((3, 16))
+    np.random.seed(1)
+    drawn = np.random.random()
+    np.random.seed(1)
+    first = interquartile_mean(matrix)
+    assert np.random.random() == drawn
+    assert interquartile_mean(matrix) == first
+
+
 def test_matrix_holds_the_seeds_that_all_maps_have():
     rows = [made_up_row([4] * 10, map="3m", seed=s) for s in (0, 1, 2, 3)]
     rows += [made_up_row([2] * 10, map="8m", seed=s) for s in (1, 2, 3)]
