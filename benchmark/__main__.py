@@ -33,7 +33,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED", help="default: 0 1 2")
     train.add_argument("--rules", nargs="+", default=["smaclite"], choices=["smaclite", "smac"])
     train.add_argument("--train-jitter", nargs="+", type=float, default=[0.0], metavar="CELLS", help="default: 0")
-    train.add_argument("--env-steps", type=count, default=2_000_000, metavar="STEPS", help="default: 2e6")
+    train.add_argument("--env-steps", type=count, metavar="STEPS", help="default: what each map takes (cells.py)")
     train.add_argument("--until-won", action="store_true", help="stop as the config's env.stop_value says")
     train.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="for every cell")
     train.add_argument("--jobs", type=count, metavar="N", help="runs at a time; default: one per core")

@@ -32,6 +32,35 @@ FILE_NAMES = {
 #: The map whose zoo files show what an algorithm's settings are, for the maps that have no file of it.
 MODEL_MAP = "3s5z"
 
+#: Env steps of a training where none are asked for: enough for QMIX to win and to keep winning, found map by map.
+ENV_STEPS = {
+    "3m": 200_000,
+    "8m": 200_000,
+    "25m": 400_000,
+    "5m_vs_6m": 500_000,
+    "8m_vs_9m": 500_000,
+    "10m_vs_11m": 500_000,
+    "27m_vs_30m": 800_000,
+    "MMM": 500_000,
+    "MMM2": 1_000_000,
+    "2s3z": 300_000,
+    "3s5z": 800_000,
+    "3s5z_vs_3s6z": 1_000_000,
+    "3s_vs_3z": 600_000,
+    "3s_vs_4z": 1_000_000,
+    "3s_vs_5z": 2_000_000,
+    "1c3s5z": 1_000_000,
+    "2m_vs_1z": 800_000,
+    "corridor": 900_000,
+    "6h_vs_8z": 3_000_000,
+    "2s_vs_1sc": 600_000,
+    "so_many_baneling": 500_000,
+    "bane_vs_bane": 500_000,
+    "2c_vs_64zg": 200_000,
+}
+#: The same for training from moved starts, where that takes longer.
+MOVED_ENV_STEPS = {"3m": 300_000, "5m_vs_6m": 1_000_000, "2s3z": 800_000, "3s5z": 1_000_000}
+
 #: Algorithms that are not a policy's registered name: policy, and what is set besides.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ow_qmix": ("wqmix", ("policy.learn.wqmix_ow=True", "policy.learn.alpha=0.5")),
@@ -133,11 +162,13 @@ def make_cells(
     seeds: Sequence[int],
     rules: Sequence[str],
     train_jitters: Sequence[float],
-    env_steps: int,
+    env_steps: int | None = None,
     options: Sequence[str] = (),
     until_won: bool = False,
 ) -> list[Cell]:
     """All combinations, checked; seed by seed, so that a queue that is stopped early has something of everything.
+
+    Without ``env_steps`` every map gets its own, see `own_env_steps`.
 
     Raises:
         ConfigError: everything that is wrong with their configs.
@@ -147,11 +178,20 @@ def make_cells(
             if name not in known:
                 raise ConfigError(f"{option} {name}: unknown.{nearest(name, known)} There are {', '.join(known)}.")
     combinations = itertools.product(seeds, rules, train_jitters, algos, maps)
-    cells = [Cell(m, a, r, j, env_steps, s, tuple(options), until_won) for s, r, j, a, m in combinations]
+    cells = [
+        Cell(m, a, r, j, env_steps or own_env_steps(m, j), s, tuple(options), until_won)
+        for s, r, j, a, m in combinations
+    ]
     for cell in cells:
         if cell.seed == seeds[0]:
             cell.compile()
     return list(dict.fromkeys(cells))
+
+
+def own_env_steps(map_name: str, train_jitter: float) -> int:
+    """Length of a map's trainings, from the nominal or from moved starts."""
+    own = ENV_STEPS[map_name]
+    return MOVED_ENV_STEPS.get(map_name, own) if train_jitter else own
 
 
 def _algorithms() -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.cells import ROOT, Cell
+from benchmark.cells import ROOT, Cell, own_env_steps
 from benchmark.curves import curve_file, draw_all
 from benchmark.published import DI_ENGINE_MAPS, SOURCES, WIN_RATES
 from benchmark.rows import RESULTS, read_rows
@@ -33,7 +33,6 @@ JITTER = 0.5  # cells, of the trainings with moved starts
 FAMILY = ("equivariant", "vdn", "ow_qmix", "cw_qmix", "qtran")
 FAMILY_MAPS = (*DI_ENGINE_MAPS, "2s3z", "corridor")
 FINAL_KINDS = ("greedy", "epsilon 0.05", "jittered", "distinct")
-ENV_STEPS = 2_000_000  # of a cell of a map that was never trained; others get the length that QMIX had there
 LEVELS = (0.5, 0.8, 0.95)
 
 CAVEAT = """\
@@ -224,7 +223,7 @@ def moved_table(found: Found, rules: str) -> Iterable[str]:
 @cache
 def is_flat(name: str) -> bool:
     """Whether the zoo's QMIX agents of a map read rows as they stand, so that equivariant ones are another cell."""
-    main, _ = Cell(name, "qmix", RULES[0], JITTER, ENV_STEPS, 0).config()[1]
+    main, _ = Cell(name, "qmix", RULES[0], JITTER, own_env_steps(name, JITTER), 0).config()[1]
     return not main.get("policy", {}).get("model", {}).get("equivariant", False)
 
 
@@ -362,31 +361,39 @@ def ablation_table(ablations: Sequence[Experiment], found: Found) -> Iterable[st
 
 
 def missing_commands(found: Found) -> Iterable[str]:
-    """The commands that fill the empty cells."""
-    plan = [(rules, "qmix", jitter, tuple(map_names())) for rules in RULES for jitter in (0.0, JITTER)]
-    flat = [name for name in map_names() if is_flat(name)]
-    plan += [(rules, "equivariant", JITTER, tuple(flat)) for rules in RULES]
-    plan += [(rules, "open_loop", 0.0, tuple(map_names())) for rules in RULES]
-    for algo in FAMILY:
-        maps = tuple(name for name in FAMILY_MAPS if algo != "equivariant" or name in flat)
-        plan += [(rules, algo, 0.0, maps) for rules in RULES]
-    lines = []
-    for rules, algo, jitter, maps in plan:
-        lack: dict[tuple[tuple[int, ...], int], list[str]] = {}
-        for name in maps:
-            one = found.get((rules, name, algo, jitter))
-            seeds = tuple(s for s in (0, 1, 2) if one is None or s not in one.seeds)
-            if seeds:
-                like = one or found.get((rules, name, "qmix", 0.0)) or found.get((RULES[0], name, "qmix", 0.0))
-                lack.setdefault((seeds, like.cell.env_steps if like else ENV_STEPS), []).append(name)
-        for (seeds, steps), names in lack.items():
-            what = f"python -m benchmark run --rules {rules} --algos {algo} --seeds {' '.join(map(str, seeds))}"
-            what += f" --train-jitter {jitter:g}" * bool(jitter) + f" --env-steps {steps}" * (steps != ENV_STEPS)
-            lines.append(f"{what} --maps {' '.join(names)}")
-    if not lines:
+    """The commands that fill the empty cells; algorithms that lack the same share one."""
+    flat = tuple(name for name in map_names() if is_flat(name))
+    wanted = {"qmix": tuple(map_names()), "open_loop": tuple(map_names())}
+    wanted |= {algo: tuple(n for n in FAMILY_MAPS if algo != "equivariant" or n in flat) for algo in FAMILY}
+    moved = {"qmix": tuple(map_names()), "equivariant": flat}
+    commands: dict[str, list[str]] = {}  # what comes behind the algorithms: these
+    for rules in RULES:
+        for jitter, plan in ((0.0, wanted), (JITTER, moved)):
+            for algo, maps in plan.items():
+                for rest in _lacking(found, rules, algo, jitter, maps):
+                    commands.setdefault(f"--rules {rules}{rest}", []).append(algo)
+    if not commands:
         yield "Nothing: every cell of the tables above has its three seeds."
         return
-    yield from ["Each command fills empty cells; then `python -m benchmark report`.", "", "```", *lines, "```"]
+    yield from ["Each command fills empty cells; then `python -m benchmark report`.", "", "```"]
+    for rest, algos in commands.items():
+        yield f"python -m benchmark run --algos {' '.join(algos)} {rest}"
+    yield "```"
+
+
+def _lacking(found: Found, rules: str, algo: str, jitter: float, maps: Sequence[str]) -> Iterable[str]:
+    """Options for the seeds that an algorithm has not been trained with: a set for all maps that lack the same ones."""
+    lack: dict[tuple[tuple[int, ...], int | None], list[str]] = {}
+    for name in maps:
+        one = found.get((rules, name, algo, jitter))
+        seeds = tuple(s for s in (0, 1, 2) if one is None or s not in one.seeds)
+        other = one and one.cell.env_steps != own_env_steps(name, jitter)
+        if seeds:
+            lack.setdefault((seeds, one.cell.env_steps if one and other else None), []).append(name)
+    for (seeds, steps), names in lack.items():
+        length = f" --env-steps {steps}" if steps else ""
+        moved = f" --train-jitter {jitter:g}" if jitter else ""
+        yield f"{moved} --seeds {' '.join(map(str, seeds))}{length} --maps {' '.join(names)}"
 
 
 # ---- words and cells -------------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ class TrainingRun:
         if notice := compile_notice(compiled.env_class):
             out(notice)
         self.rooms = Rooms(compiled)
+        self.rooms.collector.env.say = out
         env, run = compiled.cfg.env, compiled.cfg.run
         self._stop_rule = StopRule(env.stop_value, run.stop_window, run.env_step, run.train_iter)
         added = Callbacks(callbacks).metric_names
@@ -168,6 +169,8 @@ class TrainingRun:
     def _loop(self) -> str:
         """All rounds; returns why there are no more."""
         if self._is_new:
+            self.rooms.collector.start()  # may take long (env.backplay): not part of any speed
+            self._lap = time.monotonic()
             self.save()
         while (reason := self._stop_reason()) is None:
             self._iterate()

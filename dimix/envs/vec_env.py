@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,7 @@ class VecEnv(ABC):
         lost: (K,) int64, games whose running episode was lost in the last call (their process died, say) and that show
             the start of a new one: it never happens in an environment without processes.
         episodes_lost: how many episodes were lost so far.
+        say: takes lines meant for people, where something takes long; set by whoever shows them.
     """
 
     info: EnvInfo
@@ -108,6 +109,7 @@ class VecEnv(ABC):
     episode_length: np.ndarray
     lost: np.ndarray = np.zeros(0, np.int64)
     episodes_lost: int = 0
+    say: Callable[[str], None] = staticmethod(lambda text: None)
 
     @abstractmethod
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:

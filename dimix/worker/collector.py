@@ -128,9 +128,20 @@ class Collector:
         buffer.open(env.num_envs)
 
     @property
+    def env(self) -> VecEnv:
+        """The environments."""
+        return self._env
+
+    @property
     def episodes_lost(self) -> int:
         """Episodes dropped so far because their game failed; their steps are in ``env_step``."""
         return self._env.episodes_lost
+
+    def start(self) -> None:
+        """Reset all environments, once; the first collection does so otherwise."""
+        if not self._started:
+            self._begin(self._ids)
+            self._started = True
 
     def collect(self, n_episode: int | None = None, epsilon: float = 0.0, *, n_step: int | None = None) -> CollectStats:
         """Play until enough episodes have ended or enough steps are made.
@@ -151,9 +162,7 @@ class Collector:
         goals = [goal for goal in (n_episode, n_step) if goal is not None]
         if len(goals) != 1 or goals[0] < 1:
             raise ValueError(f"collect: n_episode {n_episode}, n_step {n_step}. Right is one of them, at least 1.")
-        if not self._started:
-            self._begin(self._ids)
-            self._started = True
+        self.start()
         stats = CollectStats()
         while (stats.num_episodes if n_step is None else stats.env_steps) < goals[0]:
             self._step(epsilon, stats)

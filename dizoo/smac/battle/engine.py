@@ -272,24 +272,54 @@ class BattleEngine:
         self._check_actions(actions)
         self._run(BEGIN | FINISH, TICKS_PER_STEP, checked)
 
-    def get_state(self) -> dict[str, Array]:
-        """Copies of everything that the future of the battles depends on, and of the outcome of the last step."""
-        return {name: value.copy() for name, value in self._state_arrays().items()}
-
-    def set_state(self, state: Mapping[str, ArrayLike]) -> None:
-        """Restore what `get_state` returned (of an engine with the same map and number of battles), outputs included.
+    def get_state(self, ids: ArrayLike | None = None) -> dict[str, Array]:
+        """Copies of everything that the future of the battles depends on, and of the outcome of the last step.
 
         Args:
-            state: arrays by name.
+            ids: indices of the battles, or a (E,) bool mask; default: all.
 
         Raises:
-            BattleError: a missing or unknown name, a wrong shape or type, a value that no battle can have; nothing has
-            changed then.
+            BattleError: an index that is not a battle.
         """
-        arrays = checked_state(state, self._state_arrays(), self.action_shape)
+        chosen = battle_ids(ids, self.num_envs)
+        return {name: value[chosen] for name, value in self._state_arrays().items()}
+
+    def set_state(self, state: Mapping[str, ArrayLike], ids: ArrayLike | None = None) -> None:
+        """Restore what `get_state` returned of an engine with the same map, outputs included.
+
+        Args:
+            state: arrays by name, with a row for each of the battles.
+            ids: indices of the battles that become so, or a (E,) bool mask; default: all.
+
+        Raises:
+            BattleError: an index that is not a battle; a missing or unknown name, a wrong shape or type, a value that
+                no battle can have. Nothing has changed then.
+        """
+        chosen = battle_ids(ids, self.num_envs)
+        arrays = checked_state(state, self.get_state(chosen), self.action_shape)
         for name, own in self._state_arrays().items():
-            own[...] = arrays[name]
-        reset_battles(self._world, self._state, self._outputs, np.arange(self.num_envs), False)
+            own[chosen] = arrays[name]
+        reset_battles(self._world, self._state, self._outputs, chosen, False)
+
+    def clone(self, source: ArrayLike) -> None:
+        """Make every battle a copy of one of them, random stream and outputs included.
+
+        From then on copies go the same way as long as they are given the same actions.
+
+        Args:
+            source: (E,) integers; battle e becomes what ``source[e]`` is now.
+
+        Raises:
+            BattleError: not E indices of battles; nothing has changed then.
+        """
+        given = np.asarray(source)
+        if given.shape != (self.num_envs,) or not np.issubdtype(given.dtype, np.integer):
+            raise BattleError(
+                f"source: found {given.dtype} of shape {given.shape}. It is {self.num_envs} integers, one per battle."
+            )
+        chosen = battle_ids(given, self.num_envs)
+        for array in (*self._state, *self._outputs):
+            array[...] = array[chosen]
 
     def _state_arrays(self) -> dict[str, Array]:
         """Views of everything that changes, by name."""

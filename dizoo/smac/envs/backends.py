@@ -32,6 +32,10 @@ def check_keys(cfg: EasyDict, default: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"env.{key}: {cfg[key]!r}. With env.backend='{cfg.backend}' only {default[key]!r} can be had."
             )
+    if cfg.backplay.share:
+        raise ConfigError(
+            f"env.backplay.share: {cfg.backplay.share!r}. Only battles of env.backend='engine' can begin in the middle."
+        )
 
 
 def check_variation(cfg: EasyDict, role: str) -> None:

@@ -15,10 +15,12 @@ from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import ConfigError, EnvError
 from dimix.registry import ENV_REGISTRY
 from dizoo.smac.battle import BattleEngine, needs_compile
+from dizoo.smac.battle.backplay import Backplay
 from dizoo.smac.battle.errors import BattleError, MapError
 from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.rules import get_profile
 from dizoo.smac.battle.scenario import load_scenario, map_names
+from dizoo.smac.battle.search import won_games
 from dizoo.smac.envs.backends import GAMES, check_keys, check_variation
 from dizoo.smac.envs.map_info import map_info
 from dizoo.smac.envs.sc2_game import REWARD_KEYS, SMAC, SMACV2
@@ -37,6 +39,8 @@ class SMACEnv(ManagerKeys, VecEnv):
     Args:
         engine: the battles.
         open_loop: observations are the number of the step, one-hot, and nothing else.
+        backplay: the keys of that name; None begins all battles at the start.
+        seed: of the search for won games, and of the choice among them.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -70,6 +74,17 @@ class SMACEnv(ManagerKeys, VecEnv):
         random_weapon_delay=False,
         # (bool) Training: a fair coin mirrors each battle left to right.
         random_side=False,
+        backplay=dict(
+            # (float) Training: share of the battles that begin in the middle of won games, which a search finds before
+            # the first one (its steps are not counted as env steps); 0: none, and no search, in [0, 1].
+            share=0.0,
+            # (int) Won games to look for, >= 1.
+            n_episode=128,
+            # (int) Battles of a round of the search, >= 50.
+            battles=4096,
+            # (int) Rounds of the search at most, >= 1.
+            rounds=60,
+        ),
         evaluator=dict(
             # (float) Evaluation: every unit's start is moved by up to so many cells along each axis, >= 0.
             start_jitter=0.0,
@@ -133,8 +148,12 @@ class SMACEnv(ManagerKeys, VecEnv):
         "state_agent_id": "the global state is SMAC's",
     }
 
-    def __init__(self, engine: BattleEngine, open_loop: bool = False) -> None:
+    def __init__(
+        self, engine: BattleEngine, open_loop: bool = False, backplay: EasyDict | None = None, seed: int = 0
+    ) -> None:
         self._engine = engine
+        self._backplay_cfg, self._seed = backplay, seed
+        self._backplay: Backplay | None = None  # made by the first reset: a run that goes on has its games already
         self._step_one_hot = np.eye(engine.episode_limit + 1, dtype=np.float32) if open_loop else None
         self._battles: BattleEngine | BattleRecorder = engine  # what is stepped
         self.info = map_info(engine.scenario, open_loop)
@@ -221,7 +240,8 @@ class SMACEnv(ManagerKeys, VecEnv):
             engine = BattleEngine(cfg.map_name, num_envs, stream, cfg.rules, num_threads=cfg.num_threads, **options)
         except BattleError as error:
             raise EnvError(f"env ({role}): {error}") from error
-        return cls(engine, cfg.open_loop)
+        backplay = cfg.backplay if role == "collect" and cfg.backplay.share else None
+        return cls(engine, cfg.open_loop, backplay, stream)
 
     def record(
         self,
@@ -258,9 +278,33 @@ class SMACEnv(ManagerKeys, VecEnv):
         show(files, out, write)
 
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
-        """Start new battles in the given places (all when None)."""
-        self._battles.reset(env_ids)
+        """Start new battles in the given places (all when None).
+
+        Raises:
+            EnvError: battles are to begin in won games, and none was found.
+        """
+        if self._backplay_cfg is None:
+            self._battles.reset(env_ids)
+        else:
+            if self._backplay is None:
+                self._backplay = self._find_games(self._backplay_cfg)
+            ids = np.arange(self.num_envs)[slice(None) if env_ids is None else np.asarray(env_ids)]
+            self._backplay.ended(ids, self.battle_won)
+            self._battles.reset(env_ids)
+            self._backplay.begin(self._engine, ids)
         self._copy_outputs()
+
+    def _find_games(self, cfg: EasyDict) -> Backplay:
+        scenario = self._engine.scenario
+        self.say(f"looking for won games of {scenario.name}, for battles to begin in")
+        options = dict(battles=cfg.battles, rounds=cfg.rounds, seed=self._seed, threads=self._engine.num_threads)
+        plans = won_games(scenario, cfg.n_episode, say=self.say, **options)
+        if not plans:
+            raise EnvError(
+                f"env.backplay: no won game of {scenario.name} found in {cfg.rounds} rounds. More env.backplay.rounds "
+                "may find one; env.backplay.share=0 does without."
+            )
+        return Backplay(scenario, plans, self.num_envs, cfg.share, self._seed)
 
     def step(self, action: np.ndarray) -> None:
         """Advance every running battle by one step.
@@ -279,7 +323,8 @@ class SMACEnv(ManagerKeys, VecEnv):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the future of all battles, random streams included."""
-        return self._engine.get_state()
+        battles = self._engine.get_state()
+        return battles if self._backplay is None else {**battles, "backplay": self._backplay.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put back what ``state_dict`` gave, exactly.
@@ -287,8 +332,12 @@ class SMACEnv(ManagerKeys, VecEnv):
         Raises:
             EnvError: it belongs to another map or another number of battles.
         """
+        battles = {name: value for name, value in state.items() if name != "backplay"}
         try:
-            self._engine.set_state(state)
+            self._engine.set_state(battles)
+            if self._backplay_cfg is not None and "backplay" in state:
+                share = self._backplay_cfg.share
+                self._backplay = Backplay.from_state_dict(self._engine.scenario, state["backplay"], share)
         except BattleError as error:
             raise EnvError(f"battles cannot be restored: {error}") from error
         self._copy_outputs()

@@ -60,6 +60,19 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, options, runs):
     runs.assert_same(runs.state_of(tmp_path / "cut"), runs.state_of(tmp_path / "whole"))
 
 
+def test_battles_that_begin_in_won_games_resume_too(tmp_path, shrink, runs):
+    backplay = ["env.backplay.share=0.7", "env.backplay.n_episode=4", "env.backplay.battles=300"]
+    options = ["-c", CONFIG, *(a for o in (*shrink, *backplay) for a in ("-o", o))]
+    finish(tmp_path, *options, "--exp-name", "whole", "--env-step", "900")
+    finish(tmp_path, *options, "--exp-name", "cut", "--env-step", "450")
+    searched = (tmp_path / "console.txt").read_text().count("looking for won games of 3m")
+    finish(tmp_path, "--resume", "cut", "--env-step", "900")
+    console = (tmp_path / "console.txt").read_text()
+    assert searched == console.count("looking for won games of 3m") == 2  # not a third time
+    assert "4 of 4 won games of 3m found: round" in console
+    runs.assert_same(runs.state_of(tmp_path / "cut"), runs.state_of(tmp_path / "whole"))
+
+
 def test_fresh_processes_with_one_seed_agree(tmp_path, options, runs):
     for name in ("a", "b"):
         finish(tmp_path, *options, "--exp-name", name, "--env-step", "600")

@@ -186,6 +186,53 @@ def test_state_round_trip_continues_identically():
     assert_same(later, snapshot(engine))
 
 
+def test_the_state_of_some_battles_can_be_put_into_others():
+    engine, other = BattleEngine("MMM", 6, seed=2, num_threads=1), BattleEngine("MMM", 4, seed=77, num_threads=1)
+    play(engine, 30, seed=1)
+    play(other, 12, seed=3)
+    before = snapshot(other)
+    some = engine.get_state([5, 0])
+    other.set_state(some, [3, 1])
+    now, source = snapshot(other), snapshot(engine)
+    for name, value in now.items():
+        np.testing.assert_array_equal(value[[3, 1]], source[name][[5, 0]], err_msg=name)
+        np.testing.assert_array_equal(value[[0, 2]], before[name][[0, 2]], err_msg=name)
+    with pytest.raises(BattleError, match=r"found shape \(2, 20\)\. This engine's is \(1, 20\)"):
+        other.set_state(some, [3])
+    with pytest.raises(BattleError, match="Battles are numbered 0 to 3"):
+        other.set_state(some, [3, 4])
+    assert_same(now, snapshot(other))
+
+
+def test_clones_are_the_battle_they_were_copied_from_and_go_the_same_way():
+    engine = BattleEngine("MMM2", 6, seed=2, num_threads=1)
+    play(engine, 20, seed=1)
+    before = snapshot(engine)
+    source = np.array([3, 3, 0, 3, 5, 3])
+    engine.clone(source)
+    assert_same(snapshot(engine), {name: value[source] for name, value in before.items()})
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        actions = random_actions(engine, rng)[source * 0 + [3, 3, 2, 3, 4, 3]]  # copies act alike
+        engine.step(actions)
+    after = snapshot(engine)
+    for copy in (0, 1, 5):
+        assert_same({name: value[3] for name, value in after.items()}, {n: v[copy] for n, v in after.items()})
+    assert not np.array_equal(after["hp"][3], after["hp"][4])
+    other = BattleEngine("MMM2", 6, seed=5, num_threads=1)
+    other.set_state({name: value[source] for name, value in before.items() if name in engine.get_state()})
+    assert_same({name: value[source] for name, value in before.items()}, snapshot(other))
+
+
+@pytest.mark.parametrize("source", [[0, 1], [[0, 1, 2]], [0.0, 1.0, 2.0], [0, 1, 3], [-1, 0, 1], [True, False, True]])
+def test_clones_of_what_is_no_battle_are_refused(source):
+    engine = BattleEngine("3m", 3, num_threads=1)
+    before = snapshot(engine)
+    with pytest.raises(BattleError):
+        engine.clone(source)
+    assert_same(before, snapshot(engine))
+
+
 def test_reset_with_a_seed_is_a_new_engine_and_without_one_goes_on():
     engine = BattleEngine("3m", 4, seed=9, num_threads=1)
     fresh = snapshot(engine)

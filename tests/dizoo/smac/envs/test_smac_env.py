@@ -1,6 +1,7 @@
 """SMAC battles behind the batch contract: sizes, arrays, errors by key, exact resume, a short real training."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -217,3 +218,59 @@ def test_open_loop_shows_the_step_and_nothing_else():
         for each in (env, battle):
             each.step(action)
             each.reset(over)
+
+
+BACKPLAY = {"share": 1.0, "n_episode": 5, "battles": 300, "rounds": 20}
+
+
+def test_training_battles_begin_in_won_games_that_the_first_reset_looks_for(tmp_path):
+    cfg = make_cfg(backplay=EasyDict(BACKPLAY))
+    env, said = SMACEnv.create(cfg, "collect", 6, seed=3), []
+    env.say = said.append
+    assert said == []  # nothing is searched before it is needed
+    env.reset()
+    assert said[0] == "looking for won games of 3m, for battles to begin in"
+    assert said[-1].startswith("5 of 5 won games of 3m found: round ")
+    assert (env.episode_length > 0).all() and not (env.terminated | env.truncated).any()
+    play(env, 20, seed=1)
+    count = len(said)
+
+    # a run that goes on has its games already
+    other = SMACEnv.create(cfg, "collect", 6, seed=77)
+    other.say = said.append
+    save_checkpoint(tmp_path / "a.tar", env.state_dict())
+    other.load_state_dict(load_checkpoint(tmp_path / "a.tar"))
+    assert_same(play(other, 40, seed=2), play(env, 40, seed=2))
+    assert len(said) == count
+
+
+@pytest.mark.parametrize(("role", "share"), [("collect", 0.0), ("evaluate", 1.0), ("evaluate_jitter", 1.0)])
+def test_other_battles_begin_at_the_start(role, share):
+    env = SMACEnv.create(make_cfg(backplay=EasyDict({**BACKPLAY, "share": share})), role, 6, seed=3)
+    env.say = lambda text: pytest.fail(text)
+    env.reset()
+    assert not env.episode_length.any() and "backplay" not in env.state_dict()
+
+
+def test_a_map_without_a_won_game_is_named(tmp_path):
+    lost = {
+        "name": "lost",
+        "size": [16, 8],
+        "terrain": ["." * 16] * 8,
+        "attack_point": [3, 4],
+        "groups": [
+            {"side": "ally", "at": [4, 4], "units": {"MARINE": 1}},
+            {"side": "enemy", "at": [8, 4], "units": {"ZEALOT": 6}},
+        ],
+    }
+    path = tmp_path / "lost.json"
+    path.write_text(json.dumps(lost))
+    cfg = make_cfg(map_name=str(path), backplay=EasyDict({**BACKPLAY, "rounds": 1}))
+    with pytest.raises(EnvError, match=r"env\.backplay: no won game of lost found in 1 rounds"):
+        SMACEnv.create(cfg, "collect", 2, seed=0).reset()
+
+
+def test_only_the_engines_battles_begin_in_the_middle():
+    cfg = make_cfg(backend="smaclite", backplay=EasyDict(BACKPLAY))
+    with pytest.raises(ConfigError, match=r"env\.backplay\.share: 1\.0\. Only battles of env\.backend='engine'"):
+        SMACEnv.describe(cfg)

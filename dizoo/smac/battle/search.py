@@ -1,0 +1,538 @@
+"""Can this map be won at all? A search for one won game, with many battles that are copied and thrown away.
+
+``python -m dizoo.smac.battle.search --maps 6h_vs_8z [--rules smac] [--replay games]``
+
+Where a learning team is stuck, this tells whether the map or the learner is in the way. All battles begin alike and act
+at random, each in a style of its own (how often it attacks, how long it holds an action, when it flees). Every few
+steps the best of them are copied over the others, styles included and a little changed: a particle filter ("go with
+the winners", Aldous and Vazirani 1994) in which the weight is how much the enemy has lost and the own side has kept.
+
+A win found so is a fact, and its game can be looked at; that none was found proves nothing. Teams can learn from such
+games: see `dizoo.smac.battle.backplay`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dizoo.smac.battle.engine import BattleEngine
+from dizoo.smac.battle.errors import BattleError
+from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
+from dizoo.smac.battle.rules import PROFILES
+from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario, map_names
+from dizoo.smac.battle.scripted import NO_OP, NORTH, STOP, random_actions
+from dizoo.smac.battle.state import Array
+
+STEP_CELLS = 1.6  # about what a unit walks in a step
+FAR = 99.0  # cells: nobody is there
+OTHER_GAMES = 128  # with other luck, for what a plan is worth
+BATTLES = 4096  # side by side
+FROM_A_ROUND = 16  # won games kept of one round at most
+#: Of a round in which this share of the battles or more is won in the end. Of others fewer are kept: what only a few
+#: of those that begin alike can win is won by a hair, and hard to learn from.
+SAFE_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How battles are chosen for copying.
+
+    Attributes:
+        caution: weight of the own side's points left against those that the enemy has lost, both as shares.
+        every: steps between two choices.
+        keep: share of the battles that are copied.
+    """
+
+    caution: float
+    every: int
+    keep: float
+
+
+#: Tried in turn: none of them is best everywhere.
+SELECTIONS = (
+    Selection(2.0, 2, 0.1),
+    Selection(1.5, 3, 0.05),
+    Selection(2.0, 5, 0.1),
+    Selection(1.0, 5, 0.1),
+    Selection(1.0, 2, 0.02),
+    Selection(0.5, 2, 0.02),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The actions of a game and the state in which it began: the engine plays it again exactly.
+
+    Attributes:
+        start: what `BattleEngine.get_state` gave of that one battle.
+        actions: (T, A) int64.
+        family: number of the round that it comes from: games of one round begin alike.
+    """
+
+    start: dict[str, Array]
+    actions: Array
+    family: int = 0
+
+
+@dataclass
+class Outcome:
+    """What a search found.
+
+    Attributes:
+        map: name of the map.
+        rules: rule profile.
+        won: whether a game was won.
+        rounds: rounds played, all battles from start to end in each.
+        env_steps: steps of all battles of all rounds.
+        seconds: of all rounds.
+        enemies_left: enemies alive at the end of the best game.
+        enemy_points_left: their hit points and shields.
+        agents_left: own units alive at its end.
+        again: of `OTHER_GAMES` games with other luck, those that its actions win as well.
+        plan: the best game.
+    """
+
+    map: str
+    rules: str
+    won: bool
+    rounds: int
+    env_steps: int
+    seconds: float
+    enemies_left: int
+    enemy_points_left: float
+    agents_left: int
+    again: int
+    plan: Plan
+
+    def line(self) -> str:
+        """The outcome in words."""
+        cost = f"{self.rounds} round{'s' * (self.rounds > 1)}, {self.env_steps:,} steps, {self.seconds:.0f} s"
+        steps = len(self.plan.actions)
+        if self.won:
+            return (
+                f"{self.map}, {self.rules}: won in {steps} steps with {self.agents_left} units left ({cost}); the "
+                f"same actions win {self.again} of {OTHER_GAMES} games with other luck"
+            )
+        return (
+            f"{self.map}, {self.rules}: not won ({cost}); best game: {self.enemies_left} enemies with "
+            f"{self.enemy_points_left:.0f} points left after {steps} steps"
+        )
+
+
+class Styles:
+    """How each battle's team draws its actions; rows are battles, and are copied and changed with them.
+
+    Args:
+        count: battles.
+        rng: what draws.
+    """
+
+    #: By name: least and greatest value at the start.
+    RANGES = {
+        "attack": (0.2, 0.95),  # chance to attack where something is in reach
+        "hold": (0.3, 0.95),  # chance to go on with the last action
+        "weakest": (0.0, 1.0),  # chance to attack the weakest in reach and not the nearest
+        "flee_first": (0.0, 5.0),  # cells: the unit that an enemy is nearest to flees from nearer ones
+        "flee": (0.0, 4.0),  # cells: every unit flees from nearer ones
+        "middle": (0.0, 2.0),  # how much those who flee keep off the edge
+    }
+
+    def __init__(self, count: int, rng: np.random.Generator) -> None:
+        self._rng = rng
+        low, high = np.array(list(self.RANGES.values())).T
+        self._values = rng.uniform(low, high, (count, len(low)))
+        self._change = 0.03 * (high - low)
+
+    def __getitem__(self, name: str) -> Array:
+        """(E, 1) values of all battles."""
+        column = list(self.RANGES).index(name)
+        return self._values[:, column : column + 1]
+
+    def inherit(self, source: Array) -> None:
+        """Take over the styles of the battles that were copied, a little changed."""
+        chosen = self._values[source]
+        self._values = chosen + self._rng.normal(0.0, 1.0, chosen.shape) * self._change
+
+
+class Team:
+    """Draws the actions of all battles.
+
+    Args:
+        engine: the battles.
+        rng: what draws.
+    """
+
+    def __init__(self, engine: BattleEngine, rng: np.random.Generator) -> None:
+        self.engine, self.rng = engine, rng
+        self.styles = Styles(engine.num_envs, rng)
+        scenario = engine.scenario
+        types = [scenario.types[scenario.unit_type[unit]] for unit in engine.agent_unit]
+        self._is_healer = np.array([t.is_healer for t in types])
+        rows, columns = np.nonzero(scenario.open_cells)
+        self._middle = np.array([columns.mean() + 0.5, rows.mean() + 0.5])
+        self._last = np.full((engine.num_envs, engine.agent_num), -1)
+
+    def act(self) -> Array:
+        """(E, A) available actions."""
+        engine, rng, styles = self.engine, self.rng, self.styles
+        mask, units = engine.action_mask, engine.units
+        own, enemy = (_Side.of(units, ids) for ids in (engine.agent_unit, engine.enemy_unit))
+        apart = own.distances(enemy)
+        shape = self._last.shape
+        action = random_actions(_fewer_attacks(mask, rng), rng)
+        action = np.where(rng.random(shape) < styles["attack"], self._attack(own, enemy, apart, action), action)
+        action = np.where((rng.random(shape) < styles["hold"]) & _available(mask, self._last), self._last, action)
+        near = apart.min(axis=2, initial=FAR)
+        first = near <= near.min(axis=1, keepdims=True)
+        scared = (first & (near < styles["flee_first"])) | (near < styles["flee"])
+        away = self._flee(own, enemy)
+        action = np.where(scared & (away >= 0) & (rng.random(shape) < 0.9), away, action)
+        self._last = np.where(mask[..., NO_OP], NO_OP, action)
+        return self._last
+
+    def inherit(self, source: Array) -> None:
+        """Battle e goes on as ``source[e]``."""
+        self.styles.inherit(source)
+        self._last = self._last[source]
+
+    def _attack(self, own: _Side, enemy: _Side, apart: Array, otherwise: Array) -> Array:
+        """The nearest or the weakest target in reach of each agent; healers: the ally that has least left."""
+        reach = self.engine.action_mask[..., FIRST_TARGET_ACTION:]
+        distance, points = np.full(reach.shape, FAR), np.full(reach.shape, FAR)
+        k, a = enemy.x.shape[1], min(own.x.shape[1], reach.shape[2])
+        distance[..., :k], points[..., :k] = apart, enemy.points[:, None, :]
+        healers = self._is_healer
+        distance[:, healers, :a] = points[:, healers, :a] = own.points[:, None, :a]
+        weakest = self.rng.random(self._last.shape) < self.styles["weakest"]
+        wish = np.where(reach, np.where(weakest[..., None], points + 0.01 * distance, distance), np.inf)
+        return np.where(reach.any(axis=2), FIRST_TARGET_ACTION + wish.argmin(axis=2), otherwise)
+
+    def _flee(self, own: _Side, enemy: _Side) -> Array:
+        """The move that ends farthest from every enemy, -1 where none is free."""
+        best, best_value = np.full(own.x.shape, -1), np.full(own.x.shape, -np.inf)
+        for direction, (dx, dy) in enumerate(((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0))):
+            dx, dy = dx * STEP_CELLS, dy * STEP_CELLS
+            off = np.hypot(own.x + dx - self._middle[0], own.y + dy - self._middle[1])
+            value = own.distances(enemy, dx, dy).min(axis=2, initial=FAR)
+            value = value - self.styles["middle"] * np.maximum(off - 5.0, 0.0)
+            value = value + self.rng.normal(0.0, 0.2, value.shape)
+            better = self.engine.action_mask[..., NORTH + direction] & (value > best_value)
+            best, best_value = np.where(better, NORTH + direction, best), np.where(better, value, best_value)
+        return best
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The units of one side, (E, n) arrays: cells, in play, hit points and shields (0 for the dead)."""
+
+    x: Array
+    y: Array
+    alive: Array
+    points: Array
+
+    @classmethod
+    def of(cls, units: Array, ids: Array) -> _Side:
+        """Those with the given ids."""
+        alive = units["in_play"][:, ids]
+        points = (units["hp"] + units["shield"])[:, ids] * alive
+        return cls(units["x"][:, ids].astype(np.float64), units["y"][:, ids].astype(np.float64), alive, points)
+
+    def distances(self, others: _Side, dx: float = 0.0, dy: float = 0.0) -> Array:
+        """(E, n, m) cells from each unit, moved by (dx, dy), to each of the others; `FAR` where that is dead."""
+        away_x, away_y = (self.x + dx)[:, :, None] - others.x[:, None, :], (self.y + dy)[:, :, None] - others.y[:, None]
+        return np.where(others.alive[:, None, :], np.hypot(away_x, away_y), FAR)
+
+
+def search(
+    map: str | Scenario,
+    rules: str = "smaclite",
+    battles: int = BATTLES,
+    rounds: int = 12,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Outcome:
+    """Look for a won game.
+
+    Args:
+        map: name or path of a map, or a scenario, which brings its own rules.
+        rules: rule profile.
+        battles: played side by side, >= 50.
+        rounds: at most; each begins anew with the next of `SELECTIONS`.
+        seed: of everything that is drawn.
+        threads: of the engine, None: all processors. The result does not depend on it.
+
+    Returns:
+        The first win, else the best game of all rounds.
+
+    Raises:
+        BattleError: no such map or profile, or a number out of its range.
+    """
+    engine = _engine(map, rules, battles, rounds, seed, threads)
+    began, env_steps = time.monotonic(), 0
+    best: Outcome | None = None
+    for number in range(rounds):
+        play = _Round(engine, SELECTIONS[number % len(SELECTIONS)], np.random.default_rng([seed, number]))
+        play.until_won()
+        env_steps += play.env_steps
+        found = play.best()
+        if best is None or (found.won, -found.enemy_points_left) > (best.won, -best.enemy_points_left):
+            best = found
+        best.rounds, best.env_steps, best.seconds = number + 1, env_steps, time.monotonic() - began
+        if best.won:
+            best.again = _won_again(engine.scenario, best.plan, seed)
+            break
+    engine.close()
+    assert best is not None
+    return best
+
+
+def won_games(
+    map: str | Scenario,
+    count: int,
+    rules: str = "smaclite",
+    battles: int = BATTLES,
+    rounds: int = 60,
+    seed: int = 0,
+    threads: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[Plan]:
+    """Look for several won games.
+
+    A round that wins usually wins often, in games that begin alike: at most `FROM_A_ROUND` of them are kept, those that
+    leave the most units; of a round that wins seldom (`SAFE_SHARE`) fewer or none.
+
+    Args:
+        map: name or path of a map, or a scenario, which brings its own rules.
+        count: games wanted, >= 1.
+        rules: rule profile.
+        battles: played side by side, >= 50.
+        rounds: at most.
+        seed: of everything that is drawn.
+        threads: of the engine, None: all processors. The result does not depend on it.
+        say: takes a line after every round.
+
+    Returns:
+        ``count`` games, or fewer when the rounds are used up.
+
+    Raises:
+        BattleError: no such map or profile, or a number out of its range.
+    """
+    if count < 1:
+        raise BattleError(f"count: {count}. Look for at least 1 game.")
+    engine = _engine(map, rules, battles, rounds, seed, threads)
+    began, env_steps = time.monotonic(), 0
+    found: list[Plan] = []
+    for number in range(rounds):
+        play = _Round(engine, SELECTIONS[number % len(SELECTIONS)], np.random.default_rng([seed, number]))
+        play.until_won()
+        if engine.battle_won.any():
+            play.to_the_end()
+            most = int(FROM_A_ROUND * min(engine.battle_won.mean() / SAFE_SHARE, 1.0))
+            found += [replace(plan, family=number) for plan in play.won(most)[: count - len(found)]]
+        env_steps += play.env_steps
+        say(
+            f"{len(found)} of {count} won games of {engine.scenario.name} found: round {number + 1} of at most "
+            f"{rounds}, {env_steps / 1e6:.1f}M steps of search, {time.monotonic() - began:.0f} s"
+        )
+        if len(found) == count:
+            break
+    engine.close()
+    return found
+
+
+def _engine(map: str | Scenario, rules: str, battles: int, rounds: int, seed: int, threads: int | None) -> BattleEngine:
+    if battles < 50 or rounds < 1:
+        raise BattleError(f"battles {battles}, rounds {rounds}. Right is at least 50 and at least 1.")
+    return BattleEngine(map, battles, seed=seed, rules=rules, num_threads=threads)
+
+
+class _Round:
+    """All battles of an engine once, from start to end, the best copied over the others.
+
+    Attributes:
+        env_steps: steps of all battles so far.
+    """
+
+    def __init__(self, engine: BattleEngine, selection: Selection, rng: np.random.Generator) -> None:
+        self.env_steps = 0
+        self._engine, self._selection, self._rng = engine, selection, rng
+        engine.reset()
+        self._start, self._root = engine.get_state(), np.arange(engine.num_envs)  # battle that each comes from
+        self._team = Team(engine, rng)
+        self._actions: list[Array] = []  # (E, A) of each step
+        own, enemy = self._sides()
+        self._full = own.points[0].sum(), enemy.points[0].sum()
+
+    def until_won(self) -> None:
+        """Play and select until a battle is won or all are over."""
+        while not (self._step() or self._engine.battle_won.any()):
+            if len(self._actions) % self._selection.every == 0:
+                self._select()
+
+    def to_the_end(self) -> None:
+        """Play on without selecting, so that others win as well."""
+        while not self._step():
+            pass
+
+    def best(self) -> Outcome:
+        """The game that was won, else the one in which the enemy has least left."""
+        engine, (own, enemy) = self._engine, self._sides()
+        e = int(np.lexsort((enemy.points.sum(axis=1), ~engine.battle_won))[0])
+        return Outcome(
+            map=engine.scenario.name,
+            rules=engine.scenario.profile.name,
+            won=bool(engine.battle_won[e]),
+            rounds=1,
+            env_steps=self.env_steps,
+            seconds=0.0,
+            enemies_left=int(enemy.alive[e].sum()),
+            enemy_points_left=float(enemy.points[e].sum()),
+            agents_left=int(own.alive[e].sum()),
+            again=0,
+            plan=self._plan(e),
+        )
+
+    def won(self, most: int) -> list[Plan]:
+        """Some of the won games, all different, those with the most units left; of equals, any."""
+        own, _ = self._sides()
+        won = self._rng.permutation(np.flatnonzero(self._engine.battle_won))
+        order = np.argsort(-own.alive[won].sum(axis=1), kind="stable")
+        plans: dict[bytes, Plan] = {}  # by their actions: copies may have won alike
+        for e in won[order]:
+            if len(plans) == most:
+                break
+            plan = self._plan(int(e))
+            plans.setdefault(plan.actions.tobytes(), plan)
+        return list(plans.values())
+
+    def _step(self) -> bool:
+        """One step of all battles; True when all are over."""
+        engine = self._engine
+        self.env_steps += int((~(engine.terminated | engine.truncated)).sum())
+        action = self._team.act()
+        engine.step(action)
+        self._actions.append(action.astype(np.uint8 if engine.action_shape <= 256 else np.uint16))
+        return bool((engine.terminated | engine.truncated).all())
+
+    def _select(self) -> None:
+        engine, choice, (own, enemy) = self._engine, self._selection, self._sides()
+        score = choice.caution * own.points.sum(axis=1) / self._full[0] - enemy.points.sum(axis=1) / self._full[1]
+        score[engine.terminated | engine.truncated] = -np.inf  # lost
+        score += self._rng.uniform(0.0, 1e-3, len(score))  # or of equals always the same are chosen
+        best = np.argsort(-score)[: int(choice.keep * len(score)) or 1]
+        source = best[np.arange(len(score)) % len(best)]
+        engine.clone(source)
+        self._team.inherit(source)
+        self._root = self._root[source]
+        self._actions = [actions[source] for actions in self._actions]
+
+    def _sides(self) -> tuple[_Side, _Side]:
+        engine = self._engine
+        return _Side.of(engine.units, engine.agent_unit), _Side.of(engine.units, engine.enemy_unit)
+
+    def _plan(self, e: int) -> Plan:
+        root, steps = int(self._root[e]), int(self._engine.episode_length[e])
+        start = {name: value[root : root + 1] for name, value in self._start.items()}
+        return Plan(start, np.array([actions[e] for actions in self._actions[:steps]], np.int64))
+
+
+def _won_again(scenario: Scenario, plan: Plan, seed: int) -> int:
+    """How many games the plan wins as it stands; where an action is not to be had, agents stop."""
+    other = BattleEngine(scenario, OTHER_GAMES, seed=seed + 1, num_threads=1)
+    for actions in plan.actions:
+        wished = np.broadcast_to(actions, (OTHER_GAMES, other.agent_num))
+        idle = np.where(other.action_mask[..., NO_OP], NO_OP, STOP)
+        other.step(np.where(_available(other.action_mask, wished), wished, idle))
+    return int(other.battle_won.sum())
+
+
+def play_again(outcome: Outcome, map: str) -> RecordedGame:
+    """Play the best game of a search again and record it.
+
+    Args:
+        outcome: what `search` returned.
+        map: the map it was given.
+
+    Raises:
+        BattleError: the game does not go as it went: the engine has changed since.
+    """
+    engine = BattleEngine(map, 1, rules=outcome.rules, num_threads=1)
+    engine.set_state(outcome.plan.start)
+    games: list[RecordedGame] = []
+    recorder = BattleRecorder(engine, 1, games.append)
+    recorder.reset()
+    for actions in outcome.plan.actions:
+        recorder.step(actions[None])
+    if not games or bool(engine.battle_won[0]) != outcome.won:
+        raise BattleError(f"{outcome.map}: the game found does not repeat. Search again with this version.")
+    return games[0]
+
+
+def _fewer_attacks(mask: Array, rng: np.random.Generator) -> Array:
+    """The mask, for four of five agents without attacks: these have a chance of their own."""
+    quiet = mask.copy()
+    quiet[..., FIRST_TARGET_ACTION:] &= (rng.random(mask.shape[:2]) < 0.2)[..., None]
+    return quiet
+
+
+def _available(mask: Array, action: Array) -> Array:
+    """(E, A) bool: whether each agent may take its action; never where that is negative."""
+    return np.take_along_axis(mask, np.maximum(action, 0)[..., None], axis=2)[..., 0] & (action >= 0)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dizoo.smac.battle.search", description="Look for one won game on a map."
+    )
+    parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: all shipped maps")
+    parser.add_argument("--rules", nargs="+", choices=sorted(PROFILES), default=["smaclite"])
+    parser.add_argument("--battles", type=int, default=BATTLES, help=f"side by side (default {BATTLES})")
+    parser.add_argument("--rounds", type=int, default=12, help="at most (default 12)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, help="default: one per core")
+    parser.add_argument("--replay", type=Path, metavar="FOLDER", help="save the best game of each map there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to a file")
+    args = parser.parse_args(argv)
+    outcomes = []
+    try:
+        for rules in args.rules:
+            for name in args.maps:
+                outcome = search(name, rules, args.battles, args.rounds, args.seed, args.threads)
+                outcomes.append(outcome)
+                print(outcome.line(), flush=True)
+                if args.replay:
+                    _save(play_again(outcome, name), args.replay, rules)
+    except BattleError as e:
+        print(e, file=sys.stderr)
+        return 1
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps([_numbers(outcome) for outcome in outcomes], indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _save(game: RecordedGame, folder: Path, rules: str) -> None:
+    path = folder / f"{game.replay.header['map']['name']}_{rules}_search_{game.name.split('_')[1]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(game.content({}, {"played by": "a search (dizoo.smac.battle.search)"}))
+    print(f"  {path}")
+
+
+def _numbers(outcome: Outcome) -> dict[str, Any]:
+    found = {name: value for name, value in vars(outcome).items() if name != "plan"}
+    rounded = {name: round(found[name], 1) for name in ("seconds", "enemy_points_left")}
+    return {**found, **rounded, "steps": len(outcome.plan.actions)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
