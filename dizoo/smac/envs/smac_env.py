@@ -79,7 +79,7 @@ class SMACEnv(ManagerKeys, VecEnv):
             # the first one (its steps are not counted as env steps); 0: none, and no search, in [0, 1].
             share=0.0,
             # (int) Won games to look for, >= 1.
-            n_episode=128,
+            n_episode=64,
             # (int) Battles of a round of the search, >= 50.
             battles=4096,
             # (int) Rounds of the search at most, >= 1.
