@@ -92,7 +92,6 @@ class TrainingRun:
         if notice := compile_notice(compiled.env_class):
             out(notice)
         self.rooms = Rooms(compiled)
-        self.rooms.collector.env.say = self._say_or_stop
         env, run = compiled.cfg.env, compiled.cfg.run
         self._stop_rule = StopRule(env.stop_value, run.stop_window, run.env_step, run.train_iter)
         added = Callbacks(callbacks).metric_names
@@ -172,8 +171,11 @@ class TrainingRun:
 
     def _loop(self) -> str:
         """All rounds; returns why there are no more."""
+        env = self.rooms.collector.env
+        env.say = self._say_or_stop
         with suppress(_Stopped):
             self.rooms.collector.start()  # may take long (env.backplay): not part of any speed
+        env.say = self.out
         self._lap = time.monotonic()
         if self._is_new:
             self.save()

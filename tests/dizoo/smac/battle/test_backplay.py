@@ -115,6 +115,34 @@ def test_win_rates_follow_the_battles_that_began_there(games):
     np.testing.assert_allclose(backplay.won, expected)
 
 
+def test_news_tell_what_is_won_from_each_quarter_of_the_games(games, monkeypatch):
+    monkeypatch.setattr("dizoo.smac.battle.backplay.NEWS_EVERY", 400)
+    engine, backplay = make(games, num_envs=200)
+    played = np.zeros(200, np.int64)
+    for done in (False, True):
+        engine.reset()
+        backplay.begin(engine, np.arange(200))
+        length = np.array([len(plan.actions) for plan in games])
+        played[:] = engine.episode_length
+        assert (played < length.max()).all()
+        parts = backplay._begun_part.copy()
+        # a battle that began at a third of the shortest game or earlier is in no last quarter, and the other way round
+        assert (parts[played < length.min() / 3] < 3).all() and (parts[played >= length.max() * 0.75] == 3).all()
+        backplay.ended(np.arange(200), parts == 3)  # won from the last quarter, lost from all others
+        assert (backplay.news() is not None) == done
+    engine.reset()
+    backplay.begin(engine, np.arange(200))
+    backplay.ended(np.arange(200), backplay._begun_part == 3)
+    assert backplay.news() is None  # counted anew
+    engine.reset()
+    backplay.begin(engine, np.arange(200))
+    backplay.ended(np.arange(200), backplay._begun_part == 3)
+    news = backplay.news()
+    assert (
+        news == "battles won that began in a quarter of the won games: first 0.00, second 0.00, third 0.00, last 1.00"
+    )
+
+
 def test_what_is_restored_goes_on_alike(games):
     engine, backplay = make(games, jitter=0.3)
     backplay.begin(engine, np.arange(8))
