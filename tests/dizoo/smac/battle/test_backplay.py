@@ -138,9 +138,7 @@ def test_news_tell_what_is_won_from_each_quarter_of_the_games(games, monkeypatch
     backplay.begin(engine, np.arange(200))
     backplay.ended(np.arange(200), backplay._begun_part == 3)
     news = backplay.news()
-    assert (
-        news == "battles won that began in a quarter of the won games: first 0.00, second 0.00, third 0.00, last 1.00"
-    )
+    assert news is not None and news.endswith("first 0.00, second 0.00, third 0.00, last 1.00")
 
 
 def test_what_is_restored_goes_on_alike(games):
