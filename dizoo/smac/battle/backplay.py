@@ -18,7 +18,7 @@ from dizoo.smac.battle.search import Plan
 from dizoo.smac.battle.state import Array
 
 BAND_STEPS = 5  # moments of games that begin alike, with about as many steps to go, count as one
-LEAST_WEIGHT = 0.01  # of a band that is always or never won
+LEAST_WEIGHT = 0.01  # of any band
 RATE = 0.1  # of the running win rates
 PARTS = ("first", "second", "third", "last")  # quarters of a game
 NEWS_EVERY = 2_000  # battles that began in the middle
@@ -28,9 +28,10 @@ _STREAM = ("stream_key", "stream_count")
 class Backplay:
     """Chooses moments of won games and begins battles there.
 
-    A band of moments is drawn by p (1 - p) + `LEAST_WEIGHT`, where p is the share of battles from there that were won
-    lately: most often where the team wins some and loses some. In every family of games this goes at a pace of its own,
-    from the end of the game backwards.
+    A band of moments is drawn by (1 - p) (p + q / 2) + `LEAST_WEIGHT`, where p is the share of battles from there that
+    were won lately, and q the same for the next band of the game (1 at its end): most often where the team wins some
+    and loses some, and just before. In every family of games this goes at a pace of its own, from the end of the game
+    backwards.
 
     Args:
         scenario: of the games.
@@ -51,7 +52,10 @@ class Backplay:
         family = np.array([plan.family for plan in self.plans])[game]
         length = np.array([len(plan.actions) for plan in self.plans])[game]
         self._part = len(PARTS) * (length - to_go) // length
-        _, band = np.unique(np.stack([family, to_go // BAND_STEPS]), axis=1, return_inverse=True)
+        bands, band = np.unique(np.stack([family, to_go // BAND_STEPS]), axis=1, return_inverse=True)
+        self._is_last = (
+            np.diff(bands[0], prepend=-1) != 0
+        )  # of its family; the band before it in order is the next of the game
         self._by_band = np.argsort(band.ravel(), kind="stable")
         self._band_start = np.searchsorted(band.ravel()[self._by_band], np.arange(band.max() + 2))
         self.won = np.full(int(band.max()) + 1, 0.5)
@@ -94,7 +98,8 @@ class Backplay:
         chosen = ids[self._rng.random(len(ids)) < self._share]
         if not len(chosen):
             return
-        weight = self.won * (1 - self.won) + LEAST_WEIGHT
+        won_next = np.where(self._is_last, 1.0, np.roll(self.won, 1))
+        weight = (1 - self.won) * (self.won + won_next / 2) + LEAST_WEIGHT
         band = self._rng.choice(len(weight), len(chosen), p=weight / weight.sum())
         low, high = self._band_start[band], self._band_start[band + 1]
         moment = self._by_band[self._rng.integers(low, high)]
