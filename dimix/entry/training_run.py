@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,10 @@ class Result:
         return self.reason.startswith("SIG")
 
 
+class _Stopped(Exception):
+    """A signal came while an environment was being prepared."""
+
+
 class TrainingRun:
     """The rooms of a run, the order in which they work, and the callbacks that look on (as a `dimix.callbacks.Run`).
 
@@ -88,7 +92,6 @@ class TrainingRun:
         if notice := compile_notice(compiled.env_class):
             out(notice)
         self.rooms = Rooms(compiled)
-        self.rooms.collector.env.say = out
         env, run = compiled.cfg.env, compiled.cfg.run
         self._stop_rule = StopRule(env.stop_value, run.stop_window, run.env_step, run.train_iter)
         added = Callbacks(callbacks).metric_names
@@ -168,9 +171,13 @@ class TrainingRun:
 
     def _loop(self) -> str:
         """All rounds; returns why there are no more."""
-        if self._is_new:
+        env = self.rooms.collector.env
+        env.say = self._say_or_stop
+        with suppress(_Stopped):
             self.rooms.collector.start()  # may take long (env.backplay): not part of any speed
-            self._lap = time.monotonic()
+        env.say = self.out
+        self._lap = time.monotonic()
+        if self._is_new:
             self.save()
         while (reason := self._stop_reason()) is None:
             self._iterate()
@@ -182,6 +189,12 @@ class TrainingRun:
             self._evaluate()
         self.save_weights(self._folder.final)
         return reason
+
+    def _say_or_stop(self, text: str) -> None:
+        """For an environment that is at something long before its first episode; a resumed run begins it anew."""
+        self.out(text)
+        if self._signals.received:
+            raise _Stopped
 
     def _stop_reason(self) -> str | None:
         if self._signals.received:

@@ -18,17 +18,20 @@ from dizoo.smac.battle.search import Plan
 from dizoo.smac.battle.state import Array
 
 BAND_STEPS = 5  # moments of games that begin alike, with about as many steps to go, count as one
-LEAST_WEIGHT = 0.01  # of a band that is always or never won
+LEAST_WEIGHT = 0.01  # of any band
 RATE = 0.1  # of the running win rates
+PARTS = ("first", "second", "third", "last")  # quarters of a game
+NEWS_EVERY = 2_000  # battles that began in the middle
 _STREAM = ("stream_key", "stream_count")
 
 
 class Backplay:
     """Chooses moments of won games and begins battles there.
 
-    A band of moments is drawn by p (1 - p) + `LEAST_WEIGHT`, where p is the share of battles from there that were won
-    lately: most often where the team wins some and loses some. In every family of games this goes at a pace of its own,
-    from the end of the game backwards.
+    A band of moments is drawn by (1 - p) (p + q / 2) + `LEAST_WEIGHT`, where p is the share of battles from there that
+    were won lately, and q the same for the next band of the game (1 at its end): most often where the team wins some
+    and loses some, and just before. In every family of games this goes at a pace of its own, from the end of the game
+    backwards.
 
     Args:
         scenario: of the games.
@@ -47,11 +50,18 @@ class Backplay:
         self._share, self._rng = share, np.random.default_rng(seed)
         self._moments, game, to_go = _moments(scenario, self.plans)
         family = np.array([plan.family for plan in self.plans])[game]
-        _, band = np.unique(np.stack([family, to_go // BAND_STEPS]), axis=1, return_inverse=True)
+        length = np.array([len(plan.actions) for plan in self.plans])[game]
+        self._part = len(PARTS) * (length - to_go) // length
+        bands, band = np.unique(np.stack([family, to_go // BAND_STEPS]), axis=1, return_inverse=True)
+        self._is_last = (
+            np.diff(bands[0], prepend=-1) != 0
+        )  # of its family; the band before it in order is the next of the game
         self._by_band = np.argsort(band.ravel(), kind="stable")
         self._band_start = np.searchsorted(band.ravel()[self._by_band], np.arange(band.max() + 2))
         self.won = np.full(int(band.max()) + 1, 0.5)
         self._begun_in = np.full(num_envs, -1)  # band of each battle's beginning, -1: the start
+        self._begun_part = np.zeros(num_envs, np.int64)
+        self._ended = np.zeros((len(PARTS), 2), np.int64)  # battles and wins since the last news
 
     @property
     def moments(self) -> int:
@@ -67,7 +77,16 @@ class Backplay:
         """
         for e in ids[self._begun_in[ids] >= 0]:
             self.won[self._begun_in[e]] += RATE * (won[e] - self.won[self._begun_in[e]])
+            self._ended[self._begun_part[e]] += (1, won[e])
         self._begun_in[ids] = -1
+
+    def news(self) -> str | None:
+        """A line about how it goes, once in `NEWS_EVERY` battles."""
+        if self._ended[:, 0].sum() < NEWS_EVERY:
+            return None
+        parts = [f"{name} {won / n:.2f}" for name, (n, won) in zip(PARTS, self._ended.tolist(), strict=True) if n]
+        self._ended[:] = 0
+        return f"battles begun in won games are won, by the quarter they began in: {', '.join(parts)}"
 
     def begin(self, engine: BattleEngine, ids: Array) -> None:
         """Move some of the battles that were just reset to chosen moments; their random streams stay their own.
@@ -79,14 +98,15 @@ class Backplay:
         chosen = ids[self._rng.random(len(ids)) < self._share]
         if not len(chosen):
             return
-        weight = self.won * (1 - self.won) + LEAST_WEIGHT
+        won_next = np.where(self._is_last, 1.0, np.roll(self.won, 1))
+        weight = (1 - self.won) * (self.won + won_next / 2) + LEAST_WEIGHT
         band = self._rng.choice(len(weight), len(chosen), p=weight / weight.sum())
         low, high = self._band_start[band], self._band_start[band + 1]
         moment = self._by_band[self._rng.integers(low, high)]
         state = {name: value[moment] for name, value in self._moments.items()}
         own = engine.get_state(chosen)
         engine.set_state({**state, **{name: own[name] for name in _STREAM}}, chosen)
-        self._begun_in[chosen] = band
+        self._begun_in[chosen], self._begun_part[chosen] = band, self._part[moment]
 
     def state_dict(self) -> dict[str, Any]:
         """Games, win rates, choices."""
@@ -98,6 +118,8 @@ class Backplay:
             "family": np.array([plan.family for plan in self.plans]),
             "won": self.won.copy(),
             "begun_in": self._begun_in.copy(),
+            "begun_part": self._begun_part.copy(),
+            "ended": self._ended.copy(),
             "choices": self._rng.bit_generator.state,
         }
 
@@ -112,6 +134,7 @@ class Backplay:
         ]
         made = cls(scenario, plans, len(state["begun_in"]), share, 0)
         made.won[:], made._begun_in[:] = state["won"], state["begun_in"]
+        made._begun_part[:], made._ended[:] = state["begun_part"], state["ended"]
         made._rng.bit_generator.state = state["choices"]
         return made
 

@@ -292,6 +292,8 @@ class SMACEnv(ManagerKeys, VecEnv):
             self._backplay.ended(ids, self.battle_won)
             self._battles.reset(env_ids)
             self._backplay.begin(self._engine, ids)
+            if news := self._backplay.news():
+                self.say(news)
         self._copy_outputs()
 
     def _find_games(self, cfg: EasyDict) -> Backplay:

@@ -73,6 +73,21 @@ def test_battles_that_begin_in_won_games_resume_too(tmp_path, shrink, runs):
     runs.assert_same(runs.state_of(tmp_path / "cut"), runs.state_of(tmp_path / "whole"))
 
 
+def test_a_search_for_won_games_can_be_stopped(tmp_path, shrink):
+    backplay = ["share=0.7", "n_episode=100000", "battles=100", "rounds=10000"]
+    options = ["-c", CONFIG, *(a for o in shrink for a in ("-o", o))]
+    options += [a for o in backplay for a in ("-o", f"env.backplay.{o}")]
+    console = tmp_path / "console.txt"
+    for searches, command in ((1, [*options, "--exp-name", "run"]), (2, ["--resume", "run"])):
+        process = start(tmp_path, *command)
+        deadline = time.monotonic() + 120
+        while console.read_text().count(": round 2 of at most") < searches and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130, console.read_text()
+        assert console.read_text().count("stopped by SIGINT; go on with: dimix -m serial --resume run") == searches
+
+
 def test_fresh_processes_with_one_seed_agree(tmp_path, options, runs):
     for name in ("a", "b"):
         finish(tmp_path, *options, "--exp-name", name, "--env-step", "600")

@@ -73,17 +73,21 @@ def test_only_the_given_battles_and_about_the_given_share_of_them(games):
     assert not engine.episode_length.any()
 
 
-def test_bands_are_chosen_by_what_is_won_from_there(games):
-    engine, backplay = make(games, num_envs=2000)
-    bands = {(p.family, (len(p.actions) - t) // BAND_STEPS) for p in games for t in range(1, len(p.actions))}
-    assert len(backplay.won) == len(bands)
+def test_bands_are_chosen_by_what_is_won_from_there_and_from_the_next(games):
+    engine, backplay = make([replace(plan, family=3 + i % 2) for i, plan in enumerate(games)], num_envs=4000)
+    half = len({(len(p.actions) - t) // BAND_STEPS for p in games[::2] for t in range(1, len(p.actions))})
+    bands = len(backplay.won)
+    assert half >= 3 and bands - half >= 3
     backplay.won[:] = 0.0
-    backplay.won[1] = 0.5  # weight 0.25 + 0.01, the others 0.01 each
-    backplay.begin(engine, np.arange(2000))
-    chosen = np.bincount(backplay._begun_in, minlength=len(bands)) / 2000
-    expected = np.full(len(bands), LEAST_WEIGHT)
-    expected[1] += 0.25
-    np.testing.assert_allclose(chosen, expected / expected.sum(), atol=0.05)
+    backplay.won[0] = 1.0
+    backplay.won[1] = 0.5
+    backplay.begin(engine, np.arange(4000))
+    chosen = np.bincount(backplay._begun_in, minlength=bands) / 4000
+    expected = np.full(bands, LEAST_WEIGHT)
+    # first family: (1 - 1) (1 + 1/2) = 0, then (1 - 0.5) (0.5 + 1/2) = 0.5, then (1 - 0) (0 + 0.5/2) = 0.25, then 0;
+    # the second one's last band: (1 - 0) (0 + 1/2) = 0.5
+    expected[[1, 2, half]] += (0.5, 0.25, 0.5)
+    np.testing.assert_allclose(chosen, expected / expected.sum(), atol=0.04)
 
 
 def test_a_band_is_of_one_family_and_of_about_as_many_steps_to_go(games):
@@ -113,6 +117,32 @@ def test_win_rates_follow_the_battles_that_began_there(games):
     assert (backplay._begun_in == -1).all()
     backplay.ended(np.arange(3), np.array([True, True, True]))  # told once
     np.testing.assert_allclose(backplay.won, expected)
+
+
+def test_news_tell_what_is_won_from_each_quarter_of_the_games(games, monkeypatch):
+    monkeypatch.setattr("dizoo.smac.battle.backplay.NEWS_EVERY", 400)
+    engine, backplay = make(games, num_envs=200)
+    played = np.zeros(200, np.int64)
+    for done in (False, True):
+        engine.reset()
+        backplay.begin(engine, np.arange(200))
+        length = np.array([len(plan.actions) for plan in games])
+        played[:] = engine.episode_length
+        assert (played < length.max()).all()
+        parts = backplay._begun_part.copy()
+        # a battle that began at a third of the shortest game or earlier is in no last quarter, and the other way round
+        assert (parts[played < length.min() / 3] < 3).all() and (parts[played >= length.max() * 0.75] == 3).all()
+        backplay.ended(np.arange(200), parts == 3)  # won from the last quarter, lost from all others
+        assert (backplay.news() is not None) == done
+    engine.reset()
+    backplay.begin(engine, np.arange(200))
+    backplay.ended(np.arange(200), backplay._begun_part == 3)
+    assert backplay.news() is None  # counted anew
+    engine.reset()
+    backplay.begin(engine, np.arange(200))
+    backplay.ended(np.arange(200), backplay._begun_part == 3)
+    news = backplay.news()
+    assert news is not None and news.endswith("first 0.00, second 0.00, third 0.00, last 1.00")
 
 
 def test_what_is_restored_goes_on_alike(games):
