@@ -28,10 +28,10 @@ _STREAM = ("stream_key", "stream_count")
 class Backplay:
     """Chooses moments of won games and begins battles there.
 
-    A band of moments is drawn by (1 - p) (p + q / 2) + `LEAST_WEIGHT`, where p is the share of battles from there that
+    A band of moments is drawn by (1 - p) (p + q / 10) + `LEAST_WEIGHT`, where p is the share of battles from there that
     were won lately, and q the same for the next band of the game (1 at its end): most often where the team wins some
-    and loses some, and just before. In every family of games this goes at a pace of its own, from the end of the game
-    backwards.
+    and loses some, and sometimes just before. In every family of games this goes at a pace of its own, from the end of
+    the game backwards.
 
     Args:
         scenario: of the games.
@@ -99,7 +99,7 @@ class Backplay:
         if not len(chosen):
             return
         won_next = np.where(self._is_last, 1.0, np.roll(self.won, 1))
-        weight = (1 - self.won) * (self.won + won_next / 2) + LEAST_WEIGHT
+        weight = (1 - self.won) * (self.won + won_next / 10) + LEAST_WEIGHT
         band = self._rng.choice(len(weight), len(chosen), p=weight / weight.sum())
         low, high = self._band_start[band], self._band_start[band + 1]
         moment = self._by_band[self._rng.integers(low, high)]

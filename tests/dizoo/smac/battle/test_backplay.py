@@ -84,9 +84,9 @@ def test_bands_are_chosen_by_what_is_won_from_there_and_from_the_next(games):
     backplay.begin(engine, np.arange(4000))
     chosen = np.bincount(backplay._begun_in, minlength=bands) / 4000
     expected = np.full(bands, LEAST_WEIGHT)
-    # first family: (1 - 1) (1 + 1/2) = 0, then (1 - 0.5) (0.5 + 1/2) = 0.5, then (1 - 0) (0 + 0.5/2) = 0.25, then 0;
-    # the second one's last band: (1 - 0) (0 + 1/2) = 0.5
-    expected[[1, 2, half]] += (0.5, 0.25, 0.5)
+    # first family: (1 - 1) (1 + 0.1) = 0, then (1 - 0.5) (0.5 + 0.1) = 0.3, then (1 - 0) (0 + 0.05) = 0.05, then 0;
+    # the second one's last band: (1 - 0) (0 + 0.1) = 0.1
+    expected[[1, 2, half]] += (0.3, 0.05, 0.1)
     np.testing.assert_allclose(chosen, expected / expected.sum(), atol=0.04)
 
 
