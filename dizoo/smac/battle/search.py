@@ -66,8 +66,6 @@ SELECTIONS = (
     Selection(1.0, 2, 0.02),
     Selection(0.5, 2, 0.02),
 )
-#: For games to learn from: choosing seldom finds longer ones, in which less is decided between one moment and the next.
-PATIENT = tuple(selection for selection in SELECTIONS if selection.every >= 5)
 
 
 @dataclass(frozen=True)
@@ -334,7 +332,7 @@ def won_games(
     began, env_steps = time.monotonic(), 0
     found: list[Plan] = []
     for number in range(rounds):
-        play = _Round(engine, PATIENT[number % len(PATIENT)], np.random.default_rng([seed, number]))
+        play = _Round(engine, SELECTIONS[number % len(SELECTIONS)], np.random.default_rng([seed, number]))
         play.until_won()
         if engine.battle_won.any():
             play.to_the_end()
