@@ -53,9 +53,8 @@ class Backplay:
         length = np.array([len(plan.actions) for plan in self.plans])[game]
         self._part = len(PARTS) * (length - to_go) // length
         bands, band = np.unique(np.stack([family, to_go // BAND_STEPS]), axis=1, return_inverse=True)
-        self._is_last = (
-            np.diff(bands[0], prepend=-1) != 0
-        )  # of its family; the band before it in order is the next of the game
+        # Bands are in the order of families and steps to go: the one before is the next of the game, if there is one.
+        self._is_last = np.diff(bands[0], prepend=-1) != 0
         self._by_band = np.argsort(band.ravel(), kind="stable")
         self._band_start = np.searchsorted(band.ravel()[self._by_band], np.arange(band.max() + 2))
         self.won = np.full(int(band.max()) + 1, 0.5)
