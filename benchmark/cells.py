@@ -52,7 +52,7 @@ ENV_STEPS = {
     "1c3s5z": 1_000_000,
     "2m_vs_1z": 800_000,
     "corridor": 900_000,
-    "6h_vs_8z": 3_000_000,
+    "6h_vs_8z": 5_000_000,
     "2s_vs_1sc": 600_000,
     "so_many_baneling": 500_000,
     "bane_vs_bane": 500_000,

@@ -43,6 +43,8 @@ COLUMNS = {
 }
 #: Config keys that do not touch a training's course.
 _FREE = ("exp_name", "seed", "run.checkpoint_interval_s", "run.progress_interval_s", "run.tensorboard")
+#: Branches that do not either while a key of theirs is 0.
+_SWITCHED = {"env.backplay.": "env.backplay.share"}
 
 
 def path_of(cell: Cell, folder: Path) -> Path:
@@ -111,8 +113,9 @@ def config_hash(flat: Mapping[str, Any]) -> str:
 
 
 def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Keys that both flat configs have, with other values: a new key's default changes nothing."""
-    return sorted(key for key in old.keys() & new.keys() if old[key] != new[key])
+    """Keys that both flat configs have, with other values: a new key's default changes nothing, nor what is off."""
+    off = tuple(branch for branch, switch in _SWITCHED.items() if not old.get(switch) and not new.get(switch))
+    return sorted(key for key in old.keys() & new.keys() if old[key] != new[key] and not key.startswith(off))
 
 
 def read_metrics(run_folder: Path) -> tuple[dict[str, list[float]], float]:

@@ -154,6 +154,11 @@ def test_names_are_file_names_and_differ():
 
 def test_a_changed_config_is_noticed_and_a_new_key_is_not():
     assert config_changes({"a": 1, "b": 2}, {"a": 1, "b": 3, "new": 0}) == ["b"]
+    # what a switch turns off in both is no change
+    share, games = "env.backplay.share", "env.backplay.n_episode"
+    assert config_changes({share: 0.0, games: 1}, {share: 0.0, games: 2}) == []
+    assert config_changes({share: 0.5, games: 1}, {share: 0.5, games: 2}) == [games]
+    assert config_changes({share: 0.0, games: 1}, {share: 0.5, games: 2}) == [games, share]
 
 
 def test_a_damaged_row_is_named(tmp_path):
