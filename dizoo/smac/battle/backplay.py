@@ -103,17 +103,16 @@ class Backplay:
         low, high = self._band_start[band], self._band_start[band + 1]
         moment = self._by_band[self._rng.integers(low, high)]
         state = {name: value[moment] for name, value in self._moments.items()}
-        own = engine.get_state(chosen)
-        engine.set_state({**state, **{name: own[name] for name in _STREAM}}, chosen)
+        engine.set_state({**state, **{name: engine.battles[name][chosen] for name in _STREAM}}, chosen)
         self._begun_in[chosen], self._begun_part[chosen] = band, self._part[moment]
 
     def state_dict(self) -> dict[str, Any]:
         """Games, win rates, choices."""
-        longest = max(len(plan.actions) for plan in self.plans)
+        starts, actions, length = _stacked(self.plans)
         return {
-            "starts": {name: np.concatenate([p.start[name] for p in self.plans]) for name in self.plans[0].start},
-            "actions": np.stack([_padded(plan.actions, longest) for plan in self.plans]),
-            "steps": np.array([len(plan.actions) for plan in self.plans]),
+            "starts": starts,
+            "actions": actions,
+            "steps": length,
             "family": np.array([plan.family for plan in self.plans]),
             "won": self.won.copy(),
             "begun_in": self._begun_in.copy(),
@@ -141,9 +140,8 @@ class Backplay:
 def _moments(scenario: Scenario, plans: Sequence[Plan]) -> tuple[dict[str, Array], Array, Array]:
     """The state before every step but the first of all games; of which game, and how many steps were to go."""
     engine = BattleEngine(scenario, len(plans), num_threads=1)
-    engine.set_state({name: np.concatenate([plan.start[name] for plan in plans]) for name in plans[0].start})
-    length = np.array([len(plan.actions) for plan in plans])
-    actions = np.stack([_padded(plan.actions, length.max()) for plan in plans])
+    starts, actions, length = _stacked(plans)
+    engine.set_state(starts)
     states, games, to_go = [], [], []
     for t in range(length.max()):
         running = np.flatnonzero(t < length)
@@ -157,5 +155,9 @@ def _moments(scenario: Scenario, plans: Sequence[Plan]) -> tuple[dict[str, Array
     return moments, np.concatenate(games), np.concatenate(to_go)
 
 
-def _padded(actions: Array, steps: int) -> Array:
-    return np.pad(actions, ((0, steps - len(actions)), (0, 0)))
+def _stacked(plans: Sequence[Plan]) -> tuple[dict[str, Array], Array, Array]:
+    """Starts of all games, their actions (games, T, A), 0 behind the end, and their lengths."""
+    length = np.array([len(plan.actions) for plan in plans])
+    actions = [np.pad(plan.actions, ((0, length.max() - len(plan.actions)), (0, 0))) for plan in plans]
+    starts = {name: np.concatenate([plan.start[name] for plan in plans]) for name in plans[0].start}
+    return starts, np.stack(actions), length

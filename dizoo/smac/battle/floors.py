@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.rules import PROFILES
 from dizoo.smac.battle.scenario import map_names
 from dizoo.smac.battle.scripted import TEAMS, ScriptedTeam, make_team
+from dizoo.smac.battle.text import write_rows
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(e, file=sys.stderr)
         return 1
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps([asdict(f) for f in floors], indent=1) + "\n", encoding="utf-8")
+        write_rows(args.json, [asdict(f) for f in floors])
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dizoo.smac.battle.checks import battle_ids
 from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.replay import FRAME_FIELDS, SUFFIX, Replay, describe, replay_bytes
 from dizoo.smac.battle.rules import TICKS_PER_STEP
@@ -98,7 +99,7 @@ class BattleRecorder:
     def reset(self, ids: ArrayLike | None = None) -> None:
         """`BattleEngine.reset`; a game that was under way in one of these battles is forgotten."""
         engine = self._engine
-        chosen = np.arange(engine.num_envs)[slice(None) if ids is None else np.asarray(ids)].tolist()
+        chosen = battle_ids(ids, engine.num_envs).tolist()
         streams = {e: engine.battles[["stream_key", "stream_count"]][e].item() for e in chosen if e < self._recorded}
         engine.reset(ids)
         for e, words in streams.items():

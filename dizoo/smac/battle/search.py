@@ -14,10 +14,9 @@ games: see `dizoo.smac.battle.backplay`.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,13 @@ import numpy as np
 from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
+from dizoo.smac.battle.replay import Replay, save_replay
 from dizoo.smac.battle.rules import PROFILES
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario, map_names
 from dizoo.smac.battle.scripted import NO_OP, NORTH, STOP, random_actions
 from dizoo.smac.battle.state import Array
+from dizoo.smac.battle.stateview import StateView
+from dizoo.smac.battle.text import write_rows
 
 STEP_CELLS = 1.6  # about what a unit walks in a step
 FAR = 99.0  # cells: nobody is there
@@ -174,10 +176,8 @@ class Team:
     def __init__(self, engine: BattleEngine, rng: np.random.Generator) -> None:
         self.engine, self.rng = engine, rng
         self.styles = Styles(engine.num_envs, rng)
-        scenario = engine.scenario
-        types = [scenario.types[scenario.unit_type[unit]] for unit in engine.agent_unit]
-        self._is_healer = np.array([t.is_healer for t in types])
-        rows, columns = np.nonzero(scenario.open_cells)
+        self._is_healer = np.array([t.is_healer for t in StateView(engine.scenario).ally_types])
+        rows, columns = np.nonzero(engine.scenario.open_cells)
         self._middle = np.array([columns.mean() + 0.5, rows.mean() + 0.5])
         self._last = np.full((engine.num_envs, engine.agent_num), -1)
 
@@ -279,9 +279,7 @@ def search(
     engine = _engine(map, rules, battles, rounds, seed, threads)
     began, env_steps = time.monotonic(), 0
     best: Outcome | None = None
-    for number in range(rounds):
-        play = _Round(engine, SELECTIONS[number % len(SELECTIONS)], np.random.default_rng([seed, number]))
-        play.until_won()
+    for number, play in enumerate(_rounds(engine, rounds, seed)):
         env_steps += play.env_steps
         found = play.best()
         if best is None or (found.won, -found.enemy_points_left) > (best.won, -best.enemy_points_left):
@@ -331,9 +329,7 @@ def won_games(
     engine = _engine(map, rules, battles, rounds, seed, threads)
     began, env_steps = time.monotonic(), 0
     found: list[Plan] = []
-    for number in range(rounds):
-        play = _Round(engine, SELECTIONS[number % len(SELECTIONS)], np.random.default_rng([seed, number]))
-        play.until_won()
+    for number, play in enumerate(_rounds(engine, rounds, seed)):
         if engine.battle_won.any():
             play.to_the_end()
             most = int(FROM_A_ROUND * min(engine.battle_won.mean() / SAFE_SHARE, 1.0))
@@ -353,6 +349,14 @@ def _engine(map: str | Scenario, rules: str, battles: int, rounds: int, seed: in
     if battles < 50 or rounds < 1:
         raise BattleError(f"battles {battles}, rounds {rounds}. Right is at least 50 and at least 1.")
     return BattleEngine(map, battles, seed=seed, rules=rules, num_threads=threads)
+
+
+def _rounds(engine: BattleEngine, rounds: int, seed: int) -> Iterator[_Round]:
+    """One round after the other, each played until a battle was won or all were over."""
+    for number in range(rounds):
+        play = _Round(engine, SELECTIONS[number % len(SELECTIONS)], np.random.default_rng([seed, number]))
+        play.until_won()
+        yield play
 
 
 class _Round:
@@ -516,15 +520,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(e, file=sys.stderr)
         return 1
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps([_numbers(outcome) for outcome in outcomes], indent=1) + "\n", encoding="utf-8")
+        write_rows(args.json, [_numbers(outcome) for outcome in outcomes])
     return 0
 
 
 def _save(game: RecordedGame, folder: Path, rules: str) -> None:
     path = folder / f"{game.replay.header['map']['name']}_{rules}_search_{game.name.split('_')[1]}"
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(game.content({}, {"played by": "a search (dizoo.smac.battle.search)"}))
+    info = {"played by": "a search (dizoo.smac.battle.search)"}
+    save_replay(path, Replay({**game.replay.header, "info": info}, game.replay.arrays))
     print(f"  {path}")
 
 

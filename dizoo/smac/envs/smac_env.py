@@ -16,6 +16,7 @@ from dimix.errors import ConfigError, EnvError
 from dimix.registry import ENV_REGISTRY
 from dizoo.smac.battle import BattleEngine, needs_compile
 from dizoo.smac.battle.backplay import Backplay
+from dizoo.smac.battle.checks import battle_ids
 from dizoo.smac.battle.errors import BattleError, MapError
 from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.rules import get_profile
@@ -288,7 +289,7 @@ class SMACEnv(ManagerKeys, VecEnv):
         else:
             if self._backplay is None:
                 self._backplay = self._find_games(self._backplay_cfg)
-            ids = np.arange(self.num_envs)[slice(None) if env_ids is None else np.asarray(env_ids)]
+            ids = battle_ids(env_ids, self.num_envs)
             self._backplay.ended(ids, self.battle_won)
             self._battles.reset(env_ids)
             self._backplay.begin(self._engine, ids)
