@@ -94,15 +94,17 @@ def _train(cell: Cell, folder: Path, out: Callable[[str], None]) -> tuple[Result
     try:
         resume = RunFolder.last_of(wanted)
         before = json.loads(history.read_text()) if history.exists() else []
-        return serial_pipeline(config, cell.seed, resume=resume, **options), _remember(history, before)
+        revisions = _remember(history, before)
+        return serial_pipeline(config, cell.seed, resume=resume, **options), revisions
     except CheckpointError as e:
         if any(folder.glob("run*")):
             out(f"cannot go on with the run that was begun, starts anew ({e})")
-    return serial_pipeline(config, cell.seed, exp_name=wanted, **options), _remember(history, [])
+    revisions = _remember(history, [])
+    return serial_pipeline(config, cell.seed, exp_name=wanted, **options), revisions
 
 
 def _remember(history: Path, revisions: list[str | None]) -> list[str | None]:
-    """The revisions with today's, kept for the next resume."""
+    """The revisions with this process's, kept for the next resume; read at its start, before the checkout moves on."""
     now = revision()
     if not revisions or revisions[-1] != now:
         revisions = [*revisions, now]
