@@ -60,6 +60,16 @@ ENV_STEPS = {
 }
 #: The same for training from moved starts, where that takes longer.
 MOVED_ENV_STEPS = {"3m": 300_000, "5m_vs_6m": 1_000_000, "2s3z": 800_000, "3s5z": 1_000_000}
+#: The same under the rules ``smac``, which are harder for some teams.
+SMAC_ENV_STEPS = {
+    "2s3z": 1_000_000,
+    "3s5z": 2_000_000,
+    "3s_vs_3z": 2_000_000,
+    "3s_vs_4z": 3_000_000,
+    "2m_vs_1z": 3_000_000,
+    "2s_vs_1sc": 2_000_000,
+    "MMM2": 2_000_000,
+}
 
 #: Algorithms that are not a policy's registered name: policy, and what is set besides.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -179,7 +189,7 @@ def make_cells(
                 raise ConfigError(f"{option} {name}: unknown.{nearest(name, known)} There are {', '.join(known)}.")
     combinations = itertools.product(seeds, rules, train_jitters, algos, maps)
     cells = [
-        Cell(m, a, r, j, env_steps or own_env_steps(m, j), s, tuple(options), until_won)
+        Cell(m, a, r, j, env_steps or own_env_steps(m, r, j), s, tuple(options), until_won)
         for s, r, j, a, m in combinations
     ]
     for cell in cells:
@@ -188,10 +198,14 @@ def make_cells(
     return list(dict.fromkeys(cells))
 
 
-def own_env_steps(map_name: str, train_jitter: float) -> int:
-    """Length of a map's trainings, from the nominal or from moved starts."""
-    own = ENV_STEPS[map_name]
-    return MOVED_ENV_STEPS.get(map_name, own) if train_jitter else own
+def own_env_steps(map_name: str, rules: str, train_jitter: float) -> int:
+    """Length of a map's trainings under the given rules, from the nominal or from moved starts."""
+    own = [ENV_STEPS[map_name]]
+    if rules == "smac":
+        own.append(SMAC_ENV_STEPS.get(map_name, 0))
+    if train_jitter:
+        own.append(MOVED_ENV_STEPS.get(map_name, 0))
+    return max(own)
 
 
 def _algorithms() -> list[str]:

@@ -223,7 +223,7 @@ def moved_table(found: Found, rules: str) -> Iterable[str]:
 @cache
 def is_flat(name: str) -> bool:
     """Whether the zoo's QMIX agents of a map read rows as they stand, so that equivariant ones are another cell."""
-    main, _ = Cell(name, "qmix", RULES[0], JITTER, own_env_steps(name, JITTER), 0).config()[1]
+    main, _ = Cell(name, "qmix", RULES[0], JITTER, own_env_steps(name, RULES[0], JITTER), 0).config()[1]
     return not main.get("policy", {}).get("model", {}).get("equivariant", False)
 
 
@@ -387,7 +387,7 @@ def _lacking(found: Found, rules: str, algo: str, jitter: float, maps: Sequence[
     for name in maps:
         one = found.get((rules, name, algo, jitter))
         seeds = tuple(s for s in (0, 1, 2) if one is None or s not in one.seeds)
-        other = one and one.cell.env_steps != own_env_steps(name, jitter)
+        other = one and one.cell.env_steps != own_env_steps(name, rules, jitter)
         if seeds:
             lack.setdefault((seeds, one.cell.env_steps if one and other else None), []).append(name)
     for (seeds, steps), names in lack.items():

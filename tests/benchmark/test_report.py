@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.__main__ import main, parse_args
-from benchmark.cells import ENV_STEPS, MOVED_ENV_STEPS, Cell, make_cells
+from benchmark.cells import ENV_STEPS, MOVED_ENV_STEPS, SMAC_ENV_STEPS, Cell, make_cells
 from benchmark.curves import smoothed
 from benchmark.report import END, START, conditions, games_table, missing_commands, moved_table, percent, qmix_table
 from benchmark.rows import cell_json, read_rows, write_row
@@ -195,11 +195,13 @@ def test_missing_cells_have_the_command_that_fills_them():
 
 
 def test_every_map_has_a_length_of_its_own():
-    assert set(ENV_STEPS) == set(map_names()) and set(MOVED_ENV_STEPS) <= set(ENV_STEPS)
+    assert set(ENV_STEPS) == set(map_names()) and set(MOVED_ENV_STEPS) | set(SMAC_ENV_STEPS) <= set(ENV_STEPS)
     (cell,) = make_cells(["5m_vs_6m"], ["qmix"], [0], ["smaclite"], [0.0])
     (moved,) = make_cells(["5m_vs_6m"], ["qmix"], [0], ["smaclite"], [0.5])
     (asked,) = make_cells(["5m_vs_6m"], ["qmix"], [0], ["smaclite"], [0.5], 1000)
     assert (cell.env_steps, moved.env_steps, asked.env_steps) == (500_000, 1_000_000, 1000)
+    harder = make_cells(["3s5z"], ["qmix"], [0], ["smac"], [0.0, 0.5])  # the longest of what applies
+    assert [c.env_steps for c in harder] == [2_000_000, 2_000_000]
 
 
 def test_curve_is_the_median_of_means_of_five():
