@@ -93,6 +93,8 @@ class VecEnv(ABC):
         lost: (K,) int64, games whose running episode was lost in the last call (their process died, say) and that show
             the start of a new one: it never happens in an environment without processes.
         episodes_lost: how many episodes were lost so far.
+        demonstration: (E, A) int64, actions that are played in place of the policy's, -1 where the policy chooses; None
+            in an environment that shows nobody how it is done.
         say: takes lines meant for people, where something takes long; set by whoever shows them.
     """
 
@@ -109,6 +111,7 @@ class VecEnv(ABC):
     episode_length: np.ndarray
     lost: np.ndarray = np.zeros(0, np.int64)
     episodes_lost: int = 0
+    demonstration: np.ndarray | None = None
     say: Callable[[str], None] = staticmethod(lambda text: None)
 
     @abstractmethod

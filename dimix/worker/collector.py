@@ -74,6 +74,8 @@ class GameState:
         agent_state = self._agent_input.build(env.agent_state, self.last_action, self._agent_state)
         obs = {"agent_state": agent_state, "action_mask": env.action_mask}
         action, self.hidden = self._policy.forward(obs, self.hidden, epsilon)
+        if env.demonstration is not None:
+            action = np.where(env.demonstration >= 0, env.demonstration, action)
         env.step(action)
         self.last_action[:] = action
         self.ep_return += env.reward

@@ -38,10 +38,10 @@ STEP_CELLS = 1.6  # about what a unit walks in a step
 FAR = 99.0  # cells: nobody is there
 OTHER_GAMES = 128  # with other luck, for what a plan is worth
 BATTLES = 4096  # side by side
-FROM_A_ROUND = 16  # won games kept of one round at most
-#: Of a round in which this share of the battles or more is won in the end. Of others fewer are kept: what only a few
-#: of those that begin alike can win is won by a hair, and hard to learn from.
-SAFE_SHARE = 0.25
+FROM_A_ROUND = 4  # won games kept of one round at most: they are alike but for their ends
+#: Share of a round's battles that are won in the end. What only few of those that begin alike can win is won by a hair,
+#: and hard to learn from.
+SAFE_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Selection:
 
 #: Tried in turn: none of them is best everywhere.
 SELECTIONS = (
-    Selection(2.0, 2, 0.1),
-    Selection(1.5, 3, 0.05),
+    Selection(2.0, 3, 0.05),
+    Selection(1.5, 2, 0.05),
+    Selection(1.2, 3, 0.03),
     Selection(2.0, 5, 0.1),
     Selection(1.0, 5, 0.1),
-    Selection(1.0, 2, 0.02),
     Selection(0.5, 2, 0.02),
 )
 
@@ -190,7 +190,7 @@ class Team:
         shape = self._last.shape
         action = random_actions(_fewer_attacks(mask, rng), rng)
         action = np.where(rng.random(shape) < styles["attack"], self._attack(own, enemy, apart, action), action)
-        action = np.where((rng.random(shape) < styles["hold"]) & _available(mask, self._last), self._last, action)
+        action = np.where((rng.random(shape) < styles["hold"]) & available(mask, self._last), self._last, action)
         near = apart.min(axis=2, initial=FAR)
         first = near <= near.min(axis=1, keepdims=True)
         scared = (first & (near < styles["flee_first"])) | (near < styles["flee"])
@@ -298,28 +298,29 @@ def won_games(
     count: int,
     rules: str = "smaclite",
     battles: int = BATTLES,
-    rounds: int = 60,
+    rounds: int = 24,
     seed: int = 0,
     threads: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Plan]:
-    """Look for several won games.
+    """Look for several won games, good ones to learn from.
 
-    A round that wins usually wins often, in games that begin alike: at most `FROM_A_ROUND` of them are kept, those that
-    leave the most units; of a round that wins seldom (`SAFE_SHARE`) fewer or none.
+    A round that wins usually wins often, in games that begin alike: `FROM_A_ROUND` of them at most are kept, those that
+    leave the most units. Of all rounds those are preferred that win nearly always in the end (`SAFE_SHARE`), and of
+    these the shortest: less is to be learned until the start is reached.
 
     Args:
         map: name or path of a map, or a scenario, which brings its own rules.
         count: games wanted, >= 1.
         rules: rule profile.
         battles: played side by side, >= 50.
-        rounds: at most.
+        rounds: to play.
         seed: of everything that is drawn.
         threads: of the engine, None: all processors. The result does not depend on it.
         say: takes a line after every round.
 
     Returns:
-        ``count`` games, or fewer when the rounds are used up.
+        ``count`` games or fewer, in the order of preference.
 
     Raises:
         BattleError: no such map or profile, or a number out of its range.
@@ -328,21 +329,20 @@ def won_games(
         raise BattleError(f"count: {count}. Look for at least 1 game.")
     engine = _engine(map, rules, battles, rounds, seed, threads)
     began, env_steps = time.monotonic(), 0
-    found: list[Plan] = []
+    found: list[tuple[bool, int, list[Plan]]] = []  # by preference: hardly won or safely, length
     for number, play in enumerate(_rounds(engine, rounds, seed)):
         if engine.battle_won.any():
             play.to_the_end()
-            most = int(FROM_A_ROUND * min(engine.battle_won.mean() / SAFE_SHARE, 1.0))
-            found += [replace(plan, family=number) for plan in play.won(most)[: count - len(found)]]
+            plans = [replace(plan, family=number) for plan in play.won(FROM_A_ROUND)]
+            found.append((engine.battle_won.mean() < SAFE_SHARE, len(plans[0].actions), plans))
         env_steps += play.env_steps
         say(
-            f"{len(found)} of {count} won games of {engine.scenario.name} found: round {number + 1} of at most "
-            f"{rounds}, {env_steps / 1e6:.1f}M steps of search, {time.monotonic() - began:.0f} s"
+            f"{len(found)} of {number + 1} rounds found won games of {engine.scenario.name} (of {rounds} to play; "
+            f"{env_steps / 1e6:.1f}M steps of search, {time.monotonic() - began:.0f} s)"
         )
-        if len(found) == count:
-            break
     engine.close()
-    return found
+    best = sorted(found, key=lambda one: one[:2])
+    return [plan for _, _, plans in best for plan in plans][:count]
 
 
 def _engine(map: str | Scenario, rules: str, battles: int, rounds: int, seed: int, threads: int | None) -> BattleEngine:
@@ -455,7 +455,7 @@ def _won_again(scenario: Scenario, plan: Plan, seed: int) -> int:
     for actions in plan.actions:
         wished = np.broadcast_to(actions, (OTHER_GAMES, other.agent_num))
         idle = np.where(other.action_mask[..., NO_OP], NO_OP, STOP)
-        other.step(np.where(_available(other.action_mask, wished), wished, idle))
+        other.step(np.where(available(other.action_mask, wished), wished, idle))
     return int(other.battle_won.sum())
 
 
@@ -488,7 +488,7 @@ def _fewer_attacks(mask: Array, rng: np.random.Generator) -> Array:
     return quiet
 
 
-def _available(mask: Array, action: Array) -> Array:
+def available(mask: Array, action: Array) -> Array:
     """(E, A) bool: whether each agent may take its action; never where that is negative."""
     return np.take_along_axis(mask, np.maximum(action, 0)[..., None], axis=2)[..., 0] & (action >= 0)
 

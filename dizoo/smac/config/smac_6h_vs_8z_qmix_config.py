@@ -13,7 +13,7 @@ main_config = EasyDict(
     env=dict(map_name="6h_vs_8z", backplay=dict(share=0.85)),
     policy=dict(
         model=dict(equivariant=True),
-        learn=dict(discount_factor=0.998),
+        learn=dict(discount_factor=0.995),
         other=dict(eps=dict(end=0.02)),
     ),
 )

@@ -79,12 +79,14 @@ class SMACEnv(ManagerKeys, VecEnv):
             # (float) Training: share of the battles that begin in the middle of won games, which a search finds before
             # the first one (its steps are not counted as env steps); 0: none, and no search, in [0, 1].
             share=0.0,
-            # (int) Won games to look for, >= 1.
-            n_episode=64,
+            # (float) Share of these that follow the game for up to ten steps before the team plays, in [0, 1].
+            follow=0.5,
+            # (int) Won games to begin in, the best of those found, >= 1.
+            n_episode=24,
             # (int) Battles of a round of the search, >= 50.
             battles=4096,
-            # (int) Rounds of the search at most, >= 1.
-            rounds=60,
+            # (int) Rounds of the search, >= 1.
+            rounds=24,
         ),
         evaluator=dict(
             # (float) Evaluation: every unit's start is moved by up to so many cells along each axis, >= 0.
@@ -293,6 +295,7 @@ class SMACEnv(ManagerKeys, VecEnv):
             self._backplay.ended(ids, self.battle_won)
             self._battles.reset(env_ids)
             self._backplay.begin(self._engine, ids)
+            self.demonstration = self._backplay.demonstration(self._engine)
             if news := self._backplay.news():
                 self.say(news)
         self._copy_outputs()
@@ -307,7 +310,12 @@ class SMACEnv(ManagerKeys, VecEnv):
                 f"env.backplay: no won game of {scenario.name} found in {cfg.rounds} rounds. More env.backplay.rounds "
                 "may find one; env.backplay.share=0 does without."
             )
-        return Backplay(scenario, plans, self.num_envs, cfg.share, self._seed)
+        lengths = [len(plan.actions) for plan in plans]
+        self.say(
+            f"battles begin in {len(plans)} won games of {len({plan.family for plan in plans})} rounds, "
+            f"{min(lengths)} to {max(lengths)} steps long"
+        )
+        return Backplay(scenario, plans, self.num_envs, cfg.share, cfg.follow, self._seed)
 
     def step(self, action: np.ndarray) -> None:
         """Advance every running battle by one step.
@@ -322,6 +330,8 @@ class SMACEnv(ManagerKeys, VecEnv):
             self._battles.step(action)
         except BattleError as error:
             raise EnvError(str(error)) from error
+        if self._backplay is not None:
+            self.demonstration = self._backplay.demonstration(self._engine)
         self._copy_outputs()
 
     def state_dict(self) -> dict[str, Any]:
@@ -339,8 +349,9 @@ class SMACEnv(ManagerKeys, VecEnv):
         try:
             self._engine.set_state(battles)
             if self._backplay_cfg is not None and "backplay" in state:
-                share = self._backplay_cfg.share
-                self._backplay = Backplay.from_state_dict(self._engine.scenario, state["backplay"], share)
+                cfg, scenario = self._backplay_cfg, self._engine.scenario
+                self._backplay = Backplay.from_state_dict(scenario, state["backplay"], cfg.share, cfg.follow)
+                self.demonstration = self._backplay.demonstration(self._engine)
         except BattleError as error:
             raise EnvError(f"battles cannot be restored: {error}") from error
         self._copy_outputs()

@@ -7,7 +7,7 @@ import pytest
 
 from dizoo.smac.battle import BattleEngine, BattleError
 from dizoo.smac.battle.replay import load_replay
-from dizoo.smac.battle.search import SELECTIONS, Styles, main, play_again, search, won_games
+from dizoo.smac.battle.search import FROM_A_ROUND, SELECTIONS, Styles, main, play_again, search, won_games
 
 
 def test_a_win_found_is_a_game_that_repeats_in_the_plain_engine():
@@ -47,21 +47,34 @@ def test_what_is_not_found_is_said():
 
 def test_several_won_games_are_different_and_all_repeat():
     said = []
-    plans = won_games("5m_vs_6m", 20, battles=400, seed=1, threads=1, say=said.append)
-    assert len(plans) == 20 and len({plan.actions.tobytes() for plan in plans}) == 20
-    assert said[-1].startswith("20 of 20 won games of 5m_vs_6m found: round ")
-    for plan in plans[:3] + plans[-3:]:
+    plans = won_games("5m_vs_6m", 6, battles=400, rounds=6, seed=1, threads=1, say=said.append)
+    assert len(plans) == 6 and len({plan.actions.tobytes() for plan in plans}) == 6
+    assert len(said) == 6 and " of 6 rounds found won games of 5m_vs_6m (of 6 to play; " in said[-1]
+    for plan in plans:
         engine = BattleEngine("5m_vs_6m", 1, num_threads=1)
         engine.set_state(plan.start)
         for actions in plan.actions:
             assert not engine.terminated[0]
             engine.step(actions[None])
         assert engine.battle_won[0]
-    again = won_games("5m_vs_6m", 20, battles=400, seed=1, threads=2)
+    again = won_games("5m_vs_6m", 6, battles=400, rounds=6, seed=1, threads=2)
     assert all(np.array_equal(a.actions, b.actions) for a, b in zip(plans, again, strict=True))
     assert won_games("so_many_baneling", 1, battles=50, rounds=1, threads=1) == []
     with pytest.raises(BattleError, match="count: 0. Look for at least 1 game"):
         won_games("3m", 0)
+
+
+def test_safely_won_and_short_games_come_first(monkeypatch):
+    options = {"battles": 400, "rounds": 6, "seed": 1, "threads": 1}
+    monkeypatch.setattr("dizoo.smac.battle.search.SAFE_SHARE", 0.0)  # all rounds are safe
+    plans = won_games("5m_vs_6m", 100, **options)
+    first = {plan.family: len(plan.actions) for plan in reversed(plans)}  # of each round's games the first
+    families = list(dict.fromkeys(plan.family for plan in plans))
+    assert len(families) >= 2 and len(plans) <= FROM_A_ROUND * len(families)
+    assert [first[family] for family in families] == sorted(first.values())
+    assert [p.actions.tobytes() for p in won_games("5m_vs_6m", 5, **options)] == [
+        p.actions.tobytes() for p in plans[:5]
+    ]
 
 
 def test_healers_heal_allies():

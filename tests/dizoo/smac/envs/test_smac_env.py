@@ -220,7 +220,7 @@ def test_open_loop_shows_the_step_and_nothing_else():
             each.reset(over)
 
 
-BACKPLAY = {"share": 1.0, "n_episode": 5, "battles": 300, "rounds": 20}
+BACKPLAY = {"share": 1.0, "follow": 0.5, "n_episode": 5, "battles": 300, "rounds": 8}
 
 
 def test_training_battles_begin_in_won_games_that_the_first_reset_looks_for(tmp_path):
@@ -230,8 +230,10 @@ def test_training_battles_begin_in_won_games_that_the_first_reset_looks_for(tmp_
     assert said == []  # nothing is searched before it is needed
     env.reset()
     assert said[0] == "looking for won games of 3m, for battles to begin in"
-    assert said[-1].startswith("5 of 5 won games of 3m found: round ")
-    assert (env.episode_length > 0).all() and not (env.terminated | env.truncated).any()
+    assert " of 8 rounds found won games of 3m (of 8 to play; " in said[8]
+    assert said[9].startswith("battles begin in 5 won games of 2 rounds, ") and len(said) == 10
+    assert env.episode_length.any() and not (env.terminated | env.truncated).any()
+    assert 0 < (env.demonstration >= 0).any(1).sum() < 6  # some follow their game
     play(env, 20, seed=1)
     count = len(said)
 
@@ -249,7 +251,7 @@ def test_other_battles_begin_at_the_start(role, share):
     env = SMACEnv.create(make_cfg(backplay=EasyDict({**BACKPLAY, "share": share})), role, 6, seed=3)
     env.say = lambda text: pytest.fail(text)
     env.reset()
-    assert not env.episode_length.any() and "backplay" not in env.state_dict()
+    assert not env.episode_length.any() and "backplay" not in env.state_dict() and env.demonstration is None
 
 
 def test_a_map_without_a_won_game_is_named(tmp_path):
