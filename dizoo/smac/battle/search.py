@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,9 @@ class Selection:
 SELECTIONS = (
     Selection(2.0, 3, 0.05),
     Selection(1.5, 2, 0.05),
-    Selection(1.2, 3, 0.03),
-    Selection(2.0, 5, 0.1),
-    Selection(1.0, 5, 0.1),
+    Selection(1.2, 3, 0.05),
+    Selection(1.2, 4, 0.05),
+    Selection(1.0, 3, 0.03),
     Selection(0.5, 2, 0.02),
 )
 
@@ -279,7 +279,9 @@ def search(
     engine = _engine(map, rules, battles, rounds, seed, threads)
     began, env_steps = time.monotonic(), 0
     best: Outcome | None = None
-    for number, play in enumerate(_rounds(engine, rounds, seed)):
+    for number in range(rounds):
+        play = _Round(engine, number, seed)
+        play.until_won()
         env_steps += play.env_steps
         found = play.best()
         if best is None or (found.won, -found.enemy_points_left) > (best.won, -best.enemy_points_left):
@@ -298,7 +300,7 @@ def won_games(
     count: int,
     rules: str = "smaclite",
     battles: int = BATTLES,
-    rounds: int = 24,
+    rounds: int = 48,
     seed: int = 0,
     threads: int | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -307,7 +309,8 @@ def won_games(
 
     A round that wins usually wins often, in games that begin alike: `FROM_A_ROUND` of them at most are kept, those that
     leave the most units. Of all rounds those are preferred that win nearly always in the end (`SAFE_SHARE`), and of
-    these the shortest: less is to be learned until the start is reached.
+    these the shortest: less is to be learned until the start is reached. A round is given up when its games would be
+    longer than ``count`` that are there.
 
     Args:
         map: name or path of a map, or a scenario, which brings its own rules.
@@ -329,20 +332,25 @@ def won_games(
         raise BattleError(f"count: {count}. Look for at least 1 game.")
     engine = _engine(map, rules, battles, rounds, seed, threads)
     began, env_steps = time.monotonic(), 0
-    found: list[tuple[bool, int, list[Plan]]] = []  # by preference: hardly won or safely, length
-    for number, play in enumerate(_rounds(engine, rounds, seed)):
+    found: list[tuple[bool, int, list[Plan]]] = []  # best first: won by a hair or safely, steps, games
+    longest = None
+    for number in range(rounds):
+        play = _Round(engine, number, seed)
+        play.until_won(longest)
         if engine.battle_won.any():
             play.to_the_end()
             plans = [replace(plan, family=number) for plan in play.won(FROM_A_ROUND)]
-            found.append((engine.battle_won.mean() < SAFE_SHARE, len(plans[0].actions), plans))
+            found.append((bool(engine.battle_won.mean() < SAFE_SHARE), len(plans[0].actions), plans))
+            found.sort(key=lambda one: one[:2])
+            enough = np.cumsum([len(plans) for by_a_hair, _, plans in found if not by_a_hair]) >= count
+            longest = found[int(enough.argmax())][1] if enough.any() else None
         env_steps += play.env_steps
         say(
             f"{len(found)} of {number + 1} rounds found won games of {engine.scenario.name} (of {rounds} to play; "
             f"{env_steps / 1e6:.1f}M steps of search, {time.monotonic() - began:.0f} s)"
         )
     engine.close()
-    best = sorted(found, key=lambda one: one[:2])
-    return [plan for _, _, plans in best for plan in plans][:count]
+    return [plan for *_, plans in found for plan in plans][:count]
 
 
 def _engine(map: str | Scenario, rules: str, battles: int, rounds: int, seed: int, threads: int | None) -> BattleEngine:
@@ -351,24 +359,22 @@ def _engine(map: str | Scenario, rules: str, battles: int, rounds: int, seed: in
     return BattleEngine(map, battles, seed=seed, rules=rules, num_threads=threads)
 
 
-def _rounds(engine: BattleEngine, rounds: int, seed: int) -> Iterator[_Round]:
-    """One round after the other, each played until a battle was won or all were over."""
-    for number in range(rounds):
-        play = _Round(engine, SELECTIONS[number % len(SELECTIONS)], np.random.default_rng([seed, number]))
-        play.until_won()
-        yield play
-
-
 class _Round:
     """All battles of an engine once, from start to end, the best copied over the others.
+
+    Args:
+        engine: the battles.
+        number: of the round: which of `SELECTIONS`, and what is drawn.
+        seed: of the search.
 
     Attributes:
         env_steps: steps of all battles so far.
     """
 
-    def __init__(self, engine: BattleEngine, selection: Selection, rng: np.random.Generator) -> None:
+    def __init__(self, engine: BattleEngine, number: int, seed: int) -> None:
         self.env_steps = 0
-        self._engine, self._selection, self._rng = engine, selection, rng
+        rng = np.random.default_rng([seed, number])
+        self._engine, self._selection, self._rng = engine, SELECTIONS[number % len(SELECTIONS)], rng
         engine.reset()
         self._start, self._root = engine.get_state(), np.arange(engine.num_envs)  # battle that each comes from
         self._team = Team(engine, rng)
@@ -376,9 +382,9 @@ class _Round:
         own, enemy = self._sides()
         self._full = own.points[0].sum(), enemy.points[0].sum()
 
-    def until_won(self) -> None:
-        """Play and select until a battle is won or all are over."""
-        while not (self._step() or self._engine.battle_won.any()):
+    def until_won(self, longest: int | None = None) -> None:
+        """Play and select until a battle is won or all are over, or for ``longest`` steps."""
+        while not (self._step() or self._engine.battle_won.any() or len(self._actions) == longest):
             if len(self._actions) % self._selection.every == 0:
                 self._select()
 

@@ -82,11 +82,11 @@ class SMACEnv(ManagerKeys, VecEnv):
             # (float) Share of these that follow the game for up to ten steps before the team plays, in [0, 1].
             follow=0.5,
             # (int) Won games to begin in, the best of those found, >= 1.
-            n_episode=24,
+            n_episode=12,
             # (int) Battles of a round of the search, >= 50.
             battles=4096,
             # (int) Rounds of the search, >= 1.
-            rounds=24,
+            rounds=48,
         ),
         evaluator=dict(
             # (float) Evaluation: every unit's start is moved by up to so many cells along each axis, >= 0.

@@ -71,6 +71,27 @@ def test_the_network_sees_in_training_what_it_saw_in_play(room):
     np.testing.assert_array_equal(stored, played)
 
 
+def test_what_an_environment_demonstrates_is_played_and_stored(room):
+    rooms = room(num_envs=1)
+    last = rooms.env.action_mask.shape[2] - 1
+    chosen = []
+
+    def show():  # the first agent is shown its last available action, the others choose
+        mask = rooms.env.action_mask[0]
+        rooms.env.demonstration = np.full((1, len(mask)), -1)
+        rooms.env.demonstration[0, 0] = last - mask[0, ::-1].argmax()
+        chosen.append(rooms.env.demonstration[0, 0])
+
+    step, reset = rooms.env.step, rooms.env.reset
+    rooms.env.step = lambda action: (step(action), show())
+    rooms.env.reset = lambda ids=None: (reset(ids), chosen and chosen.pop(), show())
+    rooms.collector.collect(n_episode=3)
+    batch = rooms.buffer.gather(np.arange(3))
+    played = batch.action[batch.filled].numpy()
+    np.testing.assert_array_equal(played[:, 0], chosen[:-1])
+    assert (played[:, 1:] != played[:, :1]).any()
+
+
 def test_hidden_state_starts_at_zero_and_windows_store_it(room):
     rooms = room(num_envs=1, unroll_len=3)
     rooms.collector.collect(n_episode=2)
