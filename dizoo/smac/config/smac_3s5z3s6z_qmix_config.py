@@ -1,7 +1,7 @@
 """QMIX on 3s5z_vs_3s6z, by agents that see units as sets, with a wider network.
 
 The game is won by a hair: flat agents still lose single evaluations after 1M steps (with 64 units they still lost at
-0.7M). These win every evaluation from 1.1M to 2M steps, and 80 % of those from moved starts, where flat ones win 44 %
+0.7M). These win 99 % after 2M steps, and three of four games from moved starts, where flat ones win 44 %
 (benchmark/README.md).
 """
 
