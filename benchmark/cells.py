@@ -60,7 +60,7 @@ ENV_STEPS = {
 }
 #: The same for training from moved starts, where that takes longer.
 MOVED_ENV_STEPS = {"3m": 300_000, "5m_vs_6m": 1_000_000, "2s3z": 800_000, "3s5z": 1_000_000}
-#: The same under the rules ``smac``, which are harder for some teams.
+#: The same under the rules ``smac``, which are harder for some teams; 2m_vs_1z and MMM2 by guess, not yet run so long.
 SMAC_ENV_STEPS = {
     "2s3z": 1_000_000,
     "3s5z": 2_000_000,

@@ -16,7 +16,8 @@ import numpy as np
 
 from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.scenario import Scenario
-from dizoo.smac.battle.search import Plan, available
+from dizoo.smac.battle.scripted import available
+from dizoo.smac.battle.search import Plan
 from dizoo.smac.battle.state import Array
 
 BAND_STEPS = 5  # moments of games that begin alike, with about as many steps to go, count as one

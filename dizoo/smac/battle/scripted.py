@@ -83,7 +83,7 @@ class AttackNearest(ScriptedTeam):
         act = FIRST_TARGET_ACTION + target
         last = action_mask.shape[2] - 1  # on odd custom maps a healer has more allies than there are target actions
         known = (target != NOBODY) & (act <= last)
-        in_reach = known & np.take_along_axis(action_mask, np.minimum(act, last)[..., None], axis=2)[..., 0]
+        in_reach = known & available(action_mask, np.minimum(act, last))
         chosen = np.where(in_reach, act, np.where(target == NOBODY, STOP, walk))
         return np.where(action_mask[..., NO_OP], NO_OP, chosen)
 
@@ -158,6 +158,11 @@ def random_actions(action_mask: np.ndarray, rng: np.random.Generator) -> np.ndar
     return (rank <= k[..., None]).sum(axis=-1)
 
 
+def available(action_mask: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """(E, A) bool: whether each agent may take its action, (E, A) integers; never where that is negative."""
+    return np.take_along_axis(action_mask, np.maximum(action, 0)[..., None], axis=2)[..., 0] & (action >= 0)
+
+
 def walk_towards(delta: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
     """The move along the longer axis of the way, or along the other one where that is blocked, else stop.
 
@@ -172,11 +177,7 @@ def walk_towards(delta: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
     along_y = np.where(delta[..., 1] > 0, NORTH, SOUTH)
     x_is_longer = np.abs(delta[..., 0]) > np.abs(delta[..., 1])
     first, second = np.where(x_is_longer, along_x, along_y), np.where(x_is_longer, along_y, along_x)
-
-    def free(action: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(action_mask, action[..., None], axis=2)[..., 0]
-
-    return np.where(free(first), first, np.where(free(second), second, STOP))
+    return np.where(available(action_mask, first), first, np.where(available(action_mask, second), second, STOP))
 
 
 def _nearest(start: np.ndarray, goal: np.ndarray, allowed: np.ndarray) -> np.ndarray:

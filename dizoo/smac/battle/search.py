@@ -29,7 +29,7 @@ from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.replay import Replay, save_replay
 from dizoo.smac.battle.rules import PROFILES
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario, map_names
-from dizoo.smac.battle.scripted import NO_OP, NORTH, STOP, random_actions
+from dizoo.smac.battle.scripted import NO_OP, NORTH, STOP, available, random_actions
 from dizoo.smac.battle.state import Array
 from dizoo.smac.battle.stateview import StateView
 from dizoo.smac.battle.text import write_rows
@@ -342,8 +342,8 @@ def won_games(
             plans = [replace(plan, family=number) for plan in play.won(FROM_A_ROUND)]
             found.append((bool(engine.battle_won.mean() < SAFE_SHARE), len(plans[0].actions), plans))
             found.sort(key=lambda one: one[:2])
-            enough = np.cumsum([len(plans) for by_a_hair, _, plans in found if not by_a_hair]) >= count
-            longest = found[int(enough.argmax())][1] if enough.any() else None
+            safe = [steps for by_a_hair, steps, plans in found if not by_a_hair for _ in plans]
+            longest = safe[count - 1] if len(safe) >= count else None
         env_steps += play.env_steps
         say(
             f"{len(found)} of {number + 1} rounds found won games of {engine.scenario.name} (of {rounds} to play; "
@@ -492,11 +492,6 @@ def _fewer_attacks(mask: Array, rng: np.random.Generator) -> Array:
     quiet = mask.copy()
     quiet[..., FIRST_TARGET_ACTION:] &= (rng.random(mask.shape[:2]) < 0.2)[..., None]
     return quiet
-
-
-def available(mask: Array, action: Array) -> Array:
-    """(E, A) bool: whether each agent may take its action; never where that is negative."""
-    return np.take_along_axis(mask, np.maximum(action, 0)[..., None], axis=2)[..., 0] & (action >= 0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

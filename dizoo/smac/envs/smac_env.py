@@ -295,7 +295,6 @@ class SMACEnv(ManagerKeys, VecEnv):
             self._backplay.ended(ids, self.battle_won)
             self._battles.reset(env_ids)
             self._backplay.begin(self._engine, ids)
-            self.demonstration = self._backplay.demonstration(self._engine)
             if news := self._backplay.news():
                 self.say(news)
         self._copy_outputs()
@@ -330,8 +329,6 @@ class SMACEnv(ManagerKeys, VecEnv):
             self._battles.step(action)
         except BattleError as error:
             raise EnvError(str(error)) from error
-        if self._backplay is not None:
-            self.demonstration = self._backplay.demonstration(self._engine)
         self._copy_outputs()
 
     def state_dict(self) -> dict[str, Any]:
@@ -351,7 +348,6 @@ class SMACEnv(ManagerKeys, VecEnv):
             if self._backplay_cfg is not None and "backplay" in state:
                 cfg, scenario = self._backplay_cfg, self._engine.scenario
                 self._backplay = Backplay.from_state_dict(scenario, state["backplay"], cfg.share, cfg.follow)
-                self.demonstration = self._backplay.demonstration(self._engine)
         except BattleError as error:
             raise EnvError(f"battles cannot be restored: {error}") from error
         self._copy_outputs()
@@ -362,6 +358,8 @@ class SMACEnv(ManagerKeys, VecEnv):
 
     def _copy_outputs(self) -> None:
         self.reward[:] = self._engine.reward  # the engine adds up in float64
+        if self._backplay is not None:
+            self.demonstration = self._backplay.demonstration(self._engine)
         if self._step_one_hot is not None:
             self.agent_state[:] = self._step_one_hot[self.episode_length, None]
 
