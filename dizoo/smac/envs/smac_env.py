@@ -108,7 +108,7 @@ class SMACEnv(ManagerKeys, VecEnv):
             # (int) Games recorded then from each kind of start, the first of the evaluation, >= 1.
             n_episode=2,
         ),
-        # (bool) Own losses cost nothing.
+        # (bool) Own losses cost nothing; with rules="smac" enemy shields that grow back are then paid like damage.
         reward_only_positive=True,
         # (float) Reward for the death of an enemy, before scaling.
         reward_death_value=10.0,
