@@ -76,6 +76,7 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cw_qmix": ("wqmix", ("policy.learn.wqmix_ow=False", "policy.learn.alpha=0.75")),
     "equivariant": ("qmix", ("policy.model.equivariant=True",)),
     "open_loop": ("qmix", ("env.open_loop=True", "env.obs_last_action=False", "policy.model.equivariant=False")),
+    "net_reward": ("qmix", ("env.reward_only_positive=False", "env.reward_negative_scale=0")),
 }
 NEVER = 1.1  # a win rate that no run reaches
 

@@ -27,6 +27,7 @@ LINES = (
     ("open_loop", False),
     ("equivariant", False),
     ("equivariant", True),
+    ("net_reward", False),
 )
 WIDTH = 4  # pictures in a row of the overview
 
@@ -97,7 +98,7 @@ def _overview(by_map: Mapping[str, Sequence[Experiment]]) -> Any:
     cells = list(axes.flat)
     for axis, (name, mine) in zip(cells, by_map.items(), strict=False):
         for experiment in mine:
-            if experiment.cell.algo in ("qmix", "open_loop"):
+            if experiment.cell.algo in ("qmix", "open_loop", "net_reward"):
                 _draw(axis, experiment, jitter=False)
         _dress(axis, name)
         axis.tick_params(labelsize="x-small")

@@ -25,12 +25,14 @@ from benchmark.summary import (
 )
 from dimix.errors import OutputError
 from dimix.worker.logger import duration, short
-from dizoo.smac.battle.scenario import map_names
+from dizoo.smac.battle.scenario import load_scenario, map_names
 
 START, END = "<!-- results: python -m benchmark report -->", "<!-- end of results -->"
 RULES = ("smaclite", "smac")
 JITTER = 0.5  # cells, of the trainings with moved starts
 FAMILY = ("equivariant", "vdn", "ow_qmix", "cw_qmix", "qtran")
+#: QMIX in battles shown or paid otherwise: not compared with the family.
+OTHER_TASKS = ("open_loop", "net_reward")
 FAMILY_MAPS = (*DI_ENGINE_MAPS, "2s3z", "corridor")
 FINAL_KINDS = ("greedy", "epsilon 0.05", "jittered", "distinct")
 LEVELS = (0.5, 0.8, 0.95)
@@ -50,6 +52,11 @@ MOVED_NOTE = """\
 Every battle of these trainings began from starts moved by up to 0.5 cells. *Equivariant*: agents that see units as sets
 (`policy.model.equivariant=True`; on {maps} the zoo's QMIX is that already). The last column is the map's QMIX team of
 the table above: where every battle of a training begins alike, one battle is what is learned."""
+NET_NOTE = """\
+SMAC pays the absolute change of the enemies' hit points and shields, so that shields that grow back pay like damage.
+These teams were paid the net change (`--algos net_reward`: `env.reward_only_positive=False`,
+`env.reward_negative_scale=0`), all else as above. Where no enemy has a shield or a Medivac, and none is a Zerg, both
+are the same reward. The last two columns are the map's QMIX team of the tables above."""
 FAMILY_NOTE = "Last ten evaluations, nominal start; in brackets the final jittered games; means over seeds."
 AGGREGATE_NOTE = """\
 Interquartile mean of the last ten evaluations over maps and seeds, with its 95 % interval: stratified bootstrap over
@@ -116,10 +123,13 @@ def sections(found: Found, everything: Sequence[Experiment], floors: Floors, cur
             )
             yield from ["", f"### QMIX in other games, rules `{rules}`", ""]
             yield from games_table(found, rules)
+        if any((key[0], key[2]) == (rules, "net_reward") for key in found):
+            yield from ["", f"### Paid by the net change, rules `{rules}`", ""]
+            yield from net_table(found, rules)
         if any((key[0], key[3]) == (rules, JITTER) for key in found):
             yield from ["", f"### Trained on moved starts, rules `{rules}`", ""]
             yield from moved_table(found, rules)
-        if any(key[0] == rules and key[2] not in ("qmix", "open_loop") and not key[3] for key in found):
+        if any(key[0] == rules and key[2] not in ("qmix", *OTHER_TASKS) and not key[3] for key in found):
             yield from ["", f"### The family, rules `{rules}`", ""]
             yield from family_table(found, floors, rules)
     yield from ["", "### Over all maps", ""]
@@ -197,6 +207,25 @@ def games_table(found: Found, rules: str) -> Iterable[str]:
             yield table_line([name, *final_cells(one)])
 
 
+def net_table(found: Found, rules: str) -> Iterable[str]:
+    """Teams that are not paid for shields that grow back, beside those that are."""
+    yield from NET_NOTE.splitlines()
+    yield ""
+    yield from header(
+        ("map", "seeds", "env steps", "**last ten**", *FINAL_KINDS, "last ten, SMAC's reward", "jittered, SMAC's"),
+        left=1,
+    )
+    for name in map_names():
+        one, paid = (found.get((rules, name, algo, 0.0)) for algo in ("net_reward", "qmix"))
+        if one is None:
+            continue
+        cells = [name, seeds_of(one), short(one.cell.env_steps), f"**{percent(one.last_ten().mean())}**"]
+        theirs = ["", ""]
+        if paid is not None:
+            theirs = [percent(paid.last_ten().mean()) + unlike(paid, one), percent(paid.final("jitter").mean())]
+        yield table_line([*cells, *final_cells(one), *theirs])
+
+
 def moved_table(found: Found, rules: str) -> Iterable[str]:
     """The same for teams trained with jitter: a line for each algorithm that was run."""
     yield from paragraph(MOVED_NOTE.format(maps=", ".join(name for name in map_names() if not is_flat(name))))
@@ -220,6 +249,11 @@ def moved_table(found: Found, rules: str) -> Iterable[str]:
         yield table_line([name, algo, seeds_of(one), short(one.cell.env_steps), last, *final_cells(one), known])
 
 
+def has_shields(name: str) -> bool:
+    """Whether a map's enemies have shields, which grow back."""
+    return load_scenario(name, "smac").enemy_has_shields
+
+
 @cache
 def is_flat(name: str) -> bool:
     """Whether the zoo's QMIX agents of a map read rows as they stand, so that equivariant ones are another cell."""
@@ -235,8 +269,8 @@ def final_cells(one: Experiment) -> list[str]:
 
 def family_table(found: Found, floors: Floors, rules: str) -> Iterable[str]:
     """Last ten evaluations, and final jittered games, of every algorithm."""
-    algos = ["qmix", *FAMILY, *sorted({k[2] for k in found if k[0] == rules} - {"qmix", "open_loop", *FAMILY})]
-    trained = {key[1] for key in found if key[0] == rules and key[2] not in ("qmix", "open_loop")}
+    algos = ["qmix", *FAMILY, *sorted({k[2] for k in found if k[0] == rules} - {"qmix", *OTHER_TASKS, *FAMILY})]
+    trained = {key[1] for key in found if key[0] == rules and key[2] not in ("qmix", *OTHER_TASKS)}
     names = [name for name in map_names() if name in {*FAMILY_MAPS, *trained}]
     yield FAMILY_NOTE
     yield ""
@@ -284,7 +318,7 @@ def shared_maps(found: Found, rules: str) -> set[str]:
     """Maps on which every algorithm of the family that was run at all has three seeds."""
     by_algo: dict[str, set[str]] = {}
     for (r, name, algo, jitter), one in found.items():
-        if r == rules and jitter == 0 and algo != "open_loop" and len(one.rows) >= 3:
+        if r == rules and jitter == 0 and algo not in OTHER_TASKS and len(one.rows) >= 3:
             by_algo.setdefault(algo, set()).add(name)
     return set.intersection(*by_algo.values()) if len(by_algo) > 1 else set()
 
@@ -356,8 +390,8 @@ def ablation_table(ablations: Sequence[Experiment], found: Found) -> Iterable[st
         zoo = found.get((cell.rules, cell.map, cell.algo, cell.train_jitter))
         trained = f"{short(cell.env_steps)}, jitter {cell.train_jitter:g}"
         cells = [cell.rules, cell.map, cell.algo, trained, f"`{' '.join(cell.options)}`", seeds_of(one)]
-        cells += [percent(e.last_ten().mean()) if e else "" for e in (one, zoo)]
-        yield table_line(cells)
+        cells.append(percent(one.last_ten().mean()))
+        yield table_line([*cells, percent(zoo.last_ten().mean()) + unlike(zoo, one) if zoo else ""])
 
 
 def missing_commands(found: Found) -> Iterable[str]:
@@ -366,9 +400,10 @@ def missing_commands(found: Found) -> Iterable[str]:
     wanted = {"qmix": tuple(map_names()), "open_loop": tuple(map_names())}
     wanted |= {algo: tuple(n for n in FAMILY_MAPS if algo != "equivariant" or n in flat) for algo in FAMILY}
     moved = {"qmix": tuple(map_names()), "equivariant": flat}
+    shields = {"net_reward": tuple(name for name in map_names() if has_shields(name))}
     commands: dict[str, list[str]] = {}  # what comes behind the algorithms: these
     for rules in RULES:
-        for jitter, plan in ((0.0, wanted), (JITTER, moved)):
+        for jitter, plan in ((0.0, wanted | shields if rules == "smac" else wanted), (JITTER, moved)):
             for algo, maps in plan.items():
                 for rest in _lacking(found, rules, algo, jitter, maps):
                     commands.setdefault(f"--rules {rules}{rest}", []).append(algo)

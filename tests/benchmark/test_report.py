@@ -10,7 +10,17 @@ import pytest
 from benchmark.__main__ import main, parse_args
 from benchmark.cells import ENV_STEPS, MOVED_ENV_STEPS, SMAC_ENV_STEPS, Cell, make_cells
 from benchmark.curves import smoothed
-from benchmark.report import END, START, conditions, games_table, missing_commands, moved_table, percent, qmix_table
+from benchmark.report import (
+    END,
+    START,
+    conditions,
+    games_table,
+    missing_commands,
+    moved_table,
+    net_table,
+    percent,
+    qmix_table,
+)
 from benchmark.rows import cell_json, read_rows, write_row
 from benchmark.summary import experiments, interquartile_mean, main_experiments, score_matrix, spread, time_to
 from dizoo.smac.battle.scenario import map_names
@@ -154,6 +164,17 @@ def test_teams_trained_on_moved_starts_have_a_line_each():
     assert not any("MMM" in line for line in lines)  # not run
 
 
+def test_teams_paid_by_the_net_change_stand_beside_those_paid_as_smac_does():
+    """3m: 16 of 16 evaluations won, of 128 final games 64, 32, 16; beside it a longer training with two seeds."""
+    rows = [made_up_row([4] * 16, rules="smac", algo="net_reward", env_steps=1000)]
+    rows += [made_up_row([1] * 16, final=(0, 0, 128), rules="smac", seed=s) for s in (0, 1)]
+    rows += [made_up_row([4] * 16, rules="smac", algo="net_reward", map="8m")]  # alone
+    lines = lines_by_map(net_table(main_experiments(experiments(rows)), "smac"))
+    assert lines["3m"] == "| 3m | 1 | 1.0k | **100** | 50 | 25 | 12.5 | 1 | 25 (2.0M, 2 seeds) | 100 |"
+    assert lines["8m"] == "| 8m | 1 | 2.0M | **100** | 50 | 25 | 12.5 | 1 |  |  |"
+    assert "MMM" not in lines  # not run
+
+
 def test_seeds_of_different_settings_are_marked():
     rows = [made_up_row([4] * 10, seed=s) | {"config": {"a": s // 2, "b": 0}} for s in (0, 1, 2)]
     found = main_experiments(experiments(rows))
@@ -188,10 +209,11 @@ def test_missing_cells_have_the_command_that_fills_them():
     other = list(missing_commands(main_experiments(experiments([made_up_row([4] * 16, env_steps=500_000)]))))
     assert any("--algos qmix --rules smaclite --seeds 1 2 --env-steps 500000 --maps 3m" in line for line in other)
     # together they are all that is not there: QMIX and open loop on 23 maps, the family on 8 (equivariant: 6 flat
-    # ones), moved starts on 23 and (equivariant) the 18 flat ones, three seeds, two rules; less the 5 rows above
+    # ones), moved starts on 23 and (equivariant) the 18 flat ones, three seeds, two rules; the net reward on the 9 maps
+    # with enemies that have shields, under one; less the 5 rows above
     words = [parse_args(line.split()[3:]) for line in commands]
     cells = {c for a in words for c in make_cells(a.maps, a.algos, a.seeds, a.rules, a.train_jitter, a.env_steps)}
-    assert len(cells) == (2 * 23 + 6 + 4 * 8 + 23 + 18) * 3 * 2 - 5
+    assert len(cells) == (2 * 23 + 6 + 4 * 8 + 23 + 18) * 3 * 2 + 9 * 3 - 5
 
 
 def test_every_map_has_a_length_of_its_own():

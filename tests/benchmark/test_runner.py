@@ -132,6 +132,8 @@ def test_cells_set_rules_jitter_length_and_no_early_end():
     blind = replace(CELL, map="corridor", algo="open_loop").compile().cfg  # the zoo's is equivariant
     assert blind.env.open_loop and not blind.policy.model.equivariant
     assert replace(CELL, algo="equivariant").compile().cfg.policy.model.equivariant
+    net = replace(CELL, rules="smac", algo="net_reward").compile().cfg
+    assert (net.policy.type, net.env.reward_only_positive, net.env.reward_negative_scale) == ("qmix", False, 0)
     own = replace(CELL, options=("env.rules=smac",)).compile().cfg
     assert own.env.rules == "smac"  # the user's options come last
 
