@@ -56,7 +56,7 @@ NET_NOTE = """\
 SMAC pays the absolute change of the enemies' hit points and shields, so that shields that grow back pay like damage.
 These teams were paid the net change (`--algos net_reward`: `env.reward_only_positive=False`,
 `env.reward_negative_scale=0`), all else as above. Where no enemy has a shield or a Medivac, and none is a Zerg, both
-are the same reward. The last two columns are the map's QMIX team of the tables above."""
+are the same. The last two columns are the map's QMIX team of the tables above."""
 FAMILY_NOTE = "Last ten evaluations, nominal start; in brackets the final jittered games; means over seeds."
 AGGREGATE_NOTE = """\
 Interquartile mean of the last ten evaluations over maps and seeds, with its 95 % interval: stratified bootstrap over
@@ -249,11 +249,6 @@ def moved_table(found: Found, rules: str) -> Iterable[str]:
         yield table_line([name, algo, seeds_of(one), short(one.cell.env_steps), last, *final_cells(one), known])
 
 
-def has_shields(name: str) -> bool:
-    """Whether a map's enemies have shields, which grow back."""
-    return load_scenario(name, "smac").enemy_has_shields
-
-
 @cache
 def is_flat(name: str) -> bool:
     """Whether the zoo's QMIX agents of a map read rows as they stand, so that equivariant ones are another cell."""
@@ -402,10 +397,10 @@ def missing_commands(found: Found) -> Iterable[str]:
     wanted = {"qmix": tuple(map_names()), "open_loop": tuple(map_names())}
     wanted |= {algo: tuple(n for n in FAMILY_MAPS if algo != "equivariant" or n in flat) for algo in FAMILY}
     moved = {"qmix": tuple(map_names()), "equivariant": flat}
-    shields = {"net_reward": tuple(name for name in map_names() if has_shields(name))}
+    paid = {"net_reward": tuple(name for name in map_names() if load_scenario(name, "smac").enemy_recovers)}
     commands: dict[str, list[str]] = {}  # what comes behind the algorithms: these
     for rules in RULES:
-        for jitter, plan in ((0.0, wanted | shields if rules == "smac" else wanted), (JITTER, moved)):
+        for jitter, plan in ((0.0, wanted | paid if rules == "smac" else wanted), (JITTER, moved)):
             for algo, maps in plan.items():
                 for rest in _lacking(found, rules, algo, jitter, maps):
                     commands.setdefault(f"--rules {rules}{rest}", []).append(algo)

@@ -123,7 +123,8 @@ class CompiledConfig:
         env_class: the class that ``create_config.env.type`` names.
         policy_class: the class that ``create_config.policy.type`` names.
         model_class: the class that the policy builds its networks from.
-        notes: one line for each key that was accepted although it means nothing here.
+        notes: one line for each key that was accepted although it means nothing here, and for each setting that its
+            class has something to say about.
         source: what the user wrote.
     """
 
@@ -201,7 +202,8 @@ def compile_all(
     found.raise_all()
     assert info is not None
     cfg.exp_name = _run_folder(source, cfg, exp_name is not None)
-    return CompiledConfig(cfg, info, env_class, policy_class, model_class, found.notes, source)
+    notes = found.notes + (env_class.notes(copy.deepcopy(cfg.env)) if hasattr(env_class, "notes") else [])
+    return CompiledConfig(cfg, info, env_class, policy_class, model_class, notes, source)
 
 
 def full_schema(

@@ -85,6 +85,12 @@ class Scenario:
     source: str
 
     @property
+    def enemy_recovers(self) -> bool:
+        """Whether enemies have shields, which grow back, or healers."""
+        enemies = [self.types[t] for t in self.unit_type[~self.is_ally]]
+        return any(t.shield > 0 or t.is_healer for t in enemies)
+
+    @property
     def agent_units(self) -> list[int]:
         """Id of the unit of each agent, in the agents' order."""
         return sorted(np.flatnonzero(self.is_ally).tolist(), key=lambda unit: self.index[unit])

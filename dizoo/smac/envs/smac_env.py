@@ -206,6 +206,18 @@ class SMACEnv(ManagerKeys, VecEnv):
         return info
 
     @classmethod
+    def notes(cls, cfg: EasyDict) -> list[str]:
+        """What to know about a config's ``env`` branch before training: SMAC's reward can keep a team from winning."""
+        paid = cfg.backend == "engine" and cfg.rules == "smac" and cfg.reward_only_positive
+        if not paid or not load_scenario(cfg.map_name, rules=cfg.rules).enemy_recovers:
+            return []
+        return [
+            "env.reward_only_positive: True, SMAC's reward, also pays for enemy shields and hit points that come back. "
+            "Where a team does not learn to win, pay the net change: -o env.reward_only_positive=False "
+            "-o env.reward_negative_scale=0"
+        ]
+
+    @classmethod
     def map_names(cls) -> list[str]:
         """Names of the maps that come with the engine."""
         return map_names()

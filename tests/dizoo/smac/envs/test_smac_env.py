@@ -8,6 +8,7 @@ import pytest
 import torch
 from easydict import EasyDict
 
+from dimix.config import compile_all
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import Entities, EnvInfo
 from dimix.errors import ConfigError, EnvError
@@ -49,6 +50,18 @@ def test_sizes_are_known_before_anything_is_built():
     assert info == EnvInfo("MMM", 10, 160, 290, 16, 150, agent_types=types, entities=units)
     # the input of DI-engine's configs: observation, last action, agent id
     assert AgentInput(info.obs_shape, info.action_shape, info.agent_num).size == 186
+
+
+def test_smacs_reward_is_noted_where_it_pays_for_what_comes_back():
+    for surprising in ("2s3z", "MMM2"):  # shields; Medivacs
+        (note,) = SMACEnv.notes(make_cfg(map_name=surprising, rules="smac"))
+        assert note.startswith("env.reward_only_positive: True") and "-o env.reward_only_positive=False" in note
+    assert SMACEnv.notes(make_cfg(map_name="3m", rules="smac")) == []
+    assert SMACEnv.notes(make_cfg(map_name="2s3z")) == []
+    assert SMACEnv.notes(make_cfg(map_name="2s3z", rules="smac", reward_only_positive=False)) == []
+    main = dict(env=dict(map_name="2s3z", rules="smac"))
+    create = dict(env=dict(type="smac", import_names=["dizoo.smac.envs.smac_env"]), policy=dict(type="qmix"))
+    assert compile_all((main, create)).notes == SMACEnv.notes(make_cfg(map_name="2s3z", rules="smac"))
 
 
 def test_registered_and_built_as_described():
