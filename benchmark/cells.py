@@ -60,7 +60,8 @@ ENV_STEPS = {
 }
 #: The same for training from moved starts, where that takes longer.
 MOVED_ENV_STEPS = {"3m": 300_000, "5m_vs_6m": 1_000_000, "2s3z": 800_000, "3s5z": 1_000_000}
-#: The same under the rules ``smac``, which are harder for some teams; 2m_vs_1z and MMM2 by guess, not yet run so long.
+#: The same under the rules ``smac``, which are harder for some teams; MMM2 by guess, not yet run so long, and 2m_vs_1z
+#: is not won so.
 SMAC_ENV_STEPS = {
     "2s3z": 1_000_000,
     "3s5z": 2_000_000,
@@ -78,6 +79,10 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "open_loop": ("qmix", ("env.open_loop=True", "env.obs_last_action=False", "policy.model.equivariant=False")),
     "net_reward": ("qmix", ("env.reward_only_positive=False", "env.reward_negative_scale=0")),
 }
+#: QMIX in battles shown or paid otherwise: not compared with the family.
+OTHER_TASKS = ("open_loop", "net_reward")
+#: The same, and QMIX itself.
+QMIX_ALONE = ("qmix", *OTHER_TASKS)
 NEVER = 1.1  # a win rate that no run reaches
 
 

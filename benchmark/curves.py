@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.cells import QMIX_ALONE
 from benchmark.summary import IN_A_ROW, Experiment, spread, win_rates
 from dimix.errors import OutputError
 from dimix.plot import new_figure, on_one_axis, style
@@ -98,7 +99,7 @@ def _overview(by_map: Mapping[str, Sequence[Experiment]]) -> Any:
     cells = list(axes.flat)
     for axis, (name, mine) in zip(cells, by_map.items(), strict=False):
         for experiment in mine:
-            if experiment.cell.algo in ("qmix", "open_loop", "net_reward"):
+            if experiment.cell.algo in QMIX_ALONE:
                 _draw(axis, experiment, jitter=False)
         _dress(axis, name)
         axis.tick_params(labelsize="x-small")

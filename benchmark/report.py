@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.cells import ROOT, Cell, own_env_steps
+from benchmark.cells import OTHER_TASKS, QMIX_ALONE, ROOT, Cell, own_env_steps
 from benchmark.curves import curve_file, draw_all
 from benchmark.published import DI_ENGINE_MAPS, SOURCES, WIN_RATES
 from benchmark.rows import RESULTS, read_rows
@@ -31,8 +31,6 @@ START, END = "<!-- results: python -m benchmark report -->", "<!-- end of result
 RULES = ("smaclite", "smac")
 JITTER = 0.5  # cells, of the trainings with moved starts
 FAMILY = ("equivariant", "vdn", "ow_qmix", "cw_qmix", "qtran")
-#: QMIX in battles shown or paid otherwise: not compared with the family.
-OTHER_TASKS = ("open_loop", "net_reward")
 FAMILY_MAPS = (*DI_ENGINE_MAPS, "2s3z", "corridor")
 FINAL_KINDS = ("greedy", "epsilon 0.05", "jittered", "distinct")
 LEVELS = (0.5, 0.8, 0.95)
@@ -129,7 +127,7 @@ def sections(found: Found, everything: Sequence[Experiment], floors: Floors, cur
         if any((key[0], key[3]) == (rules, JITTER) for key in found):
             yield from ["", f"### Trained on moved starts, rules `{rules}`", ""]
             yield from moved_table(found, rules)
-        if any(key[0] == rules and key[2] not in ("qmix", *OTHER_TASKS) and not key[3] for key in found):
+        if any(key[0] == rules and key[2] not in QMIX_ALONE and not key[3] for key in found):
             yield from ["", f"### The family, rules `{rules}`", ""]
             yield from family_table(found, floors, rules)
     yield from ["", "### Over all maps", ""]
@@ -186,7 +184,7 @@ def qmix_table(found: Found, floors: Floors, rules: str) -> Iterable[str]:
         blind = found.get((rules, name, "open_loop", 0.0))
         cells = [name, seeds_of(one), "" if one is None else short(one.cell.env_steps)]
         cells += [floor(floors, rules, name, team) for team in ("random", "attack_nearest")]
-        cells.append("" if blind is None else percent(blind.last_ten().mean()) + unlike(blind, one))
+        cells.append(beside(blind, one))
         if one is None:
             cells += ["", "", ""]
         else:
@@ -220,10 +218,7 @@ def net_table(found: Found, rules: str) -> Iterable[str]:
         if one is None:
             continue
         cells = [name, seeds_of(one), short(one.cell.env_steps), f"**{percent(one.last_ten().mean())}**"]
-        theirs = ["", ""]
-        if paid is not None:
-            theirs = [percent(paid.last_ten().mean()) + unlike(paid, one), percent(paid.final("jitter").mean())]
-        yield table_line([*cells, *final_cells(one), *theirs])
+        yield table_line([*cells, *final_cells(one), beside(paid, one), jittered(paid)])
 
 
 def moved_table(found: Found, rules: str) -> Iterable[str]:
@@ -243,8 +238,7 @@ def moved_table(found: Found, rules: str) -> Iterable[str]:
     for (r, name, algo, jitter), one in ordered(found):
         if (r, jitter) != (rules, JITTER):
             continue
-        plain = found.get((rules, name, "qmix", 0.0))
-        known = "" if plain is None else percent(plain.final("jitter").mean())
+        known = jittered(found.get((rules, name, "qmix", 0.0)))
         last = f"**{percent(one.last_ten(jitter=True).mean())}**"
         yield table_line([name, algo, seeds_of(one), short(one.cell.env_steps), last, *final_cells(one), known])
 
@@ -264,8 +258,8 @@ def final_cells(one: Experiment) -> list[str]:
 
 def family_table(found: Found, floors: Floors, rules: str) -> Iterable[str]:
     """Last ten evaluations, and final jittered games, of every algorithm."""
-    algos = ["qmix", *FAMILY, *sorted({k[2] for k in found if k[0] == rules} - {"qmix", *OTHER_TASKS, *FAMILY})]
-    trained = {key[1] for key in found if key[0] == rules and key[2] not in ("qmix", *OTHER_TASKS)}
+    algos = ["qmix", *FAMILY, *sorted({k[2] for k in found if k[0] == rules} - {*QMIX_ALONE, *FAMILY})]
+    trained = {key[1] for key in found if key[0] == rules and key[2] not in QMIX_ALONE}
     names = [name for name in map_names() if name in {*FAMILY_MAPS, *trained}]
     yield FAMILY_NOTE
     yield ""
@@ -387,8 +381,7 @@ def ablation_table(ablations: Sequence[Experiment], found: Found) -> Iterable[st
         zoo = found.get((cell.rules, cell.map, cell.algo, cell.train_jitter))
         trained = f"{short(cell.env_steps)}, jitter {cell.train_jitter:g}"
         cells = [cell.rules, cell.map, cell.algo, trained, f"`{' '.join(cell.options)}`", seeds_of(one)]
-        cells.append(percent(one.last_ten().mean()))
-        yield table_line([*cells, percent(zoo.last_ten().mean()) + unlike(zoo, one) if zoo else ""])
+        yield table_line([*cells, percent(one.last_ten().mean()), beside(zoo, one)])
 
 
 def missing_commands(found: Found) -> Iterable[str]:
@@ -473,6 +466,16 @@ def unlike(one: Experiment, reference: Experiment | None) -> str:
     said = [short(one.cell.env_steps)] * (one.cell.env_steps != steps)
     said += [f"{len(one.rows)} seed{'s' * (len(one.rows) > 1)}"] * (len(one.rows) != seeds)
     return f" ({', '.join(said)})" if said else ""
+
+
+def beside(one: Experiment | None, reference: Experiment | None) -> str:
+    """Last ten evaluations of an experiment in another's row, see `unlike`; empty without one."""
+    return "" if one is None else percent(one.last_ten().mean()) + unlike(one, reference)
+
+
+def jittered(one: Experiment | None) -> str:
+    """Final games won from moved starts, empty without an experiment."""
+    return "" if one is None else percent(one.final("jitter").mean())
 
 
 def ordered(found: Found) -> list[tuple[tuple[str, str, str, float], Experiment]]:
