@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from dimix.compiled import compiled
 from dimix.errors import EnvError
 
 
@@ -84,7 +84,7 @@ class AgentInput:
         return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _join(
     obs: np.ndarray, last_action: np.ndarray, last_action_column: int, agent_id_column: int, out: np.ndarray
 ) -> None:

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numba
 import numpy as np
 from easydict import EasyDict
 
+from dimix.compiled import compiled
 from dimix.envs.game_arrays import GameArrays, as_ids, check_actions
 from dimix.envs.game_crew import Crew, LocalCrew, Start, last_line
 from dimix.envs.game_env import GameEnv
@@ -224,7 +224,7 @@ def _seed_block(seed: int, env_id: int, block: int) -> list[int]:
     return (np.random.SeedSequence([seed, env_id, block]).generate_state(_SEED_BLOCK) >> 1).tolist()
 
 
-@numba.njit(cache=True)
+@compiled()
 def _take(
     action: np.ndarray,
     action_mask: np.ndarray,
@@ -283,7 +283,7 @@ def _find_faults(arrays: GameArrays, shown: np.ndarray, info: EnvInfo) -> dict[i
     }
 
 
-@numba.njit(cache=True)
+@compiled()
 def _sound(agent_state: np.ndarray, global_state: np.ndarray, action_mask: np.ndarray, shown: np.ndarray) -> bool:
     """Whether `_find_faults` finds nothing; compiled, as calls of numpy cost a good part of a small game's step."""
     games, agents, actions = action_mask.shape

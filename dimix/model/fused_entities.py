@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from dimix.compiled import compiled
+
 _ZERO = np.float32(0.0)
 _CHUNK = 256  # rows whose gradients are summed by themselves first: less rounding than one sum over all
 
@@ -113,7 +115,7 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
         for k in range(codes):
             part[width * codes + k] += d[k]
 
-    @numba.njit(nogil=True, cache=True, fastmath=fast, error_model="numpy")
+    @compiled(fastmath=fast, error_model="numpy")
     def sums(x, column, count, mark, named_by, weight, out):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
         features, total, w = np.zeros(width, np.float32), np.empty(codes, np.float32), weight.ravel()
         for r in range(x.shape[0]):
@@ -131,7 +133,7 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
             for k in range(codes):
                 out[r, k] = total[k]
 
-    @numba.njit(nogil=True, cache=True, fastmath=fast, error_model="numpy")
+    @compiled(fastmath=fast, error_model="numpy")
     def sums_backward(  # type: ignore[no-untyped-def] # pragma: no cover - compiled
         x, column, count, mark, named_by, weight, grad, weight_grad
     ):
@@ -154,7 +156,7 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
             for i in range((width + 1) * codes):
                 to[i] += part[i]
 
-    @numba.njit(nogil=True, cache=True, fastmath=fast | {"reassoc"}, error_model="numpy")
+    @compiled(fastmath=fast | {"reassoc"}, error_model="numpy")
     def scores(x, column, count, mark, named_by, weight, query, out):  # type: ignore[no-untyped-def] # pragma: no cover
         features, w = np.zeros(width, np.float32), weight.ravel()
         for r in range(x.shape[0]):
@@ -169,7 +171,7 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
                         value += max(before_relu(features, w, k), _ZERO) * q[k]
                 out[r, j] = value
 
-    @numba.njit(nogil=True, cache=True, fastmath=fast, error_model="numpy")
+    @compiled(fastmath=fast, error_model="numpy")
     def scores_backward(  # type: ignore[no-untyped-def] # pragma: no cover - compiled
         x, column, count, mark, named_by, weight, query, grad, weight_grad, query_grad
     ):

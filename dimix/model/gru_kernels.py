@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from dimix.compiled import compiled
+
 _FASTMATH = {"contract", "nsz", "arcp"}  # fused multiply-adds; NaN and infinity keep their meaning
 
 # tanh(x) = x * P(x^2) / Q(x^2) for |x| <= 9, beyond which float32 rounds to one. Own least-squares fit, iterated
@@ -72,7 +74,7 @@ def gru_kernels(size: int) -> GruKernels:
         (W, rows, 3H); biases are (W, 4H).
     """
 
-    @numba.njit(nogil=True, cache=True, fastmath=_FASTMATH, error_model="numpy")
+    @compiled(fastmath=_FASTMATH, error_model="numpy")
     def forward(  # type: ignore[no-untyped-def] # pragma: no cover - compiled
         gates, start, product, bias, previous, previous_start, hidden, hidden_start, count
     ) -> None:
@@ -92,7 +94,7 @@ def gru_kernels(size: int) -> GruKernels:
                     g[3 * size + j] = hn
                     out[j] = n + z * (h[j] - n)
 
-    @numba.njit(nogil=True, cache=True, fastmath=_FASTMATH, error_model="numpy")
+    @compiled(fastmath=_FASTMATH, error_model="numpy")
     def backward(  # type: ignore[no-untyped-def] # pragma: no cover - compiled
         gates, start, grad, previous, previous_start, carry, carried, bias_grad, count
     ) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
 import torch
+
+from dimix.compiled import compiled
 
 
 def epsilon_greedy(
@@ -100,7 +101,7 @@ def _choose(q: np.ndarray, action_mask: np.ndarray, chance: np.ndarray, coins: n
     return action
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _select(q: Any, action_mask: Any, chance: Any, coins: Any, action: Any) -> None:  # pragma: no cover - compiled
     envs, agents, actions = q.shape
     for e in range(envs):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
+
+from dimix.compiled import compiled
 
 FLOOR = 1e-6  # added to every priority: a unit that was predicted exactly can still come back
 
@@ -118,7 +119,7 @@ class Priorities:
         self._draws = state.get("draws", 0)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _set_leaf(tree: Any, leaf: int, value: float) -> None:  # pragma: no cover - compiled
     node = len(tree) // 2 + leaf
     tree[node] = value
@@ -127,13 +128,13 @@ def _set_leaf(tree: Any, leaf: int, value: float) -> None:  # pragma: no cover -
         tree[node] = tree[2 * node] + tree[2 * node + 1]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _set_leaves(tree: Any, leaves: Any, values: Any) -> None:  # pragma: no cover - compiled
     for i in range(len(leaves)):
         _set_leaf(tree, leaves[i], values[i])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _draw(tree: Any, coins: Any, leaves: Any) -> None:  # pragma: no cover - compiled
     """Fill `leaves` with different ones, one per coin in [0, 1); the tree is as before afterwards."""
     size = len(tree) // 2

@@ -14,8 +14,9 @@ Nothing is rounded. ``benchmark/replay_memory.py`` measures what it saves.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from dimix.compiled import compiled
 
 ONE = np.uint32(0x3F800000)  # the bits of 1.0 in float32
 WORD = 32  # bits of a word
@@ -37,7 +38,7 @@ def max_row_words(agent_num: int, obs_shape: int, global_obs_shape: int, action_
     return values + words_for(agent_num * action_shape) + words_for(agent_num)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _pack_floats(values: np.ndarray, out: np.ndarray, at: int) -> int:
     size = values.shape[0]
     for first in range(0, size, WORD):
@@ -63,7 +64,7 @@ def _pack_floats(values: np.ndarray, out: np.ndarray, at: int) -> int:
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _unpack_floats(words: np.ndarray, at: int, out: np.ndarray) -> int:
     out[:] = 0
     for first in range(0, out.shape[0], WORD):
@@ -86,13 +87,13 @@ def _unpack_floats(words: np.ndarray, at: int, out: np.ndarray) -> int:
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _bit_number(power: int) -> int:
     """Which power of two (0 to 31) a number is: de Bruijn's multiplication puts a different pattern on top for each."""
     return _BIT_NUMBER[((power * _DE_BRUIJN) & 0xFFFFFFFF) >> 27]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _pack_bits(flags: np.ndarray, out: np.ndarray, at: int) -> int:
     size = flags.shape[0]
     for first in range(0, size, WORD):
@@ -104,7 +105,7 @@ def _pack_bits(flags: np.ndarray, out: np.ndarray, at: int) -> int:
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _unpack_bits(words: np.ndarray, at: int, out: np.ndarray) -> int:
     size = out.shape[0]
     for first in range(0, size, WORD):
@@ -115,7 +116,7 @@ def _unpack_bits(words: np.ndarray, at: int, out: np.ndarray) -> int:
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def pack_rows(
     env_ids: np.ndarray,
     agent_state: np.ndarray,
@@ -150,7 +151,7 @@ def pack_rows(
         row_start[env, row + 1] = at
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def unpack_rows(
     words: np.ndarray,
     at: int,

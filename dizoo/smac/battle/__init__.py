@@ -1,6 +1,6 @@
 """The compiled battle engine: SMAC's 23 maps, batched, from numpy and numba alone."""
 
-from dizoo.smac.battle.engine import BattleEngine, needs_compile, warm_up
+from dizoo.smac.battle.engine import BattleEngine, keeps_compiled, needs_compile, warm_up
 from dizoo.smac.battle.errors import ActionError, BattleError, MapError
 from dizoo.smac.battle.scenario import Scenario, load_scenario, map_names
 
@@ -10,6 +10,7 @@ __all__ = [
     "BattleError",
     "MapError",
     "Scenario",
+    "keeps_compiled",
     "load_scenario",
     "map_names",
     "needs_compile",

@@ -398,6 +398,11 @@ def needs_compile() -> bool:
     return not step_battles.signatures and (marker is None or not marker.exists())
 
 
+def keeps_compiled() -> bool:
+    """Whether this machine has a folder that the compiled kernels are kept in; if not, every process compiles them."""
+    return compiled_marker(step_battles) is not None
+
+
 def warm_up() -> None:
     """Compile the kernels now, or load them from the cache; later engines start at once."""
     BattleEngine("2m_vs_1z", 1, num_threads=1)

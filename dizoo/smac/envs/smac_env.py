@@ -14,7 +14,7 @@ from dimix.envs.packages import Package
 from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import ConfigError, EnvError
 from dimix.registry import ENV_REGISTRY
-from dizoo.smac.battle import BattleEngine, needs_compile
+from dizoo.smac.battle import BattleEngine, keeps_compiled, needs_compile
 from dizoo.smac.battle.backplay import Backplay
 from dizoo.smac.battle.checks import battle_ids
 from dizoo.smac.battle.errors import BattleError, MapError
@@ -225,7 +225,14 @@ class SMACEnv(ManagerKeys, VecEnv):
     @classmethod
     def compile_notice(cls) -> str | None:
         """What to tell before the first battle on this machine, None when the simulator is compiled already."""
-        return "compiling the simulator (once on this machine, about half a minute)" if needs_compile() else None
+        if not needs_compile():
+            return None
+        if keeps_compiled():
+            return "compiling the simulator (once on this machine, about half a minute)"
+        return (
+            "compiling the simulator (about half a minute, at every start: no folder can be written to keep it in; "
+            "NUMBA_CACHE_DIR=FOLDER names one)"
+        )
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:
