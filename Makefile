@@ -16,7 +16,7 @@ train: $(VENV)/.installed
 	$(BIN)/dimix -m serial -c $(CONFIG) $(addprefix -s ,$(SEED)) $(ARGS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

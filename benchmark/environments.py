@@ -176,7 +176,9 @@ def bare_smax(map_name: str) -> Callable[[Sequence[Iterator[int]]], Play]:
 
         env = HeuristicEnemySMAX(scenario=map_name_to_scenario(map_name), max_steps=100)
         keys = jax.numpy.stack([jax.random.PRNGKey(next(seed)) for seed in seeds])
-        _, state = jax.vmap(env.reset)(keys)
+        _, state = jax.jit(jax.vmap(env.reset))(keys)
+        # Types as a step returns them: with those of `reset` everything would be compiled twice.
+        state = jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), state)
 
         def one(key: Any, state: Any, action: Any) -> Any:
             key, now = jax.random.split(key)
