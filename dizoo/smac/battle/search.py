@@ -9,6 +9,10 @@ the winners", Aldous and Vazirani 1994) in which the weight is how much the enem
 
 A win found so is a fact, and its game can be looked at; that none was found proves nothing. Teams can learn from such
 games: see `dizoo.smac.battle.backplay`.
+
+Where that wins nothing, teams are bred (an evolution strategy with whole games as its measure): scripts that go, fight,
+step back when they are hurt and come back when they have rested, at points that are drawn and improved from game to
+game. Resting pays only later, so a choice every few steps throws away who does it.
 """
 
 from __future__ import annotations
@@ -16,7 +20,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,14 +33,12 @@ from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.replay import Replay, save_replay
 from dizoo.smac.battle.rules import PROFILES
-from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario, map_names
-from dizoo.smac.battle.scripted import NO_OP, NORTH, STOP, available, random_actions
+from dizoo.smac.battle.scenario import Scenario, map_names
+from dizoo.smac.battle.scripted import NO_OP, STOP, available
+from dizoo.smac.battle.search_teams import RestingTeam, Side, StyledTeam
 from dizoo.smac.battle.state import Array
-from dizoo.smac.battle.stateview import StateView
 from dizoo.smac.battle.text import write_rows
 
-STEP_CELLS = 1.6  # about what a unit walks in a step
-FAR = 99.0  # cells: nobody is there
 OTHER_GAMES = 128  # with other luck, for what a plan is worth
 BATTLES = 4096  # side by side
 FROM_A_ROUND = 4  # won games kept of one round at most: they are alike but for their ends
@@ -68,6 +71,13 @@ SELECTIONS = (
     Selection(1.0, 3, 0.03),
     Selection(0.5, 2, 0.02),
 )
+
+
+BRED_SHARE = 6  # as many rounds as these are played for one of bred teams
+GENERATIONS = 24  # of bred teams in a round, at most
+PATIENCE = 6  # generations without a better one that end a round
+PARENTS = 32  # as many battles as these have one parent in the generation before
+BRED_WON = 0.1  # share of won battles that is enough
 
 
 @dataclass(frozen=True)
@@ -130,128 +140,6 @@ class Outcome:
         )
 
 
-class Styles:
-    """How each battle's team draws its actions; rows are battles, and are copied and changed with them.
-
-    Args:
-        count: battles.
-        rng: what draws.
-    """
-
-    #: By name: least and greatest value at the start.
-    RANGES = {
-        "attack": (0.2, 0.95),  # chance to attack where something is in reach
-        "hold": (0.3, 0.95),  # chance to go on with the last action
-        "weakest": (0.0, 1.0),  # chance to attack the weakest in reach and not the nearest
-        "flee_first": (0.0, 5.0),  # cells: the unit that an enemy is nearest to flees from nearer ones
-        "flee": (0.0, 4.0),  # cells: every unit flees from nearer ones
-        "middle": (0.0, 2.0),  # how much those who flee keep off the edge
-    }
-
-    def __init__(self, count: int, rng: np.random.Generator) -> None:
-        self._rng = rng
-        low, high = np.array(list(self.RANGES.values())).T
-        self._values = rng.uniform(low, high, (count, len(low)))
-        self._change = 0.03 * (high - low)
-
-    def __getitem__(self, name: str) -> Array:
-        """(E, 1) values of all battles."""
-        column = list(self.RANGES).index(name)
-        return self._values[:, column : column + 1]
-
-    def inherit(self, source: Array) -> None:
-        """Take over the styles of the battles that were copied, a little changed."""
-        chosen = self._values[source]
-        self._values = chosen + self._rng.normal(0.0, 1.0, chosen.shape) * self._change
-
-
-class Team:
-    """Draws the actions of all battles.
-
-    Args:
-        engine: the battles.
-        rng: what draws.
-    """
-
-    def __init__(self, engine: BattleEngine, rng: np.random.Generator) -> None:
-        self.engine, self.rng = engine, rng
-        self.styles = Styles(engine.num_envs, rng)
-        self._is_healer = np.array([t.is_healer for t in StateView(engine.scenario).ally_types])
-        rows, columns = np.nonzero(engine.scenario.open_cells)
-        self._middle = np.array([columns.mean() + 0.5, rows.mean() + 0.5])
-        self._last = np.full((engine.num_envs, engine.agent_num), -1)
-
-    def act(self) -> Array:
-        """(E, A) available actions."""
-        engine, rng, styles = self.engine, self.rng, self.styles
-        mask, units = engine.action_mask, engine.units
-        own, enemy = (_Side.of(units, ids) for ids in (engine.agent_unit, engine.enemy_unit))
-        apart = own.distances(enemy)
-        shape = self._last.shape
-        action = random_actions(_fewer_attacks(mask, rng), rng)
-        action = np.where(rng.random(shape) < styles["attack"], self._attack(own, enemy, apart, action), action)
-        action = np.where((rng.random(shape) < styles["hold"]) & available(mask, self._last), self._last, action)
-        near = apart.min(axis=2, initial=FAR)
-        first = near <= near.min(axis=1, keepdims=True)
-        scared = (first & (near < styles["flee_first"])) | (near < styles["flee"])
-        away = self._flee(own, enemy)
-        action = np.where(scared & (away >= 0) & (rng.random(shape) < 0.9), away, action)
-        self._last = np.where(mask[..., NO_OP], NO_OP, action)
-        return self._last
-
-    def inherit(self, source: Array) -> None:
-        """Battle e goes on as ``source[e]``."""
-        self.styles.inherit(source)
-        self._last = self._last[source]
-
-    def _attack(self, own: _Side, enemy: _Side, apart: Array, otherwise: Array) -> Array:
-        """The nearest or the weakest target in reach of each agent; healers: the ally that has least left."""
-        reach = self.engine.action_mask[..., FIRST_TARGET_ACTION:]
-        distance, points = np.full(reach.shape, FAR), np.full(reach.shape, FAR)
-        k, a = enemy.x.shape[1], min(own.x.shape[1], reach.shape[2])
-        distance[..., :k], points[..., :k] = apart, enemy.points[:, None, :]
-        healers = self._is_healer
-        distance[:, healers, :a] = points[:, healers, :a] = own.points[:, None, :a]
-        weakest = self.rng.random(self._last.shape) < self.styles["weakest"]
-        wish = np.where(reach, np.where(weakest[..., None], points + 0.01 * distance, distance), np.inf)
-        return np.where(reach.any(axis=2), FIRST_TARGET_ACTION + wish.argmin(axis=2), otherwise)
-
-    def _flee(self, own: _Side, enemy: _Side) -> Array:
-        """The move that ends farthest from every enemy, -1 where none is free."""
-        best, best_value = np.full(own.x.shape, -1), np.full(own.x.shape, -np.inf)
-        for direction, (dx, dy) in enumerate(((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0))):
-            dx, dy = dx * STEP_CELLS, dy * STEP_CELLS
-            off = np.hypot(own.x + dx - self._middle[0], own.y + dy - self._middle[1])
-            value = own.distances(enemy, dx, dy).min(axis=2, initial=FAR)
-            value = value - self.styles["middle"] * np.maximum(off - 5.0, 0.0)
-            value = value + self.rng.normal(0.0, 0.2, value.shape)
-            better = self.engine.action_mask[..., NORTH + direction] & (value > best_value)
-            best, best_value = np.where(better, NORTH + direction, best), np.where(better, value, best_value)
-        return best
-
-
-@dataclass(frozen=True)
-class _Side:
-    """The units of one side, (E, n) arrays: cells, in play, hit points and shields (0 for the dead)."""
-
-    x: Array
-    y: Array
-    alive: Array
-    points: Array
-
-    @classmethod
-    def of(cls, units: Array, ids: Array) -> _Side:
-        """Those with the given ids."""
-        alive = units["in_play"][:, ids]
-        points = (units["hp"] + units["shield"])[:, ids] * alive
-        return cls(units["x"][:, ids].astype(np.float64), units["y"][:, ids].astype(np.float64), alive, points)
-
-    def distances(self, others: _Side, dx: float = 0.0, dy: float = 0.0) -> Array:
-        """(E, n, m) cells from each unit, moved by (dx, dy), to each of the others; `FAR` where that is dead."""
-        away_x, away_y = (self.x + dx)[:, :, None] - others.x[:, None, :], (self.y + dy)[:, :, None] - others.y[:, None]
-        return np.where(others.alive[:, None, :], np.hypot(away_x, away_y), FAR)
-
-
 def search(
     map: str | Scenario,
     rules: str = "smaclite",
@@ -266,7 +154,8 @@ def search(
         map: name or path of a map, or a scenario, which brings its own rules.
         rules: rule profile.
         battles: played side by side, >= 50.
-        rounds: at most; each begins anew with the next of `SELECTIONS`.
+        rounds: at most; each begins anew with the next of `SELECTIONS`. Where they win nothing, rounds of bred teams
+            follow, one for six of these.
         seed: of everything that is drawn.
         threads: of the engine, None: all processors. The result does not depend on it.
 
@@ -279,8 +168,7 @@ def search(
     engine = _engine(map, rules, battles, rounds, seed, threads)
     began, env_steps = time.monotonic(), 0
     best: Outcome | None = None
-    for number in range(rounds):
-        play = _Round(engine, number, seed)
+    for number, play in _rounds(engine, rounds, seed):
         play.until_won()
         env_steps += play.env_steps
         found = play.best()
@@ -317,7 +205,7 @@ def won_games(
         count: games wanted, >= 1.
         rules: rule profile.
         battles: played side by side, >= 50.
-        rounds: to play.
+        rounds: to play, as in `search`.
         seed: of everything that is drawn.
         threads: of the engine, None: all processors. The result does not depend on it.
         say: takes a line after every round.
@@ -334,8 +222,7 @@ def won_games(
     began, env_steps = time.monotonic(), 0
     found: list[tuple[bool, int, list[Plan]]] = []  # best first: won by a hair or safely, steps, games
     longest = None
-    for number in range(rounds):
-        play = _Round(engine, number, seed)
+    for number, play in _rounds(engine, rounds, seed):
         play.until_won(longest)
         if engine.battle_won.any():
             play.to_the_end()
@@ -345,9 +232,10 @@ def won_games(
             safe = [steps for by_a_hair, steps, plans in found if not by_a_hair for _ in plans]
             longest = safe[count - 1] if len(safe) >= count else None
         env_steps += play.env_steps
+        to_play, seconds = max(rounds, number + 1), time.monotonic() - began
         say(
-            f"{len(found)} of {number + 1} rounds found won games of {engine.scenario.name} (of {rounds} to play; "
-            f"{env_steps / 1e6:.1f}M steps of search, {time.monotonic() - began:.0f} s)"
+            f"{len(found)} of {number + 1} rounds found won games of {engine.scenario.name} (of {to_play} to play; "
+            f"{env_steps / 1e6:.1f}M steps of search, {seconds:.0f} s)"
         )
     engine.close()
     return [plan for *_, plans in found for plan in plans][:count]
@@ -359,12 +247,23 @@ def _engine(map: str | Scenario, rules: str, battles: int, rounds: int, seed: in
     return BattleEngine(map, battles, seed=seed, rules=rules, num_threads=threads)
 
 
-class _Round:
-    """All battles of an engine once, from start to end, the best copied over the others.
+def _rounds(engine: BattleEngine, rounds: int, seed: int) -> Iterator[tuple[int, _Round]]:
+    """The rounds of a search, each with its number; after they have won nothing some with bred teams."""
+    won = False
+    for number in range(rounds):
+        yield number, _SelectedRound(engine, number, seed)
+        won |= bool(engine.battle_won.any())
+    if not won:
+        for number in range(rounds, rounds + max(1, rounds // BRED_SHARE)):
+            yield number, _BredRound(engine, number, seed)
+
+
+class _Round(ABC):
+    """All battles of an engine once or more often, from start to end, and what came of them.
 
     Args:
         engine: the battles.
-        number: of the round: which of `SELECTIONS`, and what is drawn.
+        number: of the round.
         seed: of the search.
 
     Attributes:
@@ -372,24 +271,24 @@ class _Round:
     """
 
     def __init__(self, engine: BattleEngine, number: int, seed: int) -> None:
-        self.env_steps = 0
-        rng = np.random.default_rng([seed, number])
-        self._engine, self._selection, self._rng = engine, SELECTIONS[number % len(SELECTIONS)], rng
-        engine.reset()
-        self._start, self._root = engine.get_state(), np.arange(engine.num_envs)  # battle that each comes from
-        self._team = Team(engine, rng)
-        self._actions: list[Array] = []  # (E, A) of each step
-        own, enemy = self._sides()
-        self._full = own.points[0].sum(), enemy.points[0].sum()
+        self.env_steps, self._engine = 0, engine
+        self._rng = np.random.default_rng([seed, number])
+        self._begin()
 
+    @abstractmethod
     def until_won(self, longest: int | None = None) -> None:
-        """Play and select until a battle is won or all are over, or for ``longest`` steps."""
-        while not (self._step() or self._engine.battle_won.any() or len(self._actions) == longest):
-            if len(self._actions) % self._selection.every == 0:
-                self._select()
+        """Play until a battle is won or nothing better comes; ``longest`` steps at most."""
+
+    @abstractmethod
+    def _act(self) -> Array:
+        """(E, A) available actions of the next step."""
+
+    @abstractmethod
+    def _worst_last(self, won: Array) -> Array:
+        """Won battles, (n,) numbers, in the order of preference."""
 
     def to_the_end(self) -> None:
-        """Play on without selecting, so that others win as well."""
+        """Play on, so that others win as well."""
         while not self._step():
             pass
 
@@ -412,26 +311,62 @@ class _Round:
         )
 
     def won(self, most: int) -> list[Plan]:
-        """Some of the won games, all different, those with the most units left; of equals, any."""
-        own, _ = self._sides()
+        """Some of the won games, all different, in the order of preference; of equals, any."""
         won = self._rng.permutation(np.flatnonzero(self._engine.battle_won))
-        order = np.argsort(-own.alive[won].sum(axis=1), kind="stable")
         plans: dict[bytes, Plan] = {}  # by their actions: copies may have won alike
-        for e in won[order]:
+        for e in self._worst_last(won):
             if len(plans) == most:
                 break
             plan = self._plan(int(e))
             plans.setdefault(plan.actions.tobytes(), plan)
         return list(plans.values())
 
+    def _begin(self) -> None:
+        self._engine.reset()
+        self._start, self._root = self._engine.get_state(), np.arange(self._engine.num_envs)  # where each comes from
+        self._actions: list[Array] = []  # (E, A) of each step
+
     def _step(self) -> bool:
         """One step of all battles; True when all are over."""
         engine = self._engine
         self.env_steps += int((~(engine.terminated | engine.truncated)).sum())
-        action = self._team.act()
+        action = self._act()
         engine.step(action)
         self._actions.append(action.astype(np.uint8 if engine.action_shape <= 256 else np.uint16))
         return bool((engine.terminated | engine.truncated).all())
+
+    def _sides(self) -> tuple[Side, Side]:
+        engine = self._engine
+        return Side.of(engine.units, engine.agent_unit), Side.of(engine.units, engine.enemy_unit)
+
+    def _plan(self, e: int) -> Plan:
+        root, steps = int(self._root[e]), int(self._engine.episode_length[e])
+        start = {name: value[root : root + 1] for name, value in self._start.items()}
+        return Plan(start, np.array([actions[e] for actions in self._actions[:steps]], np.int64))
+
+
+class _SelectedRound(_Round):
+    """The best battles are copied over the others every few steps."""
+
+    def __init__(self, engine: BattleEngine, number: int, seed: int) -> None:
+        super().__init__(engine, number, seed)
+        self._selection = SELECTIONS[number % len(SELECTIONS)]
+        self._team = StyledTeam(engine, self._rng)
+        own, enemy = self._sides()
+        self._full = own.points[0].sum(), enemy.points[0].sum()
+
+    def until_won(self, longest: int | None = None) -> None:
+        """See `_Round.until_won`."""
+        while not (self._step() or self._engine.battle_won.any() or len(self._actions) == longest):
+            if len(self._actions) % self._selection.every == 0:
+                self._select()
+
+    def _act(self) -> Array:
+        return self._team.act()
+
+    def _worst_last(self, won: Array) -> Array:
+        own, _ = self._sides()
+        return won[np.argsort(-own.alive[won].sum(axis=1), kind="stable")]
 
     def _select(self) -> None:
         engine, choice, (own, enemy) = self._engine, self._selection, self._sides()
@@ -445,14 +380,40 @@ class _Round:
         self._root = self._root[source]
         self._actions = [actions[source] for actions in self._actions]
 
-    def _sides(self) -> tuple[_Side, _Side]:
-        engine = self._engine
-        return _Side.of(engine.units, engine.agent_unit), _Side.of(engine.units, engine.enemy_unit)
 
-    def _plan(self, e: int) -> Plan:
-        root, steps = int(self._root[e]), int(self._engine.episode_length[e])
-        start = {name: value[root : root + 1] for name, value in self._start.items()}
-        return Plan(start, np.array([actions[e] for actions in self._actions[:steps]], np.int64))
+class _BredRound(_Round):
+    """Games to the end, one generation after the other, whose teams descend from the best of the one before."""
+
+    def __init__(self, engine: BattleEngine, number: int, seed: int) -> None:
+        super().__init__(engine, number, seed)
+        self._team = RestingTeam(engine, self._rng)
+
+    def until_won(self, longest: int | None = None) -> None:
+        """See `_Round.until_won`."""
+        best, since = np.inf, 0
+        for _ in range(GENERATIONS):
+            value = self._generation(longest)
+            since = 0 if value.min() < best else since + 1
+            best = min(best, float(value.min()))
+            if self._engine.battle_won.mean() >= BRED_WON or since == PATIENCE:
+                break
+            self._team.breed(np.argsort(value, kind="stable")[: max(1, len(value) // PARENTS)])
+
+    def _generation(self, longest: int | None) -> Array:
+        """Play all battles; (E,) what the enemy had left when it had least, for a win the less the earlier it came."""
+        self._begin()
+        self._team.begin()
+        engine, least, over = self._engine, np.full(self._engine.num_envs, np.inf), False
+        while not (over or len(self._actions) == longest):
+            over = self._step()
+            least = np.minimum(least, self._sides()[1].points.sum(axis=1))
+        return np.where(engine.battle_won, engine.episode_length - float(engine.episode_limit), least)
+
+    def _act(self) -> Array:
+        return self._team.act()
+
+    def _worst_last(self, won: Array) -> Array:
+        return won[np.argsort(self._engine.episode_length[won], kind="stable")]
 
 
 def _won_again(scenario: Scenario, plan: Plan, seed: int) -> int:
@@ -485,13 +446,6 @@ def play_again(outcome: Outcome, map: str) -> RecordedGame:
     if not games or bool(engine.battle_won[0]) != outcome.won:
         raise BattleError(f"{outcome.map}: the game found does not repeat. Search again with this version.")
     return games[0]
-
-
-def _fewer_attacks(mask: Array, rng: np.random.Generator) -> Array:
-    """The mask, for four of five agents without attacks: these have a chance of their own."""
-    quiet = mask.copy()
-    quiet[..., FIRST_TARGET_ACTION:] &= (rng.random(mask.shape[:2]) < 0.2)[..., None]
-    return quiet
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,8 @@ import pytest
 
 from dizoo.smac.battle import BattleEngine, BattleError
 from dizoo.smac.battle.replay import load_replay
-from dizoo.smac.battle.search import FROM_A_ROUND, SELECTIONS, Styles, main, play_again, search, won_games
+from dizoo.smac.battle.search import FROM_A_ROUND, SELECTIONS, main, play_again, search, won_games
+from dizoo.smac.battle.search_teams import RestingTeam, Styles
 
 
 def test_a_win_found_is_a_game_that_repeats_in_the_plain_engine():
@@ -36,10 +37,10 @@ def test_a_search_is_the_same_every_time_whatever_the_threads():
 
 
 def test_what_is_not_found_is_said():
-    # 50 battles of 7 Zealots that 32 Banelings run down
+    # 50 battles of 7 Zealots that 32 Banelings run down, and as many of bred teams after them
     outcome = search("so_many_baneling", battles=50, rounds=1, threads=1)
     assert not outcome.won and outcome.enemies_left > 0 and outcome.agents_left == 0
-    assert "so_many_baneling, smaclite: not won (1 round," in outcome.line()
+    assert "so_many_baneling, smaclite: not won (2 rounds," in outcome.line()
     assert f"{outcome.enemies_left} enemies with {outcome.enemy_points_left:.0f} points left" in outcome.line()
     game = play_again(outcome, "so_many_baneling")
     assert not game.replay.won and np.array_equal(game.action, outcome.plan.actions)
@@ -96,6 +97,63 @@ def test_styles_are_inherited_and_change_a_little():
     assert after.shape == (4, 1) and len(np.unique(after)) == 4
     spread = 0.03 * 4.0  # standard deviation of a change: 3 % of the range from 0 to 4
     assert np.abs(after[:3] - before[2]).max() < 5 * spread and abs(after[3] - before[1]) < 5 * spread
+
+
+def test_bred_teams_win_what_asks_to_rest():
+    # Two Stalkers lose to a Spine Crawler unless they step back, rest, and come back.
+    said = []
+    plans = won_games("2s_vs_1sc", 4, rules="smac", battles=1024, rounds=1, threads=1, say=said.append)
+    assert said[0].startswith("0 of 1 rounds found won games of 2s_vs_1sc (of 1 to play; ")
+    assert said[1].startswith("1 of 2 rounds found won games of 2s_vs_1sc (of 2 to play; ")
+    assert 1 <= len(plans) <= FROM_A_ROUND
+    lengths = [len(plan.actions) for plan in plans]
+    assert lengths == sorted(lengths)
+    engine = BattleEngine("2s_vs_1sc", 1, rules="smac", num_threads=1)
+    engine.set_state(plans[0].start)
+    shields = []
+    for actions in plans[0].actions:
+        engine.step(actions[None])
+        shields.append(engine.units["shield"][0, engine.agent_unit].copy())
+    assert engine.battle_won[0]
+    assert (np.diff(shields, axis=0).clip(min=0).sum(axis=0) > 40).any()  # of 80: one that came back rested
+
+
+def test_the_next_generation_is_like_its_parents():
+    engine = BattleEngine("3m", 64, num_threads=1)
+    team = RestingTeam(engine, np.random.default_rng(0))
+    before = {name: team[name].copy() for name in RestingTeam.RANGES}
+    team.breed(np.array([5, 9]))
+    changed = []
+    for name, (low, high) in RestingTeam.RANGES.items():
+        after, parents = team[name], before[name][[5, 9] * 32]
+        assert after.shape == (64, 3) and (after >= low).all() and (after <= high).all()
+        assert np.array_equal(after[:2], parents[:2])
+        changed.append(after[2:] != parents[2:])
+    # 62 teams of 3 with 16 numbers: 2,976 of which 0.15 change, give or take four times sqrt(0.15 * 0.85 / 2,976)
+    assert abs(np.mean(changed) - RestingTeam.CHANGE) < 0.027
+
+
+def test_who_is_hurt_steps_back_and_who_is_late_waits():
+    engine = BattleEngine("3m", 2, num_threads=1)
+    team = RestingTeam(engine, np.random.default_rng(0))
+    columns = list(RestingTeam.RANGES)
+    numbers = np.zeros((2, 3, len(columns)))
+    numbers[1, :, columns.index("late")] = 3.0
+    numbers[0, :, columns.index("leave0")] = 0.5  # 22 of 45 hit points and less
+    numbers[0, :, columns.index("far")] = 3.0
+    team._numbers = numbers
+    start = engine.units["x"][:, engine.agent_unit].copy()
+    gap = []
+    for step in range(16):  # then those who are hurt are far enough and come back
+        engine.step(team.act())
+        x = engine.units["x"][:, engine.agent_unit]
+        if step == 2:
+            assert np.array_equal(x[1], start[1]) and (x[0] > start[0]).all()  # enemies stand in the east
+        hp = engine.units["hp"][0, engine.agent_unit]
+        hurt = (hp > 0) & (hp <= 22.5)
+        gap.append(np.where(hurt, x[0], np.nan))
+    walked = np.diff(np.array(gap), axis=0)
+    assert (walked[np.isfinite(walked)] <= 0).all() and np.nanmin(walked) < -0.5  # away from them
 
 
 @pytest.mark.parametrize("numbers", [{"battles": 49}, {"rounds": 0}])
