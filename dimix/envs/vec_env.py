@@ -95,6 +95,7 @@ class VecEnv(ABC):
         episodes_lost: how many episodes were lost so far.
         demonstration: (E, A) int64, actions that are played in place of the policy's, -1 where the policy chooses; None
             in an environment that shows nobody how it is done.
+        explores: (E,) bool, where the collecting policy may act at random; None: everywhere.
         say: takes lines meant for people, where something takes long; set by whoever shows them.
     """
 
@@ -112,6 +113,7 @@ class VecEnv(ABC):
     lost: np.ndarray = np.zeros(0, np.int64)
     episodes_lost: int = 0
     demonstration: np.ndarray | None = None
+    explores: np.ndarray | None = None
     say: Callable[[str], None] = staticmethod(lambda text: None)
 
     @abstractmethod

@@ -73,7 +73,8 @@ class GameState:
         """Choose actions for all environments in one call and make one step; returns the actions (E, A)."""
         agent_state = self._agent_input.build(env.agent_state, self.last_action, self._agent_state)
         obs = {"agent_state": agent_state, "action_mask": env.action_mask}
-        action, self.hidden = self._policy.forward(obs, self.hidden, epsilon)
+        where = epsilon if env.explores is None else epsilon * env.explores
+        action, self.hidden = self._policy.forward(obs, self.hidden, where)
         if env.demonstration is not None:
             action = np.where(env.demonstration >= 0, env.demonstration, action)
         env.step(action)

@@ -43,6 +43,7 @@ class Backplay:
         num_envs: battles of the engine (E) that are begun.
         share: of the battles that begin so, in [0, 1]; the others begin at the start.
         follow: share of those that first follow the game, for 1 to `FOLLOW_STEPS` steps, in [0, 1].
+        explore: steps with random actions, from where the team plays on in such a battle; None: all.
         seed: of the choices.
 
     Attributes:
@@ -54,10 +55,18 @@ class Backplay:
     """
 
     def __init__(
-        self, scenario: Scenario, plans: Sequence[Plan], num_envs: int, share: float, follow: float, seed: int
+        self,
+        scenario: Scenario,
+        plans: Sequence[Plan],
+        num_envs: int,
+        share: float,
+        follow: float,
+        explore: int | None,
+        seed: int,
     ) -> None:
         self.plans = list(plans)
-        self._share, self._follow, self._rng = share, follow, np.random.default_rng(seed)
+        self._share, self._follow, self._explore = share, follow, explore
+        self._rng = np.random.default_rng(seed)
         self._states, self._game, self._step = _moments(scenario, self.plans)
         _, self._actions, steps = _stacked(self.plans)
         length = steps[self._game]
@@ -130,6 +139,20 @@ class Backplay:
         follows = (engine.episode_length < self.until)[:, None] & available(engine.action_mask, action)
         return np.where(follows, action, -1)
 
+    def explores(self, engine: BattleEngine) -> Array | None:
+        """(E,) bool, where random actions may be played; None: everywhere.
+
+        A team that knows the rest of a game by heart loses it by a random action there, and does not learn that the
+        step before was right.
+
+        Args:
+            engine: the battles.
+        """
+        if self._explore is None:
+            return None
+        plays_from = np.maximum(self._step[self.moment], self.until)
+        return (self.moment < 0) | (engine.episode_length < plays_from + self._explore)
+
     def state_dict(self) -> dict[str, Any]:
         """Games, win rates, choices."""
         starts, actions, length = _stacked(self.plans)
@@ -146,15 +169,17 @@ class Backplay:
         }
 
     @classmethod
-    def from_state_dict(cls, scenario: Scenario, state: Mapping[str, Any], share: float, follow: float) -> Backplay:
-        """What ``state_dict`` was taken of; ``share`` and ``follow`` as in the constructor."""
+    def from_state_dict(
+        cls, scenario: Scenario, state: Mapping[str, Any], share: float, follow: float, explore: int | None
+    ) -> Backplay:
+        """What ``state_dict`` was taken of; the others as in the constructor."""
         plans = [
             Plan({name: value[i : i + 1] for name, value in state["starts"].items()}, actions[:steps], family)
             for i, (actions, steps, family) in enumerate(
                 zip(state["actions"], state["steps"].tolist(), state["family"].tolist(), strict=True)
             )
         ]
-        made = cls(scenario, plans, len(state["moment"]), share, follow, 0)
+        made = cls(scenario, plans, len(state["moment"]), share, follow, explore, 0)
         made.won[:], made.moment[:], made.until[:] = state["won"], state["moment"], state["until"]
         made._ended[:] = state["ended"]
         made._rng.bit_generator.state = state["choices"]

@@ -81,6 +81,8 @@ class SMACEnv(ManagerKeys, VecEnv):
             share=0.0,
             # (float) Share of these that follow the game for up to ten steps before the team plays, in [0, 1].
             follow=0.5,
+            # (int | None) Steps with random actions in these, from where the team plays on; None: all, >= 1.
+            explore=None,
             # (int) Won games to begin in, the best of those found, >= 1.
             n_episode=12,
             # (int) Battles of a round of the search, >= 50.
@@ -333,7 +335,7 @@ class SMACEnv(ManagerKeys, VecEnv):
             f"battles begin in {len(plans)} won games of {len({plan.family for plan in plans})} rounds, "
             f"{min(lengths)} to {max(lengths)} steps long"
         )
-        return Backplay(scenario, plans, self.num_envs, cfg.share, cfg.follow, self._seed)
+        return Backplay(scenario, plans, self.num_envs, cfg.share, cfg.follow, cfg.explore, self._seed)
 
     def step(self, action: np.ndarray) -> None:
         """Advance every running battle by one step.
@@ -366,7 +368,9 @@ class SMACEnv(ManagerKeys, VecEnv):
             self._engine.set_state(battles)
             if self._backplay_cfg is not None and "backplay" in state:
                 cfg, scenario = self._backplay_cfg, self._engine.scenario
-                self._backplay = Backplay.from_state_dict(scenario, state["backplay"], cfg.share, cfg.follow)
+                self._backplay = Backplay.from_state_dict(
+                    scenario, state["backplay"], cfg.share, cfg.follow, cfg.explore
+                )
         except BattleError as error:
             raise EnvError(f"battles cannot be restored: {error}") from error
         self._copy_outputs()
@@ -379,6 +383,7 @@ class SMACEnv(ManagerKeys, VecEnv):
         self.reward[:] = self._engine.reward  # the engine adds up in float64
         if self._backplay is not None:
             self.demonstration = self._backplay.demonstration(self._engine)
+            self.explores = self._backplay.explores(self._engine)
         if self._step_one_hot is not None:
             self.agent_state[:] = self._step_one_hot[self.episode_length, None]
 

@@ -1,5 +1,7 @@
 """The collector: what is played is what is stored, and a resumed run is the same run."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -90,6 +92,18 @@ def test_what_an_environment_demonstrates_is_played_and_stored(room):
     played = batch.action[batch.filled].numpy()
     np.testing.assert_array_equal(played[:, 0], chosen[:-1])
     assert (played[:, 1:] != played[:, :1]).any()
+
+
+def test_random_actions_are_played_where_the_environment_says(room):
+    rooms, given = room(), []
+    forward = rooms.policy.mode.forward
+    rooms.collector._games._policy = SimpleNamespace(
+        forward=lambda obs, hidden, epsilon: (given.append(np.array(epsilon)), forward(obs, hidden, epsilon))[1]
+    )
+    rooms.collector.collect(n_step=8, epsilon=0.25)
+    rooms.env.explores = np.array([True, False, False, True])
+    rooms.collector.collect(n_step=8, epsilon=0.25)
+    assert [each.tolist() for each in given] == [0.25, 0.25, [0.25, 0, 0, 0.25], [0.25, 0, 0, 0.25]]
 
 
 def test_hidden_state_starts_at_zero_and_windows_store_it(room):

@@ -17,9 +17,9 @@ def games():
     return won_games("3m", 6, battles=100, rounds=6, seed=2, threads=1)
 
 
-def make(games, num_envs=8, share=1.0, follow=0.0, jitter=0.0):
+def make(games, num_envs=8, share=1.0, follow=0.0, explore=None, jitter=0.0):
     engine = BattleEngine("3m", num_envs, seed=5, num_threads=1, start_jitter=jitter)
-    return engine, Backplay(engine.scenario, games, num_envs, share, follow, 0)
+    return engine, Backplay(engine.scenario, games, num_envs, share, follow, explore, 0)
 
 
 def states_of(plan):
@@ -151,6 +151,24 @@ def test_battles_that_follow_a_game_are_shown_its_actions_and_do_not_count(games
     assert (backplay.demonstration(engine)[followed > 0] == -1).all()
 
 
+def test_random_actions_end_where_the_team_has_played_for_some_steps(games):
+    engine, backplay = make(games, num_envs=200, share=0.5, follow=0.5, explore=3)
+    backplay.begin(engine, np.arange(200))
+    from_start = backplay.moment < 0
+    plays_from = np.maximum(engine.episode_length, backplay.until)
+    assert 50 < from_start.sum() < 150 and (plays_from > engine.episode_length).any()
+    for _ in range(FOLLOW_STEPS + 4):
+        running = ~(engine.terminated | engine.truncated)
+        explores = backplay.explores(engine)
+        expected = from_start | (engine.episode_length - plays_from < 3)
+        np.testing.assert_array_equal(explores[running], expected[running])
+        shown = backplay.demonstration(engine)
+        waiting = np.where(engine.action_mask[..., 0], 0, 1)
+        engine.step(np.where(shown >= 0, shown, waiting))
+    assert running.any() and not explores[running & ~from_start].any()
+    assert make(games)[1].explores(engine) is None
+
+
 def test_news_tell_what_is_won_from_each_quarter_of_the_games(games, monkeypatch):
     monkeypatch.setattr("dizoo.smac.battle.backplay.NEWS_EVERY", 400)
     engine, backplay = make(games, num_envs=200)
@@ -170,7 +188,7 @@ def test_what_is_restored_goes_on_alike(games):
     backplay.ended(np.arange(4), np.array([True] * 8))
     twin_engine = BattleEngine("3m", 8, seed=1, num_threads=1, start_jitter=0.3)
     twin_engine.set_state(engine.get_state())
-    twin = Backplay.from_state_dict(engine.scenario, backplay.state_dict(), 1.0, 0.5)
+    twin = Backplay.from_state_dict(engine.scenario, backplay.state_dict(), 1.0, 0.5, None)
     np.testing.assert_array_equal(backplay.demonstration(engine), twin.demonstration(twin_engine))
     assert all(np.array_equal(a.actions, b.actions) for a, b in zip(backplay.plans, twin.plans, strict=True))
     for one, state in ((backplay, engine), (twin, twin_engine)):

@@ -233,7 +233,7 @@ def test_open_loop_shows_the_step_and_nothing_else():
             each.reset(over)
 
 
-BACKPLAY = {"share": 1.0, "follow": 0.5, "n_episode": 5, "battles": 300, "rounds": 8}
+BACKPLAY = {"share": 1.0, "follow": 0.5, "explore": 4, "n_episode": 5, "battles": 300, "rounds": 8}
 
 
 def test_training_battles_begin_in_won_games_that_the_first_reset_looks_for(tmp_path):
