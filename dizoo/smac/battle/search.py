@@ -284,7 +284,7 @@ class _Round(ABC):
         """(E, A) available actions of the next step."""
 
     @abstractmethod
-    def _worst_last(self, won: Array) -> Array:
+    def _best_first(self, won: Array) -> Array:
         """Won battles, (n,) numbers, in the order of preference."""
 
     def to_the_end(self) -> None:
@@ -314,7 +314,7 @@ class _Round(ABC):
         """Some of the won games, all different, in the order of preference; of equals, any."""
         won = self._rng.permutation(np.flatnonzero(self._engine.battle_won))
         plans: dict[bytes, Plan] = {}  # by their actions: copies may have won alike
-        for e in self._worst_last(won):
+        for e in self._best_first(won):
             if len(plans) == most:
                 break
             plan = self._plan(int(e))
@@ -364,7 +364,7 @@ class _SelectedRound(_Round):
     def _act(self) -> Array:
         return self._team.act()
 
-    def _worst_last(self, won: Array) -> Array:
+    def _best_first(self, won: Array) -> Array:
         own, _ = self._sides()
         return won[np.argsort(-own.alive[won].sum(axis=1), kind="stable")]
 
@@ -412,7 +412,7 @@ class _BredRound(_Round):
     def _act(self) -> Array:
         return self._team.act()
 
-    def _worst_last(self, won: Array) -> Array:
+    def _best_first(self, won: Array) -> Array:
         return won[np.argsort(self._engine.episode_length[won], kind="stable")]
 
 
