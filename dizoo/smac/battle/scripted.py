@@ -163,6 +163,12 @@ def available(action_mask: np.ndarray, action: np.ndarray) -> np.ndarray:
     return np.take_along_axis(action_mask, np.maximum(action, 0)[..., None], axis=2)[..., 0] & (action >= 0)
 
 
+def or_idle(action_mask: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """(E, A) int64: each agent's action, (E, A) integers, where it may take it, else stop, or nothing at all."""
+    idle = np.where(action_mask[..., NO_OP], NO_OP, STOP)
+    return np.where(available(action_mask, action), action, idle)
+
+
 def walk_towards(delta: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
     """The move along the longer axis of the way, or along the other one where that is blocked, else stop.
 

@@ -34,7 +34,7 @@ from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.replay import Replay, save_replay
 from dizoo.smac.battle.rules import PROFILES
 from dizoo.smac.battle.scenario import Scenario, map_names
-from dizoo.smac.battle.scripted import NO_OP, STOP, available
+from dizoo.smac.battle.scripted import or_idle
 from dizoo.smac.battle.search_teams import RestingTeam, Side, StyledTeam
 from dizoo.smac.battle.state import Array
 from dizoo.smac.battle.text import write_rows
@@ -270,6 +270,8 @@ class _Round(ABC):
         env_steps: steps of all battles so far.
     """
 
+    _team: StyledTeam | RestingTeam
+
     def __init__(self, engine: BattleEngine, number: int, seed: int) -> None:
         self.env_steps, self._engine = 0, engine
         self._rng = np.random.default_rng([seed, number])
@@ -278,10 +280,6 @@ class _Round(ABC):
     @abstractmethod
     def until_won(self, longest: int | None = None) -> None:
         """Play until a battle is won or nothing better comes; ``longest`` steps at most."""
-
-    @abstractmethod
-    def _act(self) -> Array:
-        """(E, A) available actions of the next step."""
 
     @abstractmethod
     def _best_first(self, won: Array) -> Array:
@@ -330,7 +328,7 @@ class _Round(ABC):
         """One step of all battles; True when all are over."""
         engine = self._engine
         self.env_steps += int((~(engine.terminated | engine.truncated)).sum())
-        action = self._act()
+        action = self._team.act()
         engine.step(action)
         self._actions.append(action.astype(np.uint8 if engine.action_shape <= 256 else np.uint16))
         return bool((engine.terminated | engine.truncated).all())
@@ -348,6 +346,8 @@ class _Round(ABC):
 class _SelectedRound(_Round):
     """The best battles are copied over the others every few steps."""
 
+    _team: StyledTeam
+
     def __init__(self, engine: BattleEngine, number: int, seed: int) -> None:
         super().__init__(engine, number, seed)
         self._selection = SELECTIONS[number % len(SELECTIONS)]
@@ -360,9 +360,6 @@ class _SelectedRound(_Round):
         while not (self._step() or self._engine.battle_won.any() or len(self._actions) == longest):
             if len(self._actions) % self._selection.every == 0:
                 self._select()
-
-    def _act(self) -> Array:
-        return self._team.act()
 
     def _best_first(self, won: Array) -> Array:
         own, _ = self._sides()
@@ -383,6 +380,8 @@ class _SelectedRound(_Round):
 
 class _BredRound(_Round):
     """Games to the end, one generation after the other, whose teams descend from the best of the one before."""
+
+    _team: RestingTeam
 
     def __init__(self, engine: BattleEngine, number: int, seed: int) -> None:
         super().__init__(engine, number, seed)
@@ -409,9 +408,6 @@ class _BredRound(_Round):
             least = np.minimum(least, self._sides()[1].points.sum(axis=1))
         return np.where(engine.battle_won, engine.episode_length - float(engine.episode_limit), least)
 
-    def _act(self) -> Array:
-        return self._team.act()
-
     def _best_first(self, won: Array) -> Array:
         return won[np.argsort(self._engine.episode_length[won], kind="stable")]
 
@@ -421,8 +417,7 @@ def _won_again(scenario: Scenario, plan: Plan, seed: int) -> int:
     other = BattleEngine(scenario, OTHER_GAMES, seed=seed + 1, num_threads=1)
     for actions in plan.actions:
         wished = np.broadcast_to(actions, (OTHER_GAMES, other.agent_num))
-        idle = np.where(other.action_mask[..., NO_OP], NO_OP, STOP)
-        other.step(np.where(available(other.action_mask, wished), wished, idle))
+        other.step(or_idle(other.action_mask, wished))
     return int(other.battle_won.sum())
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION
-from dizoo.smac.battle.scripted import NO_OP, NORTH, STOP, available, random_actions
+from dizoo.smac.battle.scripted import NO_OP, NORTH, STOP, available, or_idle, random_actions
 from dizoo.smac.battle.state import Array
 from dizoo.smac.battle.stateview import StateView
 
@@ -192,8 +192,7 @@ class RestingTeam:
         rests = np.where(near < self._reach + self["far"], move, STOP)
         wish = np.where(self._rests, rests, fights)
         self._steps += 1
-        idle = np.where(mask[..., NO_OP], NO_OP, STOP)
-        return np.where(available(mask, wish), wish, idle)
+        return or_idle(mask, wish)
 
     def __getitem__(self, name: str) -> Array:
         """(E, A) numbers of all units."""
