@@ -28,7 +28,8 @@ from pathlib import Path
 from benchmark.cells import ROOT, zoo_file
 from benchmark.provenance import machine, versions
 from benchmark.rows import RESULTS
-from dimix.entry.processes import ONE_THREAD, cores
+from dimix.cores import usable_cores
+from dimix.entry.processes import ONE_THREAD
 
 GOOD, IN_A_ROW = 0.95, 5
 WON, WON_JITTER = "eval/battle_won", "eval/battle_won_jitter"
@@ -183,7 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--maps", nargs="+", default=["3m", "2s3z", "5m_vs_6m", "3s5z", "MMM"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=cores(), help="runs at a time, one thread each")
+    parser.add_argument("--jobs", type=int, default=usable_cores(), help="runs at a time, one thread each")
     parser.add_argument("--jitter", type=float, default=0.0, help="start_jitter of the training games, cells")
     parser.add_argument("--full-steps", type=int, default=0, help="go on for so many env steps, without stop rule")
     parser.add_argument("-o", "--option", action="append", default=[], help="dotted.key=value for every run")

@@ -11,8 +11,9 @@ from typing import Any
 from benchmark.cells import Cell
 from benchmark.job import train_cell
 from benchmark.rows import config_changes, flat_config, path_of, read_row
+from dimix.cores import usable_cores
 from dimix.entry.multi_seed import compile_once
-from dimix.entry.processes import Child, Job, Watcher, cores, run_jobs
+from dimix.entry.processes import Child, Job, Watcher, run_jobs
 from dimix.worker.logger import duration
 
 #: Seconds between two pictures of the queue, in a terminal (drawn over the last one) and in a file.
@@ -44,7 +45,7 @@ def run_cells(
         Exit status: 0 when every cell has its row, 1 when one failed, 130 when a signal stopped the queue, 2 when
         another queue is still at some of them.
     """
-    jobs = min(jobs or cores(), max(len(cells), 1))
+    jobs = min(jobs or usable_cores(), max(len(cells), 1))
     missing = [cell for cell in cells if not path_of(cell, rows).exists()]
     out(f"{len(cells)} cells, {len(cells) - len(missing)} of them finished before; {jobs} at a time; rows in {rows}/")
     for line in _outdated([cell for cell in cells if cell not in missing], rows):

@@ -11,7 +11,15 @@ REPO = Path(__file__).resolve().parent.parent
 
 #: Lowest first; a module may import its own layer and those below it.
 LAYERS = (
-    ("dimix.errors", "dimix.registry", "dimix.agent_groups", "dimix.compiled", "dimix.schedule", "dimix.plot"),
+    (
+        "dimix.errors",
+        "dimix.registry",
+        "dimix.agent_groups",
+        "dimix.compiled",
+        "dimix.cores",
+        "dimix.schedule",
+        "dimix.plot",
+    ),
     ("dimix.envs", "dimix.types", "dimix.torch_utils", "dimix.value_learning"),
     (
         "dimix.config",

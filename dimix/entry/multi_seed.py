@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dimix.config import CompiledConfig, compile_all
-from dimix.entry.processes import Child, Job, Watcher, cores, run_jobs
+from dimix.cores import usable_cores
+from dimix.entry.processes import Child, Job, Watcher, run_jobs
 from dimix.entry.rooms import compile_notice, make_callbacks, make_env
 from dimix.entry.run_folder import RunFolder
 from dimix.entry.serial_pipeline import serial_pipeline
@@ -53,7 +54,7 @@ def run_seeds(
     compiled = compile_all(input_cfg, seed=seeds[0], **checked)
     make_callbacks(compiled)  # what one of them misses is said once, here
     base = exp_name or f"{compiled.source.stem}_result"
-    jobs = min(jobs or cores(), len(seeds))
+    jobs = min(jobs or usable_cores(), len(seeds))
     out(f"training seeds {', '.join(map(str, seeds))}, {jobs} at a time, in {base}/seed<seed>/")
     compile_once(compiled, out)
     resumed = resume is not None and resume is not False

@@ -103,11 +103,6 @@ def run_jobs(jobs: Iterable[Job], at_a_time: int, watcher: Watcher) -> list[Chil
             watcher.tick(running)
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _start(job: Job) -> Child:
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe(duplex=False)

@@ -28,6 +28,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 from easydict import EasyDict
 
+from dimix.cores import usable_cores
 from dimix.envs.game_arrays import layout, map_arrays
 from dimix.envs.game_crew import Crew, Start
 from dimix.envs.game_env import GameEnv
@@ -62,7 +63,7 @@ class WorkerCrew(Crew):
         self._hello = _hello(game_class, cfg, info, num_envs)
         self._memory_fd, memory = _shared_memory(layout(info, num_envs)[1])
         self.arrays = map_arrays(info, num_envs, memory)
-        count = min(cfg.manager.worker_num or _cores(), num_envs)
+        count = min(cfg.manager.worker_num or usable_cores(), num_envs)
         ends = [num_envs * k // count for k in range(count + 1)]
         shares = [range(begin, end) for begin, end in itertools.pairwise(ends)]
         self._workers = [self._employ(ids) for ids in shares]
@@ -237,7 +238,3 @@ def _sum(*parts: tuple[int, float | None]) -> float | None:
     """Seconds for so many things of so many seconds each; None: as long as it takes."""
     limits = [math.inf if seconds is None else count * seconds for count, seconds in parts]
     return None if math.inf in limits else sum(limits)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
