@@ -87,7 +87,7 @@ class SMACEnv(ManagerKeys, VecEnv):
             n_episode=12,
             # (int) Battles of a round of the search, >= 50.
             battles=4096,
-            # (int) Rounds of the search, >= 1.
+            # (int) Rounds of the search, >= 1; more of them find shorter games, which are learned sooner.
             rounds=48,
         ),
         evaluator=dict(
