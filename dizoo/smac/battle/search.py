@@ -232,10 +232,12 @@ def won_games(
             safe = [steps for by_a_hair, steps, plans in found if not by_a_hair for _ in plans]
             longest = safe[count - 1] if len(safe) >= count else None
         env_steps += play.env_steps
-        to_play, seconds = max(rounds, number + 1), time.monotonic() - began
+        played, seconds = number + 1, time.monotonic() - began
+        to_play = max(rounds, played)
+        to_go = seconds / played * (to_play - played)
         say(
-            f"{len(found)} of {number + 1} rounds found won games of {engine.scenario.name} (of {to_play} to play; "
-            f"{env_steps / 1e6:.1f}M steps of search, {seconds:.0f} s)"
+            f"{len(found)} of {played} rounds found won games of {engine.scenario.name} (of {to_play} to play; "
+            f"{env_steps / 1e6:.1f}M steps of search, {seconds:.0f} s, about {to_go:.0f} s to go)"
         )
     engine.close()
     return [plan for *_, plans in found for plan in plans][:count]

@@ -51,6 +51,7 @@ def test_several_won_games_are_different_and_all_repeat():
     plans = won_games("5m_vs_6m", 6, battles=400, rounds=6, seed=1, threads=1, say=said.append)
     assert len(plans) == 6 and len({plan.actions.tobytes() for plan in plans}) == 6
     assert len(said) == 6 and " of 6 rounds found won games of 5m_vs_6m (of 6 to play; " in said[-1]
+    assert " s to go)" in said[0] and said[-1].endswith(" about 0 s to go)")
     for plan in plans:
         engine = BattleEngine("5m_vs_6m", 1, num_threads=1)
         engine.set_state(plan.start)
