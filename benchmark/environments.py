@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -32,6 +31,7 @@ from easydict import EasyDict
 from benchmark.provenance import machine, revision, versions
 from benchmark.still_game import StillGame
 from dimix.config_schema import class_schema, defaults
+from dimix.cores import usable_cores
 from dimix.envs.game_vec_env import episode_seed
 from dimix.envs.packages import Package
 from dimix.envs.vec_env import VecEnv
@@ -305,7 +305,7 @@ def _through_processes(case: Case, rng: np.random.Generator, seconds: float) -> 
         advance(env, action)
         times.append(time.perf_counter() - before)
     env.close()
-    return 1e6 * float(np.mean(times)) / case.games, min(case.games, len(os.sched_getaffinity(0)))
+    return 1e6 * float(np.mean(times)) / case.games, min(case.games, usable_cores())
 
 
 def table(rows: Sequence[Row]) -> str:
