@@ -169,15 +169,17 @@ class OpenEpisodes:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The open episodes, only the part of each array that is in use."""
+        """The open episodes, only the part of each array that is in use; what earlier episodes left behind reads 0."""
         rows = int(self._num_rows.max(initial=0))
         ends = self._row_start[np.arange(self.num_envs), self._num_rows]
+        num_rows = self._num_rows[:, None]
+        starts, steps = np.arange(rows + 1) <= num_rows, np.arange(1, rows + 1) < num_rows
         return {
             "num_rows": self._num_rows.copy(),
-            "row_start": self._row_start[:, : rows + 1].copy(),
+            "row_start": np.where(starts, self._row_start[:, : rows + 1], 0),
             "words": np.concatenate([self._words[e, :end] for e, end in enumerate(ends)]),
-            "action": self._action[:, :rows].copy(),
-            "reward": self._reward[:, :rows].copy(),
+            "action": np.where(steps[..., None], self._action[:, :rows], 0),
+            "reward": np.where(steps, self._reward[:, :rows], 0),
             "hidden": self._hidden.copy(),
         }
 
