@@ -39,6 +39,40 @@ SHRINK = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How many seeds a test that trains is run with."""
+    parser.addoption("--training-seeds", type=int, default=1, help="seeds of each test that trains (tests/arithmetic)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes ``training_seed`` trains with each of the seeds."""
+    if "training_seed" in metafunc.fixturenames:
+        metafunc.parametrize("training_seed", range(metafunc.config.getoption("--training-seeds")))
+
+
+class Margin:
+    """Asserts a threshold and writes down which share of it was used, for `tests.margins`."""
+
+    def __init__(self, record: Callable[[str, object], None]) -> None:
+        self._record = record
+
+    def below(self, value: float, limit: float) -> None:
+        """``0 <= value < limit``."""
+        self._record("margin", float(value) / limit)
+        assert value < limit
+
+    def above(self, value: float, limit: float) -> None:
+        """``value > limit > 0``."""
+        self._record("margin", limit / float(value) if value > 0 else float("inf"))
+        assert value > limit
+
+
+@pytest.fixture
+def margin(record_property: Callable[[str, object], None]) -> Margin:
+    """Thresholds with a name of how near they were."""
+    return Margin(record_property)
+
+
 @pytest.fixture
 def shrink() -> tuple[str, ...]:
     """Overrides that make a SMAC config small."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -77,27 +78,54 @@ def greedy_return(
     return evaluator.evaluate(compiled.cfg.env.evaluator_env_num).ep_reward, metrics
 
 
-def _game(game: str, policy: str, expected: float, n_updates: int, **options: Any) -> tuple[bool, str]:
-    found, _ = greedy_return(game, policy, n_updates, **options)
-    return found == expected, f"return {found:g}"
+@dataclass(frozen=True)
+class Known:
+    """What one policy has to earn in a game, whatever its first weights are.
 
+    Attributes:
+        name: short.
+        proves: what it shows, in a few words.
+        game: name of the game.
+        policy: registered name of the policy.
+        expected: the greedy team's return.
+        n_updates: enough for it, by measurement over many seeds.
+        learn: keys of ``policy.learn``.
+        model: keys of ``policy.model``.
+    """
 
-def _entry(name: str, proves: str, *args: Any, **options: Any) -> Entry:
-    return name, proves, f"return {args[2]:g}", lambda: _game(*args, **options)
+    name: str
+    proves: str
+    game: str
+    policy: str
+    expected: float
+    n_updates: int
+    learn: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+
+    def train(self, seed: int = 0) -> tuple[float, dict[str, Any]]:
+        """See `greedy_return`."""
+        return greedy_return(self.game, self.policy, self.n_updates, self.learn, seed, **self.model)
+
+    def check(self) -> tuple[bool, str]:
+        """Whether a training earned what it has to, and what it earned."""
+        earned, _ = self.train()
+        return earned == self.expected, f"return {earned:g}"
 
 
 CALM = dict(reward_scale=0.1, learning_rate=0.002, nopt_min_weight=1.0)  # larger steps towards -12 kill its ReLUs
 TWO, ROWS, CUE = "two_step", "non_monotonic", "cue"
 
-GAMES: list[Entry] = [
-    _entry("QMIX, two steps", "finds the best of its paper", TWO, "qmix", 8.0, 600),
-    _entry("VDN, two steps", "a sum settles for the safe one", TWO, "vdn", 7.0, 600),
-    _entry("QMIX, rows", "a monotonic value cannot hold it", ROWS, "qmix", 0.0, 300),
-    _entry("OW-QMIX, rows", "finds the best", ROWS, "wqmix", 8.0, 400, learn=dict(wqmix_ow=True, alpha=0.1)),
-    _entry("CW-QMIX, rows", "finds the best", ROWS, "wqmix", 8.0, 400, learn=dict(wqmix_ow=False, alpha=0.1)),
-    _entry("QTRAN-base, rows", "finds the best", ROWS, "qtran", 8.0, 500, learn=dict(qtran="base", **CALM)),
-    _entry("QTRAN-alt, rows", "finds the best", ROWS, "qtran", 8.0, 500, learn=dict(qtran="alt", **CALM)),
-    _entry("GRU, memory", "answers both cues", CUE, "qmix", 1.0, 500, lstm_type="gru"),
-    _entry("LSTM, memory", "answers both cues", CUE, "qmix", 1.0, 500, lstm_type="lstm"),
-    _entry("MLP, memory", "cannot tell them apart: chance", CUE, "qmix", 0.5, 500, lstm_type="mlp"),
+KNOWN = [
+    Known("QMIX, two steps", "finds the best of its paper", TWO, "qmix", 8.0, 600),
+    Known("VDN, two steps", "a sum settles for the safe one", TWO, "vdn", 7.0, 600),
+    Known("QMIX, rows", "a monotonic value cannot hold it", ROWS, "qmix", 0.0, 300),
+    Known("OW-QMIX, rows", "finds the best", ROWS, "wqmix", 8.0, 400, dict(wqmix_ow=True, alpha=0.1)),
+    Known("CW-QMIX, rows", "finds the best", ROWS, "wqmix", 8.0, 400, dict(wqmix_ow=False, alpha=0.1)),
+    Known("QTRAN-base, rows", "finds the best", ROWS, "qtran", 8.0, 500, dict(qtran="base", **CALM)),
+    Known("QTRAN-alt, rows", "finds the best", ROWS, "qtran", 8.0, 500, dict(qtran="alt", **CALM)),
+    Known("GRU, memory", "answers both cues", CUE, "qmix", 1.0, 500, model=dict(lstm_type="gru")),
+    Known("LSTM, memory", "answers both cues", CUE, "qmix", 1.0, 500, model=dict(lstm_type="lstm")),
+    Known("MLP, memory", "cannot tell them apart: chance", CUE, "qmix", 0.5, 500, model=dict(lstm_type="mlp")),
 ]
+
+GAMES: list[Entry] = [(known.name, known.proves, f"return {known.expected:g}", known.check) for known in KNOWN]

@@ -6,28 +6,29 @@ from dimix.entry import serial_pipeline
 from dizoo.matrix_game.config import non_monotonic_qtran_config, non_monotonic_wqmix_config
 
 
-def train(tmp_path, *overrides, env_step, config=non_monotonic_wqmix_config):
+def train(tmp_path, seed, *overrides, env_step, config=non_monotonic_wqmix_config):
     return serial_pipeline(
-        (config.main_config, config.create_config), seed=0, exp_name=str(tmp_path / "run"), out=str, env_step=env_step,
+        (config.main_config, config.create_config), seed, exp_name=str(tmp_path / "run"), out=str, env_step=env_step,
         overrides=list(overrides),
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("ow", [True, False], ids=["OW", "CW"])
-def test_wqmix_finds_the_best_return(tmp_path, ow):
-    result = train(tmp_path, f"policy.learn.wqmix_ow={ow}", env_step=4_000)
+def test_wqmix_finds_the_best_return(tmp_path, training_seed, ow):
+    result = train(tmp_path, training_seed, f"policy.learn.wqmix_ow={ow}", env_step=4_000)
     assert result.reason == "stop_value"
     assert result.evaluation["eval/ep_reward"] == 8.0
 
 
-def test_equal_weights_settle_for_a_zero(tmp_path):
-    result = train(tmp_path, "policy.learn.alpha=1.0", env_step=1_500)
+def test_equal_weights_settle_for_a_zero(tmp_path, training_seed):
+    result = train(tmp_path, training_seed, "policy.learn.alpha=1.0", env_step=1_500)
     assert result.reason == "env_step"
     assert result.evaluation["eval/ep_reward"] == 0.0
 
 
 @pytest.mark.parametrize("form", ["base", "alt"])
-def test_qtran_finds_the_best_return(tmp_path, form):
-    result = train(tmp_path, f"policy.learn.qtran={form}", env_step=4_000, config=non_monotonic_qtran_config)
+def test_qtran_finds_the_best_return(tmp_path, training_seed, form):
+    wanted = f"policy.learn.qtran={form}"
+    result = train(tmp_path, training_seed, wanted, env_step=4_000, config=non_monotonic_qtran_config)
     assert result.reason == "stop_value"
     assert result.evaluation["eval/ep_reward"] == 8.0

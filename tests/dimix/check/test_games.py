@@ -1,0 +1,29 @@
+"""Games with known answers: what each policy learns, and what it cannot, with whatever weights it begins."""
+
+import pytest
+
+from dimix.check.games import CUE, KNOWN, ROWS, TWO, Known
+
+#: Besides those of ``dimix -m check``.
+MORE = [
+    Known("IQL, two steps", "agents alone settle for the safe one", TWO, "iql", 7.0, 600),
+    Known("VDN, rows", "a sum cannot hold it", ROWS, "vdn", 0.0, 300),
+    Known("OW-QMIX without weights, rows", "fails as QMIX", ROWS, "wqmix", 0.0, 400, dict(wqmix_ow=True, alpha=1.0)),
+    Known("CW-QMIX without weights, rows", "fails as QMIX", ROWS, "wqmix", 0.0, 400, dict(wqmix_ow=False, alpha=1.0)),
+]
+EVERY = {known.name: known for known in (*KNOWN, *MORE)}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_known_answers(name, training_seed, margin):
+    known = EVERY[name]
+    earned, metrics = known.train(training_seed)
+    assert earned == known.expected
+    if known.game == ROWS and known.expected == 8.0:  # the joint value holds the whole table
+        margin.below(metrics["central_loss" if known.policy == "wqmix" else "td_loss"], 1e-2)
+    elif known.game == ROWS and known.policy in ("qmix", "vdn"):  # they cannot even fit it
+        margin.above(metrics["td_error_abs"], 2.0)
+    elif known.game == CUE and known.expected == 1.0:
+        margin.below(metrics["td_error_abs"], 0.01)
+    elif known.game == CUE:
+        margin.above(metrics["td_error_abs"], 0.05)
