@@ -86,12 +86,12 @@ def draw(groups: Groups, look: Look) -> Any:
     legend = _Legend(groups, width=6.5 if len(columns) == 1 else 11.0)
     figure = new_figure(figsize=(legend.width, 2.6 * len(panels) + 0.6 + legend.height + 0.3 * bool(look.title)))
     axes = figure.subplots(len(panels), len(columns), squeeze=False)
-    minutes = np.nanmax([run.hours.max() for run in runs], initial=0.0) < 2
+    unit, per_hour = _time_unit(runs)
     for row, panel in zip(axes, panels, strict=True):
         for axis, column in zip(row, columns, strict=True):
-            _draw_panel(axis, groups, panel, look, column, 60.0 if minutes else 1.0)
+            _draw_panel(axis, groups, panel, look, column, per_hour)
     for axis, column in zip(axes[-1], columns, strict=True):
-        axis.set_xlabel("env steps" if column == "env_step" else "minutes" if minutes else "hours")
+        axis.set_xlabel("env steps" if column == "env_step" else unit)
     if look.title:
         figure.suptitle(plain_text(textwrap.fill(look.title, int(legend.width * 8))))
     legend.add(figure, look)
@@ -142,6 +142,12 @@ def _columns(runs: Sequence[Run], look: Look) -> tuple[str, ...]:
     if look.x_axis == "time":
         raise OutputError(f"--x-axis time: {runs[0].folder} holds no speed/env_steps_per_s. Use --x-axis env_step.")
     return X_AXES["env_step"]
+
+
+def _time_unit(runs: Sequence[Run]) -> tuple[str, float]:
+    """The unit of wall time for runs as long as these, and how many there are in an hour."""
+    longest = max((hours for run in runs if np.isfinite(hours := run.hours[-1])), default=0.0)
+    return ("minutes", 60.0) if longest < 2 else ("hours", 1.0)
 
 
 def _recorded(run: Run, panel: Panel) -> str | None:

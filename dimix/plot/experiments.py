@@ -106,7 +106,7 @@ def without_repeats(runs: Sequence[Run], out: Callable[[str], None]) -> list[Run
     for run in sorted(runs, key=lambda run: -run.env_steps):
         key = run.folder if run.seed is None else run.seed
         if kept.setdefault(key, run) is not run:
-            out(f"left out: {run.folder} has the config and seed of {kept[key].folder}, it is not a second seed")
+            out(f"left out: {run.folder} is the experiment and seed of {kept[key].folder} again, not a second seed")
     return [run for run in runs if run in kept.values()]
 
 
@@ -125,12 +125,12 @@ def config_labels(configs: Sequence[Config]) -> list[str]:
     keys = next((keys for keys in (in_all, set_by_user) if _tell_apart(keys, configs)), differing)
     names = _endings([tuple(key.split(".")) for key in keys], ".")
     values = [[_value(config, key) for key in keys] for config in configs]
-    return [_label(names, mine, values[0] if number else None) for number, mine in enumerate(values)]
+    return [_label(names, mine, values[0]) for mine in values]
 
 
-def _label(names: Sequence[str], values: Sequence[str], first: Sequence[str] | None) -> str:
-    pairs = zip(names, values, first or [""] * len(names), strict=True)
-    return ", ".join(f"{name}={value}" for name, value, other in pairs if value != other)
+def _label(names: Sequence[str], values: Sequence[str], first: Sequence[str]) -> str:
+    told = zip(names, values, first, strict=True)
+    return ", ".join(f"{name}={value}" for name, value, other in told if values is first or value != other)
 
 
 def _identity(config: Config) -> frozenset[tuple[str, str]]:

@@ -113,9 +113,8 @@ def test_ctrl_c_stops_all_seeds_and_resume_goes_on_with_them(tmp_path, dimix):
 
 def finished(seed, score, jitter, env_step, seconds):
     evaluation = {} if jitter is None else {"eval/battle_won_jitter": jitter}
-    result = dict(
-        score=score, evaluation=evaluation, env_step=env_step, seconds=seconds, reason="env_step", run_folder=f"r/{seed}"
-    )
+    result = dict(score=score, evaluation=evaluation, env_step=env_step, seconds=seconds, reason="env_step")
+    result["run_folder"] = f"r/{seed}"
     return Child(Job(f"seed {seed}", print, {"seed": seed}), None, None, result)
 
 

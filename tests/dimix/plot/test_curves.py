@@ -44,7 +44,7 @@ def test_one_panel_of_one_metric(won_folder):
     (axis,) = figure.axes
     assert axis.lines[0].get_xdata().tolist() == [0, 1000, 2000]
     assert axis.lines[0].get_ydata().tolist() == [0, 2.5, 7.5]
-    assert (axis.get_ylabel(), axis.get_xlabel(), figure.get_suptitle()) == ("return", "env steps", r"Cost in \$")
+    assert (axis.get_ylabel(), axis.get_xlabel(), figure._suptitle.get_text()) == ("return", "env steps", r"Cost in \$")
 
 
 def test_the_x_axis_is_steps_time_or_both(won_folder):

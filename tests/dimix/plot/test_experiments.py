@@ -42,7 +42,7 @@ def test_the_same_config_and_seed_again_is_not_a_second_seed(run_folder, tmp_pat
     told = []
     assert names(read_experiments([tmp_path / "r"], told.append)) == {"r": ["seed0_2", "seed1"]}
     assert [line.replace(str(tmp_path), "") for line in told] == [
-        "left out: /r/seed0 has the config and seed of /r/seed0_2, it is not a second seed"
+        "left out: /r/seed0 is the experiment and seed of /r/seed0_2 again, not a second seed"
     ]
 
 
@@ -100,7 +100,7 @@ def test_labels_say_as_much_of_a_key_as_tells_it_from_another():
 
 
 KEYS = st.sampled_from(["env.a", "policy.a", "env.b.a", "policy.model.entities", "run.env_step", "create_config.a"])
-VALUES = st.sampled_from([None, "None", True, "True", 1, 0.5, [1], "x"])
+VALUES = st.sampled_from([None, "None", True, "True", 1, 0.5, [1], "x", ""])
 
 
 @given(st.lists(st.dictionaries(KEYS, VALUES), min_size=1, max_size=6))
