@@ -193,14 +193,13 @@ def write_config(
 
 
 def read_written_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Main and create config of a file that `write_config` wrote; nothing in the file is run.
+    """Main and create config of a file that `write_config` wrote, as data: nothing in the file is run.
 
     Raises:
         ConfigError: the file is missing, or is not what `write_config` writes.
     """
     try:
-        body = ast.parse(Path(path).read_text("utf-8")).body
-        found = dict(_written_dict(node) for node in body if isinstance(node, ast.Assign))
+        found = dict(_literals(ast.parse(Path(path).read_text("utf-8"))))
         return found["main_config"], found["create_config"]
     except OSError as e:
         raise ConfigError(f"{path}: cannot be read ({e.strerror}).") from e
@@ -208,12 +207,16 @@ def read_written_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any
         raise ConfigError(f"{path}: not the total_config.py of a run ({type(e).__name__}: {e}).") from e
 
 
-def _written_dict(node: ast.Assign) -> tuple[str, dict[str, Any]]:
-    """Name and content of ``name = EasyDict({...})``; a ValueError when it is something else."""
-    match node:
-        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[ast.Dict() as tree], keywords=[])):
-            return name, ast.literal_eval(tree)
-    raise ValueError(f"line {node.lineno} is not name = EasyDict(...)")
+def _literals(module: ast.Module) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and content of each ``name = EasyDict({...})``; what else a file does, such as setting paths, is passed by.
+
+    Raises:
+        ValueError: there is code in one.
+    """
+    for node in module.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[ast.Dict() as tree])):
+                yield name, ast.literal_eval(tree)
 
 
 def _literal(tree: Mapping[str, Any]) -> str:

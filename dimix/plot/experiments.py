@@ -9,7 +9,8 @@ from typing import Any
 
 from dimix.plot.runs import Run, read_runs
 
-#: Config keys, or whole branches, that change nothing in what is trained: seeds of one experiment may differ in them.
+#: Config keys, or whole branches, in which seeds of one experiment may differ: the first ones change nothing in what
+#: is trained, the last ones follow from other keys.
 NOT_TRAINED = (
     "exp_name",
     "seed",
@@ -30,14 +31,11 @@ NOT_TRAINED = (
     "env.jitter_eval.n_episode",
     "policy.cuda",
     "policy.device",
-    "policy.eval.env_num",
     "policy.eval.evaluator.eval_freq",
-)
-#: Config keys that follow from others: a label names them only when nothing else tells two experiments apart.
-DERIVED = (
-    "create_config",
     "env.agent_num",
+    "policy.type",  # create_config.policy.type
     "policy.collect.env_num",
+    "policy.eval.env_num",
     "policy.model.agent_num",
     "policy.model.obs_shape",
     "policy.model.global_obs_shape",
@@ -120,9 +118,9 @@ def config_labels(configs: Sequence[Config]) -> list[str]:
     """
     trained = dict.fromkeys(key for config in configs for key in config if not _is_of(key, NOT_TRAINED))
     differing = [key for key in trained if len({_value(config, key) for config in configs}) > 1]
-    set_by_user = [key for key in differing if not _is_of(key, DERIVED)]
-    in_all = [key for key in set_by_user if all(key in config for config in configs)]  # not one algorithm's alone
-    keys = next((keys for keys in (in_all, set_by_user) if _tell_apart(keys, configs)), differing)
+    in_all = [key for key in differing if all(key in config for config in configs)]  # not one algorithm's alone
+    named = [key for key in in_all if not key.endswith(".import_names")]  # what they register has a name of its own
+    keys = next((keys for keys in (named, in_all) if _tell_apart(keys, configs)), differing)
     names = _endings([tuple(key.split(".")) for key in keys], ".")
     values = [[_value(config, key) for key in keys] for config in configs]
     return [_label(names, mine, values[0]) for mine in values]

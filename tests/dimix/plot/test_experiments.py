@@ -82,13 +82,20 @@ def test_labels_name_the_first_in_full_and_of_the_others_what_they_change():
 
 
 def test_labels_leave_out_what_follows_from_other_keys():
-    """A map brings its sizes along, an algorithm its own keys and the create config's copy of its name."""
+    """A map brings its sizes along, an algorithm its own keys and the module that registers it."""
     maps = [{"env.map_name": name, "policy.model.obs_shape": size} for name, size in (("3m", 42), ("MMM", 176))]
     assert config_labels(maps) == ["map_name=3m", "map_name=MMM"]
-    qmix = {"policy.type": "qmix", "create_config.policy.type": "qmix"}
-    weighted = {"policy.type": "wqmix", "create_config.policy.type": "wqmix", "policy.learn.weight": 0.5}
-    assert config_labels([qmix, weighted]) == ["type=qmix", "type=wqmix"]
-    assert config_labels([weighted, {**weighted, "policy.learn.weight": 0.1}]) == ["weight=0.5", "weight=0.1"]
+    name, module = "create_config.policy.type", "create_config.policy.import_names"
+    qmix = {"policy.type": "qmix", name: "qmix", module: []}
+    mine = {"policy.type": "mine", name: "mine", module: ["my_qmix"], "policy.learn.weight": 0.5}
+    assert config_labels([qmix, mine]) == ["type=qmix", "type=mine"]
+    assert config_labels([mine, {**mine, "policy.learn.weight": 0.1}]) == ["weight=0.5", "weight=0.1"]
+    assert config_labels([mine, {**mine, module: ["other"]}])[1] == "import_names=['other']"
+
+
+def test_sizes_that_only_one_of_two_configs_states_make_no_second_experiment(tmp_path):
+    stated = {"env.map_name": "3m", "policy.model.obs_shape": 42, "policy.type": "qmix"}
+    assert len(group_runs([Run(tmp_path / "a", {}, stated), Run(tmp_path / "b", {}, {"env.map_name": "3m"})])) == 1
 
 
 def test_labels_say_as_much_of_a_key_as_tells_it_from_another():
@@ -99,7 +106,8 @@ def test_labels_say_as_much_of_a_key_as_tells_it_from_another():
     assert config_labels(configs)[1] == "env.start_jitter=0.5, evaluator.start_jitter=0.1"
 
 
-KEYS = st.sampled_from(["env.a", "policy.a", "env.b.a", "policy.model.entities", "run.env_step", "create_config.a"])
+FREE = ["policy.model.entities", "run.env_step"]
+KEYS = st.sampled_from(["env.a", "policy.a", "env.b.a", "create_config.policy.import_names", *FREE])
 VALUES = st.sampled_from([None, "None", True, "True", 1, 0.5, [1], "x", ""])
 
 
@@ -108,6 +116,6 @@ def test_runs_share_a_group_when_they_trained_the_same_and_no_label_hides_one(co
     runs = [Run(Path(f"run{number}"), {}, config) for number, config in enumerate(configs)]
     label = {run: name for name, group in group_runs(runs).items() for run in group}
     assert label.keys() == set(runs)
-    trained = {run: sorted((k, repr(v)) for k, v in run.config.items() if k != "run.env_step") for run in runs}
+    trained = {run: sorted((k, repr(v)) for k, v in run.config.items() if k not in FREE) for run in runs}
     for one, other in combinations(runs, 2):
         assert (label[one] == label[other]) == (trained[one] == trained[other])
