@@ -118,9 +118,9 @@ def config_labels(configs: Sequence[Config]) -> list[str]:
     """
     trained = dict.fromkeys(key for config in configs for key in config if not _is_of(key, NOT_TRAINED))
     differing = [key for key in trained if len({_value(config, key) for config in configs}) > 1]
-    in_all = [key for key in differing if all(key in config for config in configs)]  # not one algorithm's alone
-    named = [key for key in in_all if not key.endswith(".import_names")]  # what they register has a name of its own
-    keys = next((keys for keys in (named, in_all) if _tell_apart(keys, configs)), differing)
+    # Not what an algorithm or environment brings along: keys of its own, and the module that registers it.
+    chosen = [key for key in differing if _differs_where_it_is(key, configs) and not key.endswith(".import_names")]
+    keys = chosen if _tell_apart(chosen, configs) else differing
     names = _endings([tuple(key.split(".")) for key in keys], ".")
     values = [[_value(config, key) for key in keys] for config in configs]
     return [_label(names, mine, values[0]) for mine in values]
@@ -144,6 +144,10 @@ def _value(config: Config, key: str) -> str:
     if value is _MISSING:
         return "-"
     return value if isinstance(value, str) and not iskeyword(value) else repr(value)  # 'None' is not None
+
+
+def _differs_where_it_is(key: str, configs: Sequence[Config]) -> bool:
+    return len({_value(config, key) for config in configs if key in config}) > 1
 
 
 def _tell_apart(keys: Sequence[str], configs: Sequence[Config]) -> bool:

@@ -93,6 +93,11 @@ def test_labels_leave_out_what_follows_from_other_keys():
     assert config_labels([mine, {**mine, module: ["other"]}])[1] == "import_names=['other']"
 
 
+def test_a_key_that_two_experiments_set_otherwise_is_told_though_a_third_has_no_such_key():
+    still, moved, other = {"type": "smac", "jitter": 0.0}, {"type": "smac", "jitter": 0.5}, {"type": "matrix"}
+    assert config_labels([still, moved, other]) == ["type=smac, jitter=0.0", "jitter=0.5", "type=matrix, jitter=-"]
+
+
 def test_sizes_that_only_one_of_two_configs_states_make_no_second_experiment(tmp_path):
     stated = {"env.map_name": "3m", "policy.model.obs_shape": 42, "policy.type": "qmix"}
     assert len(group_runs([Run(tmp_path / "a", {}, stated), Run(tmp_path / "b", {}, {"env.map_name": "3m"})])) == 1
