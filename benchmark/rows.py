@@ -17,12 +17,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmark.cells import Cell
+from dimix.config_file import flat
 from dimix.errors import OutputError
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -104,7 +105,7 @@ def cell_json(cell: Cell) -> dict[str, Any]:
 
 def flat_config(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a training's course, by dotted key; the seed apart."""
-    return {key: value for key, value in _flat(cfg) if not key.startswith(_FREE)}
+    return {key: value for key, value in flat(cfg) if not key.startswith(_FREE)}
 
 
 def config_hash(flat: Mapping[str, Any]) -> str:
@@ -131,11 +132,3 @@ def read_metrics(run_folder: Path) -> tuple[dict[str, list[float]], float]:
 def _number(text: str) -> float:
     value = round(float(text), 3)
     return int(value) if value == int(value) else value
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, list(value) if isinstance(value, tuple) else value

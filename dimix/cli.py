@@ -44,7 +44,7 @@ class Count(click.ParamType):
     "--mode",
     type=click.Choice(MODES),
     help="serial: train; eval: play games with a checkpoint; check: prove this installation right; replay: show "
-    "recorded games; plot: draw runs' curves.",
+    "recorded games; plot: runs' curves or table.",
 )
 @click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path (dizoo/...) works from any folder.")
 @click.option(
@@ -60,7 +60,7 @@ class Count(click.ParamType):
 @click.option("--exp-name", metavar="FOLDER", help="Run folder.  [default: <config>_result/seed<seed>]")
 @click.option("--env-step", type=Count(), help="Stop after this many env steps.")
 @click.option("--train-iter", type=Count(), help="Stop after this many updates.")
-@click.option("--load-path", metavar="CKPT", help="Start from (serial) or play with (eval) this checkpoint.")
+@click.option("--load-path", metavar="CKPT", help="Checkpoint to start from, or to evaluate.")
 @click.option(
     "--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Go on with a run (the config's last one)."
 )
@@ -68,8 +68,13 @@ class Count(click.ParamType):
 @click.option("--replay-path", metavar="FOLDER", help="Record the first games of -m eval there.")
 @click.option("--replay-games", type=Count(), default=8, show_default=True, help="How many, per kind of start.")
 @click.option("--text", is_flag=True, help="Play -m replay in the terminal.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Plot a column of metrics.csv; repeatable.")
+@click.option("--title", metavar="TEXT", help="Title of the plot.")
+@click.option("--band", metavar="KIND", help="Of seeds: minmax (default), ci, quartiles, none.")
+@click.option("--smooth", type=Count(), help="Plot means of so many evaluations.")
+@click.option("--x-axis", metavar="KIND", help="env_step, time or both (default).")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
-@click.option("--jobs", type=Count(), help="Seeds trained at the same time.  [default: one per core]")
+@click.option("--jobs", type=Count(), help="Seeds at a time.  [default: one per core]")
 @click.option("-q", "--query", type=click.Choice(QUERIES), help="List what there is.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
@@ -194,11 +199,10 @@ def _replay(options: dict[str, Any]) -> int:
 
 
 def _plot(options: dict[str, Any]) -> int:
-    from dimix.plot import plot
+    from dimix.plot import Look, plot
 
-    out = _output(options)
-    plot(options["files"], out)
-    click.echo(f"{out}: curves of {len(options['files'])} run{'s' if len(options['files']) > 1 else ''}")
+    look = Look(**{name: options[name] for name in Look.__dataclass_fields__ if options[name]})
+    plot(options["files"], _output(options), look, out=click.echo)
     return 0
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import pprint
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -191,6 +192,33 @@ def write_config(
     path.write_text(text, "utf-8")
 
 
+def read_written_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Main and create config of a file that `write_config` wrote, as data: nothing in the file is run.
+
+    Raises:
+        ConfigError: the file is missing, or is not what `write_config` writes.
+    """
+    try:
+        found = dict(_literals(ast.parse(Path(path).read_text("utf-8"))))
+        return found["main_config"], found["create_config"]
+    except OSError as e:
+        raise ConfigError(f"{path}: cannot be read ({e.strerror}).") from e
+    except (SyntaxError, ValueError, KeyError) as e:
+        raise ConfigError(f"{path}: not the total_config.py of a run ({type(e).__name__}: {e}).") from e
+
+
+def _literals(module: ast.Module) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and content of each ``name = EasyDict({...})``; what else a file does, such as setting paths, is passed by.
+
+    Raises:
+        ValueError: there is code in one.
+    """
+    for node in module.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[ast.Dict() as tree])):
+                yield name, ast.literal_eval(tree)
+
+
 def _literal(tree: Mapping[str, Any]) -> str:
     return pprint.pformat(plain(tree), width=100, sort_dicts=False)
 
@@ -213,6 +241,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: plain(v) for k, v in value.items()}
     return [plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a nested dict by dotted key, in its order; empty dicts are leaves, tuples come as lists."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, list(value) if isinstance(value, tuple) else value
 
 
 def _line_in(error: BaseException, path: Path) -> str:

@@ -18,7 +18,6 @@ LAYERS = (
         "dimix.compiled",
         "dimix.cores",
         "dimix.schedule",
-        "dimix.plot",
     ),
     ("dimix.envs", "dimix.types", "dimix.torch_utils", "dimix.value_learning"),
     (
@@ -28,6 +27,7 @@ LAYERS = (
         "dimix.config_file",
         "dimix.config_checks",
         "dimix.config_doc",
+        "dimix.plot",
     ),
     ("dimix.model",),
     ("dimix.policy",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from dimix.config import CompiledConfig, compile_all
@@ -65,7 +66,7 @@ def run_seeds(
         queue.append(Job(f"seed {seed}", train_seed, {**more, "resume": _resumable(folder) if resumed else None}))
     children = run_jobs(queue, jobs, _Printer(out))
     out(_table(children))
-    out(f"curves  tensorboard --logdir {base}")
+    out(f"curves  dimix -m plot {base} -o curves.png, or tensorboard --logdir {base}")
     if any(c.error for c in children):
         return 1
     return 0 if len(children) == len(seeds) and not any(c.signalled for c in children) else 130
@@ -98,22 +99,45 @@ class _Printer(Watcher):
             self._out(f"{child.job.name}: {child.error}")
 
 
-def _table(children: list[Child]) -> str:
-    """What became of each seed."""
-    rows = [("seed", "score", "jitter", "env steps", "time", "ended by", "run folder")]
-    for child in sorted(children, key=lambda c: c.job.options["seed"]):
-        seed = str(child.job.options["seed"])
-        if child.result is None:
-            rows.append((seed, "-", "-", "-", "-", "failed", (child.error or "").splitlines()[0][:60]))
-            continue
-        r = child.result
-        jitter = r["evaluation"].get("eval/battle_won_jitter")
-        score, shown = f"{r['score']:.3f}", "-" if jitter is None else f"{jitter:.2f}"
-        rows.append((seed, score, shown, short(r["env_step"]), duration(r["seconds"]), r["reason"], r["run_folder"]))
+#: Figures of a finished seed: heading, where it is in a result, how it is written.
+_FIGURES: tuple[tuple[str, Callable[[Mapping[str, Any]], float | None], Callable[[float], str]], ...] = (
+    ("score", lambda result: result["score"], "{:.3f}".format),
+    ("jitter", lambda result: result["evaluation"].get("eval/battle_won_jitter"), "{:.2f}".format),
+    ("env steps", lambda result: result["env_step"], short),
+    ("time", lambda result: result["seconds"], duration),
+)
+
+
+def _table(children: Sequence[Child]) -> str:
+    """What became of each seed; of two and more that finished also mean, standard deviation and range."""
+    rows = [("seed", *(heading for heading, _, _ in _FIGURES), "ended by", "run folder")]
+    rows += [_row(child) for child in sorted(children, key=lambda c: c.job.options["seed"])]
+    results = [child.result for child in children if child.result is not None]
+    if len(results) > 1:
+        columns = [([x for r in results if (x := read(r)) is not None], write) for _, read, write in _FIGURES]
+        rows.append(("mean ± sd", *(_mean_sd(*column) for column in columns), "", ""))
+        rows.append(("range", *(_range(*column) for column in columns), "", ""))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def _row(child: Child) -> tuple[str, ...]:
+    seed, result = str(child.job.options["seed"]), child.result
+    if result is None:
+        return seed, *("-" for _ in _FIGURES), "failed", (child.error or "").partition("\n")[0][:60]
+    values = [(read(result), write) for _, read, write in _FIGURES]
+    cells = ("-" if value is None else write(value) for value, write in values)
+    return seed, *cells, result["reason"], result["run_folder"]
+
+
+def _mean_sd(values: Sequence[float], write: Callable[[float], str]) -> str:
+    return f"{write(mean(values))} ± {write(stdev(values))}" if len(values) > 1 else "-"
+
+
+def _range(values: Sequence[float], write: Callable[[float], str]) -> str:
+    return f"{write(min(values))} - {write(max(values))}" if values else "-"
 
 
 def _resumable(folder: str) -> str | None:

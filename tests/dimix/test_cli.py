@@ -58,6 +58,9 @@ def test_help_says_what_is_missing(args, missing):
         (["-m", "serial", MMM], f"ConfigError: {MMM}: -m serial takes no files. A config file is given with -c."),
         (["-m", "plot", "x", "-o", "a.png", "-o", "b.png"], "ConfigError: -o: a.png b.png. -m plot writes one file."),
         (["-m", "plot", "nowhere", "-o", "a.png"], "OutputError: nowhere: no log/metrics.csv there."),
+        (["-m", "plot", "x", "-o", "a.png", "--band", "minmx"], "OutputError: --band minmx: there is none."),
+        (["-m", "plot", "x", "-o", "a.png", "--smooth", "0"], "'0': use a whole number of at least 1."),
+        (["-m", "plot", "x", "-o", "a.tex", "--title", "T"], "OutputError: -o a.tex: a table has no metric, title"),
         (["-m", "replay", "no.replay", "-o", "a.html"], "EnvError: no.replay: cannot be read (No such file"),
         (["-m", "replay", "no.replay", "-o", "a.txt"], "EnvError: -o a.txt: ending '.txt'. Right is one of .html,"),
     ],
@@ -67,6 +70,18 @@ def test_errors_are_one_clear_line(args, message):
     assert shown.exit_code in (1, 2)
     assert message in shown.output
     assert "Traceback" not in shown.output
+
+
+def test_plot_takes_its_look_from_the_options(tmp_path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/metrics.csv").write_text("env_step,train/loss,train/q_tot\n0,1.0,2.0\n1000,3.0,4.0\n")
+    out = tmp_path / "a.svg"
+    look = ("--metric", "train/q_tot", "--title", "Two rows", "--smooth", "2", "--band", "ci", "--x-axis", "env_step")
+    shown = invoke("-m", "plot", str(tmp_path), "-o", str(out), *look)
+    assert shown.exit_code == 0, shown.output
+    assert f"{out}: 1 run of 1 experiment" in shown.output
+    svg = out.read_text("utf-8")
+    assert "<!-- Two rows -->" in svg and "<!-- train/q_tot -->" in svg and "<!-- loss -->" not in svg
 
 
 def test_verbose_shows_the_traceback(capsys):

@@ -8,7 +8,7 @@ import pytest
 from easydict import EasyDict
 
 from dimix.config import compile_all
-from dimix.config_file import find_config, read_config, write_config, zoo_configs
+from dimix.config_file import find_config, flat, read_config, read_written_config, write_config, zoo_configs
 from dimix.errors import ConfigError
 
 GOOD = """
@@ -95,6 +95,37 @@ def test_written_config_compiles_to_the_same(tmp_path):
     path = tmp_path / "total_config.py"
     write_config(path, main, cfg.create_config, "Resolved.")
     assert compile_all(path).cfg == cfg
+
+
+def test_written_config_is_read_back_as_data(tmp_path):
+    """Values of every kind, among other lines."""
+    main = {"seed": 3, "env": {"name": "it's", "sizes": [1, 2.5, None], "empty": {}}, "on": True}
+    create = {"env": {"type": "smac", "import_names": ["mine"]}}
+    write_config(tmp_path / "c.py", main, create, "A run.")
+    lines = (tmp_path / "c.py").read_text().replace("main_config =", "HERE = str(1)\nmain_config =", 1)
+    write(tmp_path, lines + "main_config.env.name = HERE\n", "c.py")
+    assert read_written_config(tmp_path / "c.py") == (main, create)
+    assert list(flat(main)) == [
+        ("seed", 3), ("env.name", "it's"), ("env.sizes", [1, 2.5, None]), ("env.empty", {}), ("on", True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read .No such file"),
+        ("main_config = EasyDict({'a': 1})\n", "not the total_config.py of a run .KeyError: 'create_config'"),
+        ("main_config = EasyDict({'a': print('ran')})\n", "not the total_config.py of a run .ValueError"),
+        ("main_config = {'a': 1}\n", "KeyError: 'main_config'"),
+        ("main_config = (", "SyntaxError"),
+    ],
+)
+def test_files_that_are_no_written_config_are_not_run(tmp_path, capsys, text, message):
+    if text is not None:
+        write(tmp_path, text, "c.py")
+    with pytest.raises(ConfigError, match=message):
+        read_written_config(tmp_path / "c.py")
+    assert capsys.readouterr().out == ""
 
 
 def test_file_that_runs_itself_is_named_in_messages(tmp_path):

@@ -9,6 +9,11 @@ import subprocess
 import sys
 import time
 
+import pytest
+
+from dimix.entry.multi_seed import _table
+from dimix.entry.processes import Child, Job
+
 CONFIG = """
 
 main_config = dict(
@@ -49,10 +54,12 @@ def test_each_seed_in_its_folder_with_the_result_it_has_alone(tmp_path, dimix, r
     base = tmp_path / "tiny_result"
     assert {p.name for p in base.iterdir()} == {"seed0", "seed7"}
     assert [json.loads((base / f"seed{s}/result.json").read_text())["seed"] for s in (0, 7)] == [0, 7]
-    table = done.stdout.splitlines()[-4:]
+    table = done.stdout.splitlines()[-6:]
     assert table[0].split()[:2] == ["seed", "score"]
     assert table[1].startswith("0 ") and table[1].endswith("tiny_result/seed0")
     assert table[2].startswith("7 ") and table[2].endswith("tiny_result/seed7")
+    assert [line.split("  ")[0] for line in table[3:5]] == ["mean ± sd", "range"]
+    assert table[5].startswith("curves  dimix -m plot tiny_result -o curves.png")
     assert any(line.startswith("seed 7: ") for line in done.stdout.splitlines())
     alone = dimix("-m", "serial", "-c", "tiny_config.py", "-s", 7, "--exp-name", "alone")
     assert alone.returncode == 0, alone.stderr
@@ -102,3 +109,37 @@ def test_ctrl_c_stops_all_seeds_and_resume_goes_on_with_them(tmp_path, dimix):
     after = [json.loads((path.parent.parent / "result.json").read_text()) for path in saved]
     assert all(result["reason"] == "env_step" and result["env_step"] >= goal for result in after)
     assert {p.name for p in (tmp_path / "tiny_result").iterdir()} == {"seed0", "seed7"}
+
+
+def finished(seed, score, jitter, env_step, seconds):
+    evaluation = {} if jitter is None else {"eval/battle_won_jitter": jitter}
+    result = dict(score=score, evaluation=evaluation, env_step=env_step, seconds=seconds, reason="env_step")
+    result["run_folder"] = f"r/{seed}"
+    return Child(Job(f"seed {seed}", print, {"seed": seed}), None, None, result)
+
+
+def failed(seed):
+    return Child(Job(f"seed {seed}", print, {"seed": seed}), None, None, error="TrainingError: loss nan\nmore")
+
+
+def test_table_of_seeds_by_hand():
+    """Scores 0.9 and 1.0: mean 0.95, sd 0.1 / sqrt(2) = 0.0707; jittered 0.2 and 0.6: 0.4 and 0.4 / sqrt(2) = 0.283."""
+    children = [finished(7, 1.0, 0.6, 300_000, 90.0), failed(1), finished(0, 0.9, 0.2, 100_000, 30.0)]
+    assert _table(children).splitlines() == [
+        "seed       score          jitter       env steps    time         ended by  run folder",
+        "0          0.900          0.20         100k         30s          env_step  r/0",
+        "1          -              -            -            -            failed    TrainingError: loss nan",
+        "7          1.000          0.60         300k         1m30s        env_step  r/7",
+        "mean ± sd  0.950 ± 0.071  0.40 ± 0.28  200k ± 141k  1m00s ± 42s",
+        "range      0.900 - 1.000  0.20 - 0.60  100k - 300k  30s - 1m30s",
+    ]
+
+
+@pytest.mark.parametrize("children", [[finished(0, 1.0, None, 1, 1.0)], [failed(0), failed(1)]])
+def test_fewer_than_two_finished_seeds_have_no_mean(children):
+    assert len(_table(children).splitlines()) == 1 + len(children)
+
+
+def test_games_without_jittered_starts_have_no_mean_of_them():
+    lines = _table([finished(seed, 1.0, None, 1000, 1.0) for seed in (0, 1)]).splitlines()
+    assert [re.split("  +", line)[2] for line in lines] == ["jitter", "-", "-", "-", "-"]
