@@ -17,7 +17,7 @@ class Chart {
     if (this.high - this.low < 1e-9) this.high = this.low + 1;
   }
   draw(time) {
-    const height = window.innerHeight < 700 ? 54 : 74, [ctx, width] = fitCanvas(this.canvas, height), top = 18, bottom = height - 4;
+    const height = window.innerHeight < 900 ? 54 : 74, [ctx, width] = fitCanvas(this.canvas, height), top = 18, bottom = height - 4;
     const x = (share) => share * width, y = (v) => bottom - ((v - this.low) / (this.high - this.low)) * (bottom - top);
     ctx.fillStyle = "#14181e"; ctx.fillRect(0, 0, width, height);
     for (const line of this.lines) {
