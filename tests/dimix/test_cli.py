@@ -75,7 +75,7 @@ def test_the_example_has_the_given_names(args, example):
         (["-m", "plot", "x", "-o", "a.png", "-o", "b.png"], "ConfigError: -o: a.png b.png. -m plot writes one file."),
         (["-m", "plot", "nowhere", "-o", "a.png"], "OutputError: nowhere: no log/metrics.csv there."),
         (["-m", "replay", "no.replay", "-o", "a.html"], "EnvError: no.replay: cannot be read (No such file"),
-        (["-m", "replay", "no.replay", "-o", "a.html", "--text"], "ConfigError: -o a.html --text: games are written or"),
+        (["-m", "replay", "no.replay", "-o", "a.html", "--text"], "ConfigError: -o a.html --text: games are written"),
         (["-m", "replay", "no.replay", "-o", "a.txt"], "EnvError: -o a.txt: ending '.txt'. Right is one of .html,"),
     ],
 )

@@ -56,7 +56,7 @@ def state_names(scenario: Scenario) -> list[str]:
 
 
 def _tail_names(scenario: Scenario, ally: bool) -> list[str]:
-    """What `write_tail` writes of a side's units; ``type<i>`` is a place in the one-hot that no type of the side has."""
+    """What `write_tail` writes of a side's units; ``type<i>`` where the one-hot has a place for no type of its."""
     units = np.flatnonzero(scenario.is_ally == ally)
     names = ["shield"] if (scenario.ally_has_shields if ally else scenario.enemy_has_shields) else []
     for i in range(scenario.num_type_slots):

@@ -100,7 +100,7 @@ def _marked(scene: Scene, frame: int) -> list[list[str]]:
         if 0 <= x < width and 0 <= y < height:
             rows[height - 1 - int(y)][int(x)] = sign
 
-    mark(*board["attack_point"], "*")
+    mark(board["attack_point"][0], board["attack_point"][1], "*")
     for died, u in scene.deaths:
         if frame - 2 * scene.frames_per_step < died <= frame:
             mark(a["x"][frame, u], a["y"][frame, u], "x")

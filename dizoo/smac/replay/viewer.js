@@ -39,6 +39,8 @@ class Card {
       const n = game.units.filter((v) => v.ally === ally && v.type === type).length;
       item.append(`${n} ${type.toLowerCase().replaceAll("_", " ")}`);
     }
+    this.note = make("a", parent, "note");
+    this.note.addEventListener("click", () => this.side.scrollIntoView({ behavior: "smooth" }));
   }
   choose(unit) { this.chosen = unit; this.shown = ""; viewer.draw(); }
   draw(time) {  // all but the field, whose height follows from the rest
@@ -64,6 +66,7 @@ class Card {
   }
   describe(time) {
     this.side.replaceChildren(); this.heat = null;
+    this.note.textContent = this.chosen === null ? "" : `${this.game.names[this.chosen]} below \u2193`;
     if (this.chosen === null) this.events(); else this.unit(this.chosen, this.game.step(time));
   }
   events() {

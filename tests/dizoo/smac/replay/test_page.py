@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from dizoo.smac.battle.replay import load_replay, save_replay
+from dizoo.smac.replay import show
 from dizoo.smac.replay.page import page
-from dizoo.smac.replay.scene import open_scene, open_scenes
+from dizoo.smac.replay.scene import open_scene
 
 SHIPPED = Path(__file__).resolve().parents[4] / "docs/replays/MMM_random.replay"
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -36,7 +37,7 @@ def browser():
 def opened(browser, tmp_path):
     def open_page(*files):
         path = tmp_path / "game.html"
-        path.write_text(page(open_scenes(files)), "utf-8")
+        show(files, path, lambda text: None)
         browser.get_log("browser"), browser.get_log("performance")
         browser.get(path.as_uri())
         wait(lambda: browser.execute_script("return document.body.dataset.ready") == "yes")
@@ -186,8 +187,8 @@ def test_units_have_names(opened, browser, replay_file):
     legend = [e.text for e in browser.find_elements("css selector", ".legend span")]
     assert legend == ["1 medivac", "7 marine", "2 marauder"] * 2
     browser.execute_script("viewer.cards[0].choose(viewer.cards[0].game.agentUnit[3])")
-    observation = text(browser, "details table")
-    assert "is_marine" in observation and "type" not in observation
+    rows = [row.text.split() for row in browser.find_elements("css selector", "details tr")]
+    assert rows[-2:] == [["hp", "type"], ["own", "1", "marine"]]
 
 
 def test_playing_ends_at_the_end(opened, replay_file):
@@ -208,7 +209,8 @@ def test_click_shows_the_unit(opened, replay_file):
     assert scene.action_name(agent, action) in chosen and f"{action + 0.1 * agent:.3f}" in chosen  # the made-up q
     rows = {r.text.split(" ")[0]: r.text.split(" ")[1:] for r in browser.find_elements("css selector", "details tr")}
     obs = dict(zip(scene.header["obs_names"], scene.replay.arrays["obs"][0, agent], strict=True))
-    assert [float(v) for v in rows["own"]] == pytest.approx([v for n, v in obs.items() if n.startswith("own.")])
+    assert float(rows["own"][0]) == pytest.approx(obs["own.hp"])
+    assert rows["own"][1:] == [scene.units[unit]["type"].lower()] and obs["own.is_" + rows["own"][1]] == 1
     assert float(rows["enemy3"][1]) == pytest.approx(obs["enemy3.distance"])
     press(browser, "Escape")
     assert text(browser, ".side h2") == "What happened"

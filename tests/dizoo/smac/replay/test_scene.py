@@ -110,7 +110,7 @@ def test_games_of_one_map_show_the_same_part_of_it(replay_file, tmp_path):
 
 
 def test_types_have_names_in_old_files_too(replay_file):
-    """Version 1 of the names was ``own.type0``; MMM has Marauder, Marine, Medivac in this order."""
+    """Older files say ``own.type0``; MMM has Marauder, Marine, Medivac in this order."""
     scene = open_scene(replay_file)
     new = scene.header["obs_names"]
     assert [n for n in new if n.startswith("own.is_")] == ["own.is_marauder", "own.is_marine", "own.is_medivac"]

@@ -16,7 +16,7 @@ from dizoo.smac.battle.maps import show as show_map
 from dizoo.smac.battle.replay import load_replay, save_replay
 from dizoo.smac.battle.scenario import load_scenario
 from dizoo.smac.replay import picture, show, terminal
-from dizoo.smac.replay.scene import open_scene, open_scenes
+from dizoo.smac.replay.scene import open_scene
 from dizoo.smac.replay.terminal import legend_text, step_text
 
 image = pytest.importorskip("PIL.Image")
@@ -169,7 +169,7 @@ def test_missing_package_is_named(replay_file, tmp_path, monkeypatch):
     [
         ("a.replay", b"hello", "a.replay: not a replay"),
         ("a.replay", b"", "a.replay: empty file. Copy or record it again."),
-        ("a.replay", b"dimix replay 3\nx", "replay of version 3. This dimix reads versions 1 and 2. Show it with the dimix"),
+        ("a.replay", b"dimix replay 3\nx", "version 3. This dimix reads versions 1 and 2. Show it with the dimix"),
         ("a.npz", b"hello", "a.npz: not a readable trace"),
         ("a.replay", None, "a.replay: cannot be read"),
     ],
@@ -182,7 +182,7 @@ def test_files_that_cannot_be_shown(tmp_path, name, content, message):
 
 
 def test_a_folder_is_no_game(tmp_path):
-    with pytest.raises(EnvError, match=rf"{tmp_path.name}: a folder. Give the games in it: .*{tmp_path.name}/\*.replay"):
+    with pytest.raises(EnvError, match=rf"{tmp_path.name}: a folder. Give the games in it: .*/\*.replay"):
         show([tmp_path], tmp_path / "a.html", print)
 
 
