@@ -248,6 +248,7 @@ def test_damage_is_named(game, tmp_path, damage, message):
         ({"arrays": [{"name": "reward", "shape": [None], "dtype": "<i2", "scale": 1, "changes": 1}]}, "damaged"),
         ({"arrays": [{"name": "x", "shape": [1], "dtype": "O", "scale": 1}]}, "damaged replay .KeyError: 'O'"),
         ({"map": {"name": "3m", "width": 2, "height": 1, "terrain": ["<b"]}}, "terrain is not 1 rows of 2 cells"),
+        ({"map": {"name": "3m", "width": 1, "height": 1, "terrain": ["."]}}, "KeyError: 'attack_point'"),
         ({"info": 3}, "damaged replay"),
     ],
 )

@@ -216,6 +216,17 @@ def test_click_shows_the_unit(opened, replay_file):
     assert text(browser, ".side h2") == "What happened"
 
 
+def test_click_says_where_the_unit_is_told_of(opened, replay_file):
+    """With two games that stands below the charts; the line under the field leads there."""
+    browser = opened(replay_file, replay_file)
+    assert text(browser, ".note") == ""
+    click_field(browser, 0)
+    assert text(browser, ".note") == open_scene(replay_file).unit_name(0) + " below \u2193"
+    browser.find_element("css selector", ".note").click()
+    top = "return document.querySelector('.side').getBoundingClientRect().top / innerHeight"
+    wait(lambda: 0 <= browser.execute_script(top) < 0.5)
+
+
 def test_several_games_and_traces_side_by_side(opened, replay_file, trace_file):
     browser = opened(replay_file, trace_file)
     assert len(browser.find_elements("css selector", ".card")) == 2
