@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import traceback
@@ -16,6 +17,14 @@ from dimix.errors import ConfigError, DimixError
 MODES = ("serial", "eval", "check", "replay", "plot")
 QUERIES = ("policy", "model", "env", "callback", "map")
 EXAMPLE = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
+USAGE = {
+    None: "dimix -m MODE [OPTIONS] [FILE]...",
+    "serial": "dimix -m serial -c FILE [-s SEED]... [-o KEY=VALUE]... [--env-step N]",
+    "eval": "dimix -m eval --load-path CKPT [-n GAMES] [--replay-path FOLDER]",
+    "check": "dimix -m check",
+    "replay": "dimix -m replay GAME.replay... (-o FILE | --text)",
+    "plot": "dimix -m plot RUN_FOLDER... -o FILE",
+}
 
 
 class Count(click.ParamType):
@@ -109,12 +118,26 @@ def main() -> None:
 
 
 def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
-    """Show the help and say what is missing.
+    """Say how the mode is used and what is missing.
 
     Raises:
-        ConfigError: files for a mode that takes none.
-        click.exceptions.Exit: something is.
+        ConfigError: files for a mode that takes none, or two ways of showing games.
+        click.exceptions.Exit: something is missing.
     """
+    mode = options["mode"]
+    if mode in ("serial", "eval", "check") and options["files"]:
+        raise ConfigError(f"{options['files'][0]}: -m {mode} takes no files. A config file is given with -c.")
+    if mode == "replay" and options["text"] and options["override"]:
+        raise ConfigError(f"-o {options['override'][0]} --text: games are written or played. Leave one of the two out.")
+    missing = _missing(options)
+    if missing:
+        click.echo(f"Usage: {USAGE[mode]}    (all options: dimix -h)", err=True)
+        click.echo(f"Missing: {' and '.join(missing)}. For example:\n{_example(options)}", err=True)
+        ctx.exit(2)
+
+
+def _missing(options: dict[str, Any]) -> list[str]:
+    """What the mode needs and was not given."""
     missing = []
     mode = options["mode"]
     if not mode:
@@ -123,16 +146,29 @@ def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
         missing.append("--load-path CKPT (what to evaluate)")
     if mode in ("serial", None) and not options["config"] and not options["resume"]:
         missing.append("-c FILE (a config file)")
-    if mode in ("replay", "plot") and not options["files"]:
-        missing.append("FILE (recorded games)" if mode == "replay" else "FOLDER (run folders)")
-    if mode == "plot" and not options["override"] or mode == "replay" and not (options["override"] or options["text"]):
-        missing.append("-o FILE (what to write)" + (" or --text" if mode == "replay" else ""))
-    if mode in ("serial", "eval", "check") and options["files"]:
-        raise ConfigError(f"{options['files'][0]}: -m {mode} takes no files. A config file is given with -c.")
-    if missing:
-        click.echo(ctx.get_help(), err=True)
-        click.echo(f"\nMissing: {' and '.join(missing)}. For example: {EXAMPLE}", err=True)
-        ctx.exit(2)
+    if mode == "replay" and not options["files"]:
+        missing.append("FILE (recorded games)")
+    if mode == "plot" and not options["files"]:
+        missing.append("FOLDER (run folders)")
+    if mode == "replay" and not options["override"] and not options["text"]:
+        missing.append("-o FILE (what to write: .html, .png, .gif or .mp4) or --text (play in the terminal)")
+    if mode == "plot" and not options["override"]:
+        missing.append("-o FILE (what to write: .png, .svg or .html)")
+    return missing
+
+
+def _example(options: dict[str, Any]) -> str:
+    """A command of the mode, with the names that were given."""
+    mode, files, given = options["mode"], options["files"], options["override"]
+    if mode == "eval":
+        return "dimix -m eval --load-path smac_MMM_qmix_result/seed0/ckpt/best.pth.tar -n 100"
+    if mode == "replay":
+        out = given[0] if given else f"{Path(files[0]).stem}.html" if len(files) == 1 else "games.html"
+        return f"dimix -m replay {shlex.join(files) or 'games/*.replay'} -o {shlex.quote(out)}"
+    if mode == "plot":
+        out = given[0] if given else "curves.png"
+        return f"dimix -m plot {shlex.join(files) or 'smac_MMM_qmix_result/seed0'} -o {shlex.quote(out)}"
+    return f"dimix -m serial -c {shlex.quote(options['config'])} -s 0" if options["config"] else EXAMPLE
 
 
 def _serial(options: dict[str, Any]) -> int:

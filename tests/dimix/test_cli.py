@@ -28,15 +28,31 @@ def test_help_fits_a_screen():
         (["-c", MMM], "Missing: -m MODE (serial, eval, check, replay or plot)."),
         (["-m", "serial"], "Missing: -c FILE (a config file)."),
         (["-m", "eval"], "Missing: --load-path CKPT (what to evaluate)."),
-        (["-m", "replay"], "Missing: FILE (recorded games) and -o FILE (what to write) or --text."),
-        (["-m", "plot", "folder"], "Missing: -o FILE (what to write)."),
+        (["-m", "replay"], "Missing: FILE (recorded games) and -o FILE (what to write: .html, .png, .gif or .mp4)"),
+        (["-m", "plot", "folder"], "Missing: -o FILE (what to write: .png, .svg or .html)."),
     ],
 )
-def test_help_says_what_is_missing(args, missing):
+def test_says_what_is_missing_in_three_lines(args, missing):
     shown = invoke(*args)
     assert shown.exit_code == 2
-    assert "Usage: dimix" in shown.output
-    assert missing in shown.output
+    usage, found, example = shown.output.splitlines()
+    assert usage.startswith("Usage: dimix -m " + (args[1] if "-m" in args else "MODE"))
+    assert found.startswith(missing) and found.endswith("For example:")
+    assert example.startswith("dimix -m " + (args[1] if "-m" in args else "serial"))
+
+
+@pytest.mark.parametrize(
+    ("args", "example"),
+    [
+        (["-m", "replay", "games/a b.replay"], "dimix -m replay 'games/a b.replay' -o 'a b.html'"),
+        (["-m", "replay", "a.replay", "b.replay"], "dimix -m replay a.replay b.replay -o games.html"),
+        (["-m", "replay", "-o", "x.png"], "dimix -m replay games/*.replay -o x.png"),
+        (["-m", "plot", "run/seed0", "run/seed1"], "dimix -m plot run/seed0 run/seed1 -o curves.png"),
+        (["-c", MMM], f"dimix -m serial -c {MMM} -s 0"),
+    ],
+)
+def test_the_example_has_the_given_names(args, example):
+    assert invoke(*args).output.splitlines()[-1] == example
 
 
 @pytest.mark.parametrize(
@@ -62,6 +78,7 @@ def test_help_says_what_is_missing(args, missing):
         (["-m", "plot", "x", "-o", "a.png", "--smooth", "0"], "'0': use a whole number of at least 1."),
         (["-m", "plot", "x", "-o", "a.tex", "--title", "T"], "OutputError: -o a.tex: a table has no metric, title"),
         (["-m", "replay", "no.replay", "-o", "a.html"], "EnvError: no.replay: cannot be read (No such file"),
+        (["-m", "replay", "no.replay", "-o", "a.html", "--text"], "ConfigError: -o a.html --text: games are written"),
         (["-m", "replay", "no.replay", "-o", "a.txt"], "EnvError: -o a.txt: ending '.txt'. Right is one of .html,"),
     ],
 )

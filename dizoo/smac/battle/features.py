@@ -28,20 +28,14 @@ def obs_names(scenario: Scenario) -> list[str]:
 
     Returns:
         Names such as ``can_move.north``, ``enemy3.distance``, ``other_ally0.hp`` (in index order, without the agent),
-        ``own.hp``.
+        ``own.is_marine``.
     """
-    slots = [f"type{i}" for i in range(scenario.num_type_slots)]
-
-    def tail(shield: bool) -> list[str]:
-        return ["hp", *(["shield"] if shield else []), *slots]
-
     seen = ["distance", "dx", "dy"]
+    ally, enemy = (["hp", *_tail_names(scenario, side)] for side in (True, False))
     names = [f"can_move.{d}" for d in DIRECTIONS]
-    for j in range(scenario.n_enemies):
-        names += [f"enemy{j}.{f}" for f in ["can_target", *seen, *tail(scenario.enemy_has_shields)]]
-    for j in range(scenario.n_agents - 1):
-        names += [f"other_ally{j}.{f}" for f in ["visible", *seen, *tail(scenario.ally_has_shields)]]
-    return names + [f"own.{f}" for f in tail(scenario.ally_has_shields)]
+    names += [f"enemy{j}.{f}" for j in range(scenario.n_enemies) for f in ["can_target", *seen, *enemy]]
+    names += [f"other_ally{j}.{f}" for j in range(scenario.n_agents - 1) for f in ["visible", *seen, *ally]]
+    return names + [f"own.{f}" for f in ally]
 
 
 def state_names(scenario: Scenario) -> list[str]:
@@ -51,15 +45,25 @@ def state_names(scenario: Scenario) -> list[str]:
         scenario: the map.
 
     Returns:
-        Names such as ``ally0.hp``, ``enemy3.x``, ``last_action.agent2.action5``.
+        Names such as ``ally0.hp``, ``enemy3.is_marine``, ``last_action.agent2.action5``.
     """
-    slots = [f"type{i}" for i in range(scenario.num_type_slots)]
-    ally = ["hp", "cooldown_or_energy", "x", "y", *(["shield"] if scenario.ally_has_shields else []), *slots]
-    enemy = ["hp", "x", "y", *(["shield"] if scenario.enemy_has_shields else []), *slots]
+    ally = ["hp", "cooldown_or_energy", "x", "y", *_tail_names(scenario, True)]
+    enemy = ["hp", "x", "y", *_tail_names(scenario, False)]
     names = [f"ally{k}.{f}" for k in range(scenario.n_agents) for f in ally]
     names += [f"enemy{j}.{f}" for j in range(scenario.n_enemies) for f in enemy]
     actions = range(scenario.n_actions)
     return names + [f"last_action.agent{k}.action{n}" for k in range(scenario.n_agents) for n in actions]
+
+
+def _tail_names(scenario: Scenario, ally: bool) -> list[str]:
+    """What `write_tail` writes of a side's units; ``type<i>`` where the one-hot has a place for no type of its."""
+    units = np.flatnonzero(scenario.is_ally == ally)
+    names = ["shield"] if (scenario.ally_has_shields if ally else scenario.enemy_has_shields) else []
+    for i in range(scenario.num_type_slots):
+        here = units[scenario.type_slot[units] == i]
+        types = dict.fromkeys(scenario.types[t].name.lower() for t in scenario.unit_type[here])
+        names.append(f"is_{'_or_'.join(types)}" if types else f"type{i}")
+    return names
 
 
 @inlined

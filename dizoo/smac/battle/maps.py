@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -61,10 +61,19 @@ def unit_letters(names: Sequence[str]) -> dict[str, str]:
     return letters
 
 
+def legend(letters: Mapping[str, str]) -> str:
+    """What the marks of a drawn map mean, in a line.
+
+    Args:
+        letters: see `unit_letters`.
+    """
+    types = ", ".join(f"{letter} {name.lower().replace('_', ' ')}" for name, letter in letters.items())
+    return f"{types}; allies in capitals, enemies in small letters; # blocked, * attack point"
+
+
 def show(map_name: str, rules: str) -> str:
     """Everything about one map as text: sizes, drawing, unit stats."""
     s = load_scenario(map_name, rules)
-    letters = unit_letters([t.name for t in s.types])
     lines = [
         f"{s.name} ({s.profile.name} rules, {s.width} x {s.height} cells): {_army(s, True)} vs {_army(s, False)}",
         f"episode limit {s.episode_limit}, actions {s.n_actions}, observation {s.obs_size}, state {s.state_size}, "
@@ -72,8 +81,7 @@ def show(map_name: str, rules: str) -> str:
         "",
         draw(s),
         "",
-        "allies in capitals, enemies in small letters, * attack point: "
-        + ", ".join(f"{letters[t.name]} {t.name.lower()}" for t in s.types),
+        legend(unit_letters([t.name for t in s.types])),
         "",
         f"{'type':<15}{'hp':>5}{'shield':>7}{'armor':>6}{'damage':>8}{'period':>8}{'range':>6}{'speed':>7}"
         f"{'radius':>7}  notes",

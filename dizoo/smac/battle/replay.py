@@ -189,6 +189,8 @@ def load_replay(path: str | Path) -> Replay:
         BattleError: one line that says what is wrong with the file.
     """
     path = Path(path)
+    if path.is_dir():
+        raise BattleError(f"{path}: a folder. Give the games in it: {path / ('*' + SUFFIX)}")
     try:
         raw = path.read_bytes()
     except OSError as e:
@@ -263,12 +265,15 @@ class _Parts:
 def _unpack(raw: bytes) -> tuple[str, bytes]:
     """Version and content of a file."""
     line = raw[:40].split(b"\n", 1)[0]
+    if not raw:
+        raise BattleError("empty file. Copy or record it again.")
     if not raw.startswith(_MAGIC):
         raise BattleError(f"not a replay. Replays begin with '{_MAGIC.decode().strip()}'; dimix -m eval records them.")
     version = line[len(_MAGIC) :].decode("ascii", "replace")
     if version not in _READABLE:
         raise BattleError(
-            f"replay of version {version}. This dimix reads versions {' and '.join(_READABLE)}: use the other one."
+            f"replay of version {version}. This dimix reads versions {' and '.join(_READABLE)}. "
+            "Show it with the dimix that recorded it, or a newer one."
         )
     body = raw[len(line) + 1 :]
     return version, _inflated(body, len(raw)) if version == "1" else _checked(body, len(raw))
@@ -328,6 +333,7 @@ def _check_header(header: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
     names = [board["name"], *header["obs_names"], *header["action_names"]]
     if not all(isinstance(name, str) for name in names):
         raise BattleError("damaged: a name that is not a text.")
+    _, _ = (float(v) for v in board["attack_point"])
     header["info"].items(), bool(header["outcome"]["won"]), float(header["outcome"]["return"])
 
 

@@ -102,7 +102,8 @@ class _Film:
             "steps": steps,
         }
         arrays = {name: frames[name] for name in frames.dtype.names or ()}
-        return Scene(Replay({**self._header, "outcome": outcome}, arrays), engine.scenario.name, whole_map=True)
+        whole_map = (0.0, 0.0, float(engine.scenario.width), float(engine.scenario.height))
+        return Scene(Replay({**self._header, "outcome": outcome}, arrays), engine.scenario.name, whole_map)
 
 
 class _Window:

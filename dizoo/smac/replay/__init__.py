@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dimix.errors import EnvError, OutputError
 from dizoo.smac.battle.errors import BattleError
-from dizoo.smac.replay.scene import Scene, open_scene
+from dizoo.smac.replay.scene import Scene, open_scenes
 
 
 def show(files: Sequence[Path], out: Path | None, write: Callable[[str], None] = print) -> None:
@@ -26,7 +26,7 @@ def show(files: Sequence[Path], out: Path | None, write: Callable[[str], None] =
     if out is not None and out.suffix.lower() not in endings:
         raise EnvError(f"-o {out}: ending '{out.suffix}'. Right is one of {', '.join(endings)}.")
     try:
-        scenes = [open_scene(path) for path in files]
+        scenes = open_scenes(files)
     except BattleError as error:
         raise EnvError(str(error)) from error
     if out is None:

@@ -83,40 +83,40 @@ class Field {
     this.game = game; this.canvas = canvas; this.whole = false;
   }
   around() {  // what else a window has to show of a card: what stands above the field, legend, charts, controls
-    const card = this.canvas.closest(".card"), stage = this.canvas.parentElement;
-    const above = this.canvas.getBoundingClientRect().top - card.getBoundingClientRect().top;
-    const below = stage.getBoundingClientRect().bottom - this.canvas.getBoundingClientRect().bottom;
-    return above + below + document.getElementById("controls").offsetHeight + 36;
+    const box = (element) => element.getBoundingClientRect(), stage = this.canvas.parentElement;
+    const above = box(this.canvas).top - box(this.canvas.closest(".card")).top;
+    const below = box(stage.lastElementChild).bottom - box(this.canvas.nextElementSibling).top;
+    return above + below + document.getElementById("controls").offsetHeight + 50;
   }
-  frameOf(width) {  // the part of the map that is shown, and its scale
+  frameOf(width, limit) {  // the part of the map that is shown, and its scale
     const { map, field } = this.game;
     let [x0, y0, x1, y1] = this.whole ? [0, 0, map.width, map.height] : field;
-    const limit = Math.max(220, window.innerHeight - this.around());
     const scale = Math.min(width / (x1 - x0), limit / (y1 - y0), 60);
-    const height = Math.max(180, (y1 - y0) * scale);
+    const height = Math.max(180, Math.min(limit, map.height * scale));
     const slack = width / scale - (x1 - x0), rise = height / scale - (y1 - y0);  // fill the stage with more of the map
     const inside = (low, size, length) => (size > length ? (length - size) / 2 : Math.max(0, Math.min(length - size, low)));
     x0 = inside(x0 - slack / 2, x1 - x0 + slack, map.width);
     y0 = inside(y0 - rise / 2, y1 - y0 + rise, map.height);
     return { x0, y0, scale, height };
   }
-  draw(time, chosen) {
-    const game = this.game, view = this.frameOf(this.canvas.clientWidth || 600);
+  draw(time, frame, chosen, limit) {
+    const game = this.game, view = this.frameOf(this.canvas.clientWidth || 600, limit);
     const [ctx, width] = fitCanvas(this.canvas, view.height);
     this.view = view;
     this.px = (x) => (x - view.x0) * view.scale;
     this.py = (y) => view.height - (y - view.y0) * view.scale;
     this.terrain(ctx, width);
-    const frame = this.frame = Math.floor(game.frame(time) + 1e-6);
+    this.frame = frame;
     this.spots = [];
     for (let u = 0; u < game.n; u++) {
       const [x, y] = game.place(time, u);
-      this.spots.push({ x: this.px(x), y: this.py(y), r: Math.max(7, Math.max(game.units[u].radius, 0.38) * view.scale) });
+      this.spots.push({ x: this.px(x), y: this.py(y), r: Math.max(8, Math.max(game.units[u].radius, 0.38) * view.scale) });
     }
     for (let u = 0; u < game.n; u++) if (!game.alive(frame, u)) this.remains(ctx, u, frame);
     if (chosen !== null && game.alive(frame, chosen)) this.reach(ctx, chosen);
     for (let u = 0; u < game.n; u++) this.shot(ctx, u, frame);
     for (let u = 0; u < game.n; u++) if (game.alive(frame, u)) this.unit(ctx, u, frame, u === chosen);
+    for (let u = 0; u < game.n; u++) if (game.alive(frame, u)) this.number(ctx, u);
     if (frame === game.frames - 1) this.ending(ctx, width);
   }
   terrain(ctx, width) {
@@ -177,10 +177,6 @@ class Field {
       ctx.lineTo(x + d * Math.cos(angle + turn), y + d * Math.sin(angle + turn));
     }
     ctx.fill();
-    if (r >= 8) {
-      ctx.fillStyle = "#0d1013"; ctx.font = `bold ${Math.round(r * 0.95)}px system-ui, sans-serif`;
-      ctx.textAlign = "center"; ctx.textBaseline = "middle"; ctx.fillText(String(unit.index), x, y + 0.5);
-    }
     const bars = [[game.at("hp", frame, u) / unit.hp, null]];
     if (unit.shield > 0) bars.unshift([game.at("shield", frame, u) / unit.shield, "#8fd3ff"]);
     if (unit.energy > 0) bars.push([game.at("energy", frame, u) / unit.energy, "#c58bff"]);
@@ -190,6 +186,13 @@ class Field {
       ctx.fillStyle = own || (share > 0.6 ? "#5be08a" : share > 0.3 ? "#ffd166" : "#ff5050");
       ctx.fillRect(x - w / 2, top, w * Math.max(0, Math.min(1, share)), 3);
     });
+  }
+  number(ctx, u) {  // above all bodies and bars, white with a dark rim: readable where units stand close
+    const { x, y, r } = this.spots[u], text = String(this.game.units[u].index);
+    ctx.font = `bold ${Math.max(11, Math.round(r * 0.95))}px system-ui, sans-serif`;
+    ctx.textAlign = "center"; ctx.textBaseline = "middle"; ctx.lineJoin = "round"; ctx.lineWidth = 2;
+    ctx.strokeStyle = "#0d1013"; ctx.strokeText(text, x, y + 0.5);
+    ctx.fillStyle = "#fff"; ctx.fillText(text, x, y + 0.5);
   }
   ending(ctx, width) {
     const text = this.game.verdict.toUpperCase();

@@ -52,6 +52,7 @@ def _base64(scene: Scene) -> str:
         "story": scene.story(),
         "source": scene.source,
         "field": scene.field(),
+        "obs_names": scene.obs_names(),
         "names": [scene.unit_name(u) for u in range(len(scene.units))],
         "actions": _action_texts(scene),
         "deaths": scene.deaths,

@@ -17,7 +17,7 @@ class Chart {
     if (this.high - this.low < 1e-9) this.high = this.low + 1;
   }
   draw(time) {
-    const height = window.innerHeight < 700 ? 54 : 74, [ctx, width] = fitCanvas(this.canvas, height), top = 18, bottom = height - 4;
+    const height = window.innerHeight < 900 ? 54 : 74, [ctx, width] = fitCanvas(this.canvas, height), top = 18, bottom = height - 4;
     const x = (share) => share * width, y = (v) => bottom - ((v - this.low) / (this.high - this.low)) * (bottom - top);
     ctx.fillStyle = "#14181e"; ctx.fillRect(0, 0, width, height);
     for (const line of this.lines) {
@@ -88,12 +88,14 @@ function bars(parent, game, agent, t) {  // every action: available or not, its 
   }
 }
 
-function observation(parent, game, agent, t) {  // "enemy3.distance" becomes row enemy3, column distance
+function observation(parent, game, agent, t) {  // "enemy3.distance" becomes row enemy3, column distance; a one-hot its name
   const O = game.obs_names.length, A = game.agents.length, base = (t * A + agent) * O, groups = new Map();
   game.obs_names.forEach((name, i) => {
     const dot = name.indexOf("."), who = dot < 0 ? name : name.slice(0, dot), what = dot < 0 ? "" : name.slice(dot + 1);
     if (!groups.has(who)) groups.set(who, new Map());
-    groups.get(who).set(what, game.arrays.obs[base + i]);
+    const values = groups.get(who), value = game.arrays.obs[base + i], type = what.match(/^is_(.+)$|^type\d+$/);
+    if (!type) values.set(what, value);
+    else if (value || !values.has("type")) values.set("type", value ? type[1] || what : "");
   });
   let columns = "";
   const table = make("table", parent);
@@ -104,8 +106,8 @@ function observation(parent, game, agent, t) {  // "enemy3.distance" becomes row
       for (const title of ["", ...values.keys()]) make("th", head, "", title);
       columns = names;
     }
-    const row = make("tr", table, [...values.values()].every((v) => v === 0) ? "off" : "");
+    const row = make("tr", table, [...values.values()].every((v) => !v) ? "off" : "");
     make("td", row, "", who);
-    for (const v of values.values()) make("td", row, "", String(+v.toFixed(3)));
+    for (const v of values.values()) make("td", row, "", typeof v === "string" ? v : String(+v.toFixed(3)));
   }
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,11 @@ MARGIN = 2.5  # cells around the fighting that are shown
 
 ALLY, ENEMY = 0, 1
 
+Box = tuple[float, float, float, float]
+"""A part of a map: x0, y0, x1, y1 in cells."""
+
+_SLOT = re.compile(r"(own|other_ally|enemy)(\d*)\.type(\d+)")
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -28,12 +35,12 @@ class Scene:
     Attributes:
         replay: what was recorded.
         source: file name, for titles.
-        whole_map: show all of the map instead of the part where the game was.
+        shown: the part of the map that is shown; where the game was when None.
     """
 
     replay: Replay
     source: str
-    whole_map: bool = False
+    shown: Box | None = None
 
     @property
     def header(self) -> dict[str, Any]:
@@ -150,11 +157,39 @@ class Scene:
             f"{counts[ENEMY]} enemies with {theirs:.0%}; return {self.header['outcome']['return']:.2f}"
         )
 
-    def field(self) -> tuple[float, float, float, float]:
-        """The part of the map where the game was: x0, y0, x1, y1 in cells."""
+    def obs_names(self) -> list[str]:
+        """Meaning of each entry of an observation.
+
+        Older files number the places in the one-hot of types; these get the names of the types that were seen in them.
+        """
+        types = self._seen_types()
+
+        def named(slot: re.Match[str]) -> str:
+            held = types.get((slot[1] != "enemy", slot[3]))
+            return f"{slot[1]}{slot[2]}.is_{'_or_'.join(sorted(held))}" if held else slot[0]
+
+        return [_SLOT.sub(named, name) for name in self.header["obs_names"]]
+
+    def _seen_types(self) -> dict[tuple[bool, str], set[str]]:
+        """By side (True: allies) and place in the one-hot: the types for which agents saw a number there."""
+        obs = self.replay.arrays["obs"]
+        types = {(u["ally"], u["index"]): u["type"].lower() for u in self.units}
+        seen: dict[tuple[bool, str], set[str]] = {}
+        for column, name in enumerate(self.header["obs_names"]):
+            slot = _SLOT.fullmatch(name)
+            if slot is None or slot[1] == "other_ally":  # every agent sees itself
+                continue
+            for agent in np.flatnonzero(obs[..., column].any(0)).tolist():
+                unit = (True, agent) if slot[1] == "own" else (False, int(slot[2]))
+                if unit in types:
+                    seen.setdefault((unit[0], slot[3]), set()).add(types[unit])
+        return seen
+
+    def field(self) -> Box:
+        """The part of the map that is shown."""
+        if self.shown is not None:
+            return self.shown
         a, board = self.replay.arrays, self.header["map"]
-        if self.whole_map:
-            return 0.0, 0.0, float(board["width"]), float(board["height"])
         seen = a["in_play"].astype(bool)
         x, y = a["x"][seen], a["y"][seen]
         return (
@@ -163,6 +198,21 @@ class Scene:
             min(float(x.max()) + MARGIN, float(board["width"])),
             min(float(y.max()) + MARGIN, float(board["height"])),
         )
+
+
+def open_scenes(paths: Sequence[Path]) -> list[Scene]:
+    """Read games; those of one map show the same part of it, so that they can be compared.
+
+    Raises:
+        BattleError: one line that says what is wrong with a file.
+    """
+    scenes = [open_scene(path) for path in paths]
+    fields: dict[str, Box] = {}
+    for scene in scenes:
+        board, box = repr(scene.header["map"]), scene.field()
+        x0, y0, x1, y1 = fields.get(board, box)
+        fields[board] = min(x0, box[0]), min(y0, box[1]), max(x1, box[2]), max(y1, box[3])
+    return [replace(scene, shown=fields[repr(scene.header["map"])]) for scene in scenes]
 
 
 def open_scene(path: Path) -> Scene:

@@ -1,50 +1,68 @@
-"""Playing a recorded game in the terminal, for those on a cluster."""
+"""Playing a recorded game in the terminal, for those on a cluster: plain characters, no colours."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
 
-from dizoo.smac.battle.maps import unit_letters
+import numpy as np
+
+from dizoo.smac.battle.maps import legend, unit_letters
 from dizoo.smac.replay.scene import STEP_S, Scene
 
-_BAR = 30
+_BAR = 20
 _CLEAR = "\x1b[2J\x1b[H"
+_AROUND = 12  # lines of a screen that are not the field: title, bars, edges, deaths, legend
 
 
 def play(scene: Scene, write: Callable[[str], None] = print, speed: float = 4.0) -> None:
     """Show a game step by step.
 
-    On a terminal each step replaces the one before, at `speed` times the game's pace; elsewhere the steps follow each
-    other without a pause.
+    On a terminal each step replaces the one before, at `speed` times the game's pace, as much of the field as there is
+    room for; elsewhere the steps follow each other without a pause, whole and without control characters.
 
     Args:
         scene: the game.
         write: takes each step's text.
         speed: seconds of the game per second.
     """
-    moving = write is print and sys.stdout.isatty()
+    moving = write is print and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if not moving:
+        write(_plain(legend_text(scene)))
     for step in range(scene.replay.steps + 1):
-        write((_CLEAR if moving else "") + step_text(scene, step))
         if moving:
+            columns, lines = shutil.get_terminal_size()
+            room = columns - 3, lines - _AROUND
+            write(f"{_CLEAR}{step_text(scene, step, room)}\n{_plain(legend_text(scene))}")
             time.sleep(STEP_S / speed)
+        else:
+            write(step_text(scene, step))
     write(_plain(scene.story()))
 
 
-def step_text(scene: Scene, step: int) -> str:
+def legend_text(scene: Scene) -> str:
+    """What the marks of `step_text` mean."""
+    return f"{legend(_letters(scene))}, x just fell\n[=====] health and shields left, of all of a side's units"
+
+
+def step_text(scene: Scene, step: int, room: tuple[int, int] | None = None) -> str:
     """One moment as text: title, both sides' health, the field, who died since the step before.
 
     Args:
         scene: the game.
         step: steps since the start; the number of steps is the end.
+        room: columns and lines that there are for the field: of a larger one, the part around the living is shown. None
+            shows all.
     """
     frame = step * scene.frames_per_step
     ours, theirs = scene.strength[frame]
     lines = [
         f"{scene.header['map']['name']}  step {step} of {scene.replay.steps}  {scene.seconds(frame):.1f} s",
         f"allies  {_bar(ours)}   enemies {_bar(theirs)}",
-        *_field(scene, frame),
+        *_field(scene, frame, room),
     ]
     before = frame - scene.frames_per_step
     lines += [f"{scene.unit_name(u)} died" for f, u in scene.deaths if before < f <= frame]
@@ -53,26 +71,53 @@ def step_text(scene: Scene, step: int) -> str:
     return "\n".join(_plain(line) for line in lines)
 
 
-def _field(scene: Scene, frame: int) -> list[str]:
-    """The part of the map where the game was: allies in capitals, enemies small, ``x`` where a unit fell lately."""
+def _letters(scene: Scene) -> dict[str, str]:
+    return unit_letters(list(dict.fromkeys(u["type"] for u in scene.units)))
+
+
+def _field(scene: Scene, frame: int, room: tuple[int, int] | None) -> list[str]:
+    """The part of the map that is shown, framed."""
     a, board = scene.replay.arrays, scene.header["map"]
-    letters = unit_letters(list(dict.fromkeys(u["type"] for u in scene.units)))
-    rows = [list(row.replace(".", " ")) for row in board["terrain"]]
-    cells = {u: (int(a["x"][frame, u]), board["height"] - 1 - int(a["y"][frame, u])) for u in range(len(scene.units))}
-    recent = [u for f, u in scene.deaths if frame - 2 * scene.frames_per_step < f <= frame]
-    marks = [(u, "x") for u in recent]
-    for u in range(len(scene.units) - 1, -1, -1):
-        if a["in_play"][frame, u]:
-            letter = letters[scene.units[u]["type"]]
-            marks.append((u, letter if scene.is_ally[u] else letter.lower()))
-    for u, mark in marks:
-        x, y = cells[u]
-        if 0 <= x < board["width"] and 0 <= y < board["height"]:
-            rows[y][x] = mark
+    rows = _marked(scene, frame)
     x0, y0, x1, y1 = (int(v) for v in scene.field())
-    shown = [row[x0 : x1 + 1] for row in rows[max(board["height"] - 1 - y1, 0) : board["height"] - y0]]
+    columns, lines = slice(x0, x1 + 1), slice(max(board["height"] - 1 - y1, 0), board["height"] - y0)
+    if room is not None:
+        alive = a["in_play"][frame].astype(bool)
+        columns = _around(columns, a["x"][frame, alive], room[0])
+        lines = _around(lines, board["height"] - 1 - a["y"][frame, alive], room[1])
+    shown = ["".join(row[columns]) for row in rows[lines]]
     edge = "+" + "-" * (len(shown[0]) if shown else 0) + "+"
-    return [edge, *("|" + "".join(row) + "|" for row in shown), edge]
+    return [edge, *(f"|{row}|" for row in shown), edge]
+
+
+def _marked(scene: Scene, frame: int) -> list[list[str]]:
+    """The map's cells, top row first, as ``dizoo.smac.battle.maps`` draws them, and ``x`` where a unit fell lately."""
+    a, board, letters = scene.replay.arrays, scene.header["map"], _letters(scene)
+    width, height = board["width"], board["height"]
+    rows = [list(row) for row in board["terrain"]]
+
+    def mark(x: float, y: float, sign: str) -> None:
+        if 0 <= x < width and 0 <= y < height:
+            rows[height - 1 - int(y)][int(x)] = sign
+
+    mark(board["attack_point"][0], board["attack_point"][1], "*")
+    for died, u in scene.deaths:
+        if frame - 2 * scene.frames_per_step < died <= frame:
+            mark(a["x"][frame, u], a["y"][frame, u], "x")
+    for u in np.flatnonzero(a["in_play"][frame])[::-1]:
+        letter = letters[scene.units[u]["type"]]
+        mark(a["x"][frame, u], a["y"][frame, u], letter if scene.is_ally[u] else letter.lower())
+    return rows
+
+
+def _around(cells: slice, places: np.ndarray, room: int) -> slice:
+    """Of a row of cells no more than there is room for, the middle of the places in the middle."""
+    room = max(room, 1)
+    if cells.stop - cells.start <= room or not len(places):
+        return slice(cells.start, min(cells.stop, cells.start + room))
+    low = round(float(places.min() + places.max() - room) / 2)
+    low = min(max(low, cells.start), cells.stop - room)
+    return slice(low, low + room)
 
 
 def _bar(share: float) -> str:
@@ -81,5 +126,7 @@ def _bar(share: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without control characters: a name in a file cannot steer the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+    """Without control characters and what the terminal cannot show: a name in a file cannot steer or stop it."""
+    encoding = sys.stdout.encoding or "ascii"
+    text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+    return text.encode(encoding, "replace").decode(encoding)

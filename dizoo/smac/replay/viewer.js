@@ -39,19 +39,22 @@ class Card {
       const n = game.units.filter((v) => v.ally === ally && v.type === type).length;
       item.append(`${n} ${type.toLowerCase().replaceAll("_", " ")}`);
     }
+    this.note = make("a", parent, "note");
+    this.note.addEventListener("click", () => this.side.scrollIntoView({ behavior: "smooth" }));
   }
   choose(unit) { this.chosen = unit; this.shown = ""; viewer.draw(); }
-  draw(time) {
-    time = Math.min(time, this.game.steps);
-    this.field.draw(time, this.chosen);
-    for (const chart of this.charts) chart.draw(time);
+  draw(time) {  // all but the field, whose height follows from the rest
+    this.time = Math.min(time, this.game.steps);
+    this.frame = Math.floor(this.game.frame(this.time) + 1e-6);
+    for (const chart of this.charts) chart.draw(this.time);
     this.score();
-    const key = `${this.chosen} ${this.game.step(time)} ${this.chosen === null ? "" : this.field.frame}`;
-    if (key !== this.shown) { this.shown = key; this.describe(time); }
-    if (this.heat) this.heat.draw(time);
+    const key = `${this.chosen} ${this.game.step(this.time)} ${this.chosen === null ? "" : this.frame}`;
+    if (key !== this.shown) { this.shown = key; this.describe(this.time); }
+    if (this.heat) this.heat.draw(this.time);
   }
+  drawField(limit) { this.field.draw(this.time, this.frame, this.chosen, limit); }
   score() {
-    const { game } = this, frame = this.field.frame;
+    const { game } = this, frame = this.frame;
     this.teams.replaceChildren();
     [[true, "allies", 0], [false, "enemies", 1]].forEach(([ally, name, i]) => {
       const members = game.units.map((u, k) => k).filter((k) => game.units[k].ally === ally);
@@ -63,10 +66,11 @@ class Card {
   }
   describe(time) {
     this.side.replaceChildren(); this.heat = null;
+    this.note.textContent = this.chosen === null ? "" : `${this.game.names[this.chosen]} below \u2193`;
     if (this.chosen === null) this.events(); else this.unit(this.chosen, this.game.step(time));
   }
   events() {
-    const { game, side } = this, now = this.field.frame;
+    const { game, side } = this, now = this.frame;
     make("h2", side, "", "What happened");
     const list = make("div", side, "events");
     for (const [frame, unit] of game.deaths) {
@@ -77,9 +81,11 @@ class Card {
     }
     make("p", side, "story", `${(game.steps / 2).toFixed(1)} s  ${game.verdict}`);
     make("p", side, "info", "Click a unit to see what it sees and what it thinks of its actions.");
+    make("p", side, "info", "In the field: a unit's number and, white, where it looks; bars of health (green to red), shield "
+      + "(light blue) and energy (violet); a line is a shot, a green one healing, a cross a fallen unit.");
   }
   unit(u, t) {
-    const { game, side } = this, unit = game.units[u], frame = this.field.frame, agent = unit.ally ? unit.index : null;
+    const { game, side } = this, unit = game.units[u], frame = this.frame, agent = unit.ally ? unit.index : null;
     const value = (name) => +game.at(name, frame, u).toFixed(2), target = game.at("target", frame, u);
     make("h2", side, "", game.names[u] + (game.alive(frame, u) ? "" : ", dead"));
     const facts = [`health ${value("hp")} of ${unit.hp}`];
@@ -126,6 +132,8 @@ const viewer = {
   },
   draw() {
     for (const card of this.cards) card.draw(this.time);
+    const limit = Math.max(220, window.innerHeight - Math.max(...this.cards.map((card) => card.field.around())));
+    for (const card of this.cards) card.drawField(limit);  // of one height, so that games of one map are of one scale
     this.byId("scrub").value = this.time;
     this.byId("clock").textContent = `${(this.time / 2).toFixed(1)} s, step ${Math.floor(this.time + 1e-6)} of ${this.steps}`;
   },
@@ -148,7 +156,8 @@ const viewer = {
   async start() {
     const data = [...document.querySelectorAll("script.game")], parent = this.byId("games");
     const games = await Promise.all(data.map(async (d) => new Game(await unpack(d.textContent))));
-    if (games.length === 1) parent.classList.add("one");
+    parent.className = games.length > 1 ? "many" : "one";
+    parent.style.setProperty("--columns", Math.ceil(Math.sqrt(games.length)));
     this.cards = games.map((g) => new Card(g, parent, (t) => { this.play(false); this.seek(t); }));
     this.steps = Math.max(...games.map((g) => g.steps));
     const scrub = this.byId("scrub");

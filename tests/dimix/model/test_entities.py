@@ -194,7 +194,7 @@ def test_the_maps_tell_where_their_units_are(name):
     covered = sum(kind.count * kind.size for kind in info.entities)
     assert sum(n.startswith(("enemy", "other_ally")) for n in names) == covered
     assert info.entities[0].action + scenario.n_enemies <= scenario.n_actions
-    own = {n: i for i, n in enumerate(names) if n.startswith("own.type")}
+    own = {n: i for i, n in enumerate(names) if n.startswith("own.is_")}
     for kind in info.entities:
         assert set(kind.named_by) <= set(own.values())
 

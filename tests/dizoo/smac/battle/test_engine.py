@@ -84,12 +84,12 @@ def test_names_tell_what_the_values_are():
     medivac, marine = engine.units[0][engine.agent_unit[[0, 1]]]
     assert state["ally0.cooldown_or_energy"] == pytest.approx((50 + 8 * 0.03515625) / 200)
     assert state["ally0.y"] == pytest.approx((medivac["y"] - 16) / 32)
-    assert (state["ally0.type2"], state["ally1.type1"], state["enemy0.type2"]) == (1, 1, 1)
+    assert (state["ally0.is_medivac"], state["ally1.is_marine"], state["enemy0.is_medivac"]) == (1, 1, 1)
     assert state["last_action.agent0.action2"] == 1 and state["last_action.agent1.action3"] == 1
     assert sum(v for k, v in state.items() if k.startswith("last_action")) == 10
-    assert obs["can_move.north"] == 1 and obs["own.hp"] == 1 and obs["own.type1"] == 1
+    assert obs["can_move.north"] == 1 and obs["own.hp"] == 1 and obs["own.is_marine"] == 1
     assert obs["other_ally0.dx"] == pytest.approx((medivac["x"] - marine["x"]) / 9)
-    assert obs["other_ally0.type2"] == 1 and obs["enemy0.distance"] == 0
+    assert obs["other_ally0.is_medivac"] == 1 and obs["enemy0.distance"] == 0
 
 
 def test_the_move_of_an_agent_is_that_of_the_rules():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dizoo.smac.battle.errors import MapError
+from dizoo.smac.battle.features import obs_names
 from dizoo.smac.battle.mapcheck import find_doubts, unit_table
 from dizoo.smac.battle.mapfile import DEFAULT_EPISODE_LIMIT, standard_maps
 from dizoo.smac.battle.maps import check, main, unit_letters
@@ -322,6 +323,13 @@ def test_command_line(capsys, tmp_path):
     assert all(line.startswith(f"{path}: ") for line in lines)
     assert main(["show", "3s5v"]) == 1
     assert "no map '3s5v'" in capsys.readouterr().err
+
+
+def test_names_of_the_one_hot_are_the_types_of_each_side(smaclite_file):
+    """Places 0, 1, 2 are the Medivac's, the tank's and the Marine's; no ally is a Marine, every enemy is one."""
+    names = obs_names(load_scenario(str(smaclite_file)))
+    assert names[-4:] == ["own.hp", "own.is_medivac", "own.is_my_tank", "own.type2"]
+    assert [n for n in names if n.startswith("enemy0.")][-3:] == ["enemy0.type0", "enemy0.type1", "enemy0.is_marine"]
 
 
 def test_unit_letters_are_different():

@@ -213,8 +213,8 @@ def test_differences_by_hand():
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda raw: b"", "not a replay. Replays begin with 'dimix replay'"),
-        (lambda raw: b"PK\3\4" + raw, "not a replay"),
+        (lambda raw: b"", "empty file. Copy or record it again."),
+        (lambda raw: b"PK\3\4" + raw, "not a replay. Replays begin with 'dimix replay'"),
         (lambda raw: raw.replace(b"replay 2\n", b"replay 7\n", 1), "replay of version 7. .* reads versions 1 and 2"),
         (lambda raw: raw[: len(raw) // 2], "cut off after"),
         (lambda raw: raw[:-1], "cut off after"),
@@ -248,6 +248,7 @@ def test_damage_is_named(game, tmp_path, damage, message):
         ({"arrays": [{"name": "reward", "shape": [None], "dtype": "<i2", "scale": 1, "changes": 1}]}, "damaged"),
         ({"arrays": [{"name": "x", "shape": [1], "dtype": "O", "scale": 1}]}, "damaged replay .KeyError: 'O'"),
         ({"map": {"name": "3m", "width": 2, "height": 1, "terrain": ["<b"]}}, "terrain is not 1 rows of 2 cells"),
+        ({"map": {"name": "3m", "width": 1, "height": 1, "terrain": ["."]}}, "KeyError: 'attack_point'"),
         ({"info": 3}, "damaged replay"),
     ],
 )

@@ -127,7 +127,10 @@ def test_agents_are_ordered_and_typed_as_in_smac():
     assert (
         s.types[s.unit_type[engine.agent_unit[0]]].name == s.types[s.unit_type[engine.enemy_unit[0]]].name == "STALKER"
     )
-    assert (state["ally0.type0"], state["enemy0.type1"]) == (1, 1)
+    assert (state["ally0.is_stalker"], state["enemy0.is_stalker"]) == (1, 1)
+    names = engine.state_names
+    assert names.index("ally0.is_stalker") < names.index("ally0.is_zealot")
+    assert names.index("enemy0.is_zealot") < names.index("enemy0.is_stalker")
 
 
 def test_cooldowns_in_the_state_are_scaled_by_smacs_table():

@@ -4,13 +4,16 @@ import base64
 import re
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
 from dizoo.smac.battle.replay import load_replay, save_replay
+from dizoo.smac.replay import show
 from dizoo.smac.replay.page import page
 from dizoo.smac.replay.scene import open_scene
 
+SHIPPED = Path(__file__).resolve().parents[4] / "docs/replays/MMM_random.replay"
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
 
@@ -34,7 +37,7 @@ def browser():
 def opened(browser, tmp_path):
     def open_page(*files):
         path = tmp_path / "game.html"
-        path.write_text(page([open_scene(f) for f in files]), "utf-8")
+        show(files, path, lambda text: None)
         browser.get_log("browser"), browser.get_log("performance")
         browser.get(path.as_uri())
         wait(lambda: browser.execute_script("return document.body.dataset.ready") == "yes")
@@ -110,27 +113,82 @@ def test_plays_pauses_and_scrubs(opened, replay_file):
     assert browser.execute_script("return viewer.speed") == 2
 
 
+@pytest.fixture
+def window(browser):
+    """Sets the size of the window, in pixels."""
+
+    def resize(width, height):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    yield resize
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+WINDOWS = [(1920, 1080), (1280, 800), (1280, 600), (420, 800)]
+
+
 @pytest.mark.parametrize("games", [1, 2])
-@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720), (1280, 600), (400, 800)])
-def test_the_whole_field_is_seen_in_windows_of_any_shape(opened, browser, replay_file, width, height, games):
+@pytest.mark.parametrize(("width", "height"), WINDOWS)
+def test_the_whole_field_is_seen_in_windows_of_any_shape(opened, browser, window, replay_file, width, height, games):
     """Field and controls are on the screen at once, nothing is wider than it; charts too where windows are wide."""
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+    window(width, height)
+    opened(*[replay_file] * games)
+    for chosen in ("null", "viewer.cards[0].game.agentUnit[2]"):
+        browser.execute_script(f"viewer.cards[0].choose({chosen}); viewer.seek(3)")
+        seen = browser.execute_script(
+            "const box = (s) => document.querySelector(s).getBoundingClientRect();"
+            "return {field: box('canvas.field').bottom, charts: box('.charts').bottom, top: box('#controls').top,"
+            " width: document.documentElement.scrollWidth}"
+        )
+        assert seen["field"] <= seen["top"] and seen["width"] <= width
+        assert width < 1000 or seen["charts"] <= seen["top"]
+
+
+@pytest.mark.parametrize("games", [1, 2, 4])
+@pytest.mark.parametrize(("width", "height"), WINDOWS)
+def test_games_fill_the_window_and_can_be_compared(opened, browser, window, replay_file, width, height, games):
+    """Side by side in two columns, on one line, of one size and scale; down to the controls; no number under 10 px."""
+    window(width, height)
+    opened(*[replay_file, SHIPPED, replay_file, SHIPPED][:games])
+    boxes = browser.execute_script(
+        "return viewer.cards.map((c) => { const r = c.field.canvas.getBoundingClientRect(), v = c.field.view;"
+        "return [r.left, r.top, r.width, r.height, v.x0, v.y0, v.scale] })"
     )
-    try:
-        opened(*[replay_file] * games)
-        for chosen in ("null", "viewer.cards[0].game.agentUnit[2]"):
-            browser.execute_script(f"viewer.cards[0].choose({chosen}); viewer.seek(3)")
-            seen = browser.execute_script(
-                "const box = (s) => document.querySelector(s).getBoundingClientRect();"
-                "return {field: box('canvas.field').bottom, charts: box('.charts').bottom, top: box('#controls').top,"
-                " width: document.documentElement.scrollWidth}"
-            )
-            assert seen["field"] <= seen["top"] and seen["width"] <= width
-            assert width < 1000 or games > 1 or seen["charts"] <= seen["top"]
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    columns = 2 if games > 1 and width > 1000 else 1
+    assert len({left for left, *_ in boxes}) == columns
+    assert len({top for _, top, *_ in boxes}) == games / columns
+    assert len({tuple(size_and_view) for _, _, *size_and_view in boxes}) == 1
+    assert width < 1000 or sum(w for _, _, w, *_ in boxes[:columns]) > 0.6 * width
+    if width > 1000 and height > 700:  # field, legend and charts take the window
+        charts, controls = browser.execute_script(
+            "return ['.charts', '#controls'].map((s) => document.querySelector(s).getBoundingClientRect())"
+        )
+        assert controls["top"] - 40 < charts["bottom"] <= controls["top"]
+    assert min(number_sizes(browser)) >= 10
+
+
+def number_sizes(browser):
+    """Heights in pixels on the screen of the numbers that a redraw writes into fields."""
+    return browser.execute_script(
+        "const p = CanvasRenderingContext2D.prototype, write = p.fillText, sizes = [];"
+        "p.fillText = function (text, ...rest) {"
+        "  if (/^[0-9]+$/.test(text)) sizes.push(parseFloat(this.font.match(/([0-9.]+)px/)[1]) * this.getTransform().d"
+        "    * this.canvas.getBoundingClientRect().height / this.canvas.height);"
+        "  return write.call(this, text, ...rest); };"
+        "viewer.draw(); p.fillText = write; return sizes"
+    )
+
+
+def test_units_have_names(opened, browser, replay_file):
+    """In the legend, and in the observation of a game whose file numbers the types."""
+    opened(SHIPPED)
+    assert "own.type1" in load_replay(SHIPPED).header["obs_names"]
+    legend = [e.text for e in browser.find_elements("css selector", ".legend span")]
+    assert legend == ["1 medivac", "7 marine", "2 marauder"] * 2
+    browser.execute_script("viewer.cards[0].choose(viewer.cards[0].game.agentUnit[3])")
+    rows = [row.text.split() for row in browser.find_elements("css selector", "details tr")]
+    assert rows[-2:] == [["hp", "type"], ["own", "1", "marine"]]
 
 
 def test_playing_ends_at_the_end(opened, replay_file):
@@ -151,10 +209,22 @@ def test_click_shows_the_unit(opened, replay_file):
     assert scene.action_name(agent, action) in chosen and f"{action + 0.1 * agent:.3f}" in chosen  # the made-up q
     rows = {r.text.split(" ")[0]: r.text.split(" ")[1:] for r in browser.find_elements("css selector", "details tr")}
     obs = dict(zip(scene.header["obs_names"], scene.replay.arrays["obs"][0, agent], strict=True))
-    assert [float(v) for v in rows["own"]] == pytest.approx([v for n, v in obs.items() if n.startswith("own.")])
+    assert float(rows["own"][0]) == pytest.approx(obs["own.hp"])
+    assert rows["own"][1:] == [scene.units[unit]["type"].lower()] and obs["own.is_" + rows["own"][1]] == 1
     assert float(rows["enemy3"][1]) == pytest.approx(obs["enemy3.distance"])
     press(browser, "Escape")
     assert text(browser, ".side h2") == "What happened"
+
+
+def test_click_says_where_the_unit_is_told_of(opened, replay_file):
+    """With two games that stands below the charts; the line under the field leads there."""
+    browser = opened(replay_file, replay_file)
+    assert text(browser, ".note") == ""
+    click_field(browser, 0)
+    assert text(browser, ".note") == open_scene(replay_file).unit_name(0) + " below \u2193"
+    browser.find_element("css selector", ".note").click()
+    top = "return document.querySelector('.side').getBoundingClientRect().top / innerHeight"
+    wait(lambda: 0 <= browser.execute_script(top) < 0.5)
 
 
 def test_several_games_and_traces_side_by_side(opened, replay_file, trace_file):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dizoo.smac.battle.errors import BattleError
-from dizoo.smac.battle.replay import Replay
-from dizoo.smac.replay.scene import Scene, open_scene
+from dizoo.smac.battle.replay import Replay, load_replay, save_replay
+from dizoo.smac.replay.scene import Scene, open_scene, open_scenes
 
 
 def unit(kind, ally, index, **more):
@@ -88,6 +88,46 @@ def test_verdict_without_a_win(duel, truncated, words):
 
 def test_field_holds_all_that_was_in_play(duel):
     assert duel.field() == (0.0, 0.0, 12.5, 4.5)
+
+
+def test_games_of_one_map_show_the_same_part_of_it(replay_file, tmp_path):
+    """MMM from two games: the smallest box around both; the same game alone keeps its own."""
+    replay = load_replay(replay_file)
+    replay.arrays["x"] = replay.arrays["x"] * 0.5 + 2
+    save_replay(tmp_path / "moved.replay", replay)
+    other = load_replay(replay_file)
+    other.header["map"]["name"] = "elsewhere"
+    save_replay(tmp_path / "elsewhere.replay", other)
+    files = [replay_file, tmp_path / "moved.replay", tmp_path / "elsewhere.replay"]
+    alone = [open_scene(f).field() for f in files]
+    first, moved, elsewhere = (scene.field() for scene in open_scenes(files))
+    assert first == moved != alone[1]
+    assert first == (
+        min(alone[0][0], alone[1][0]), min(alone[0][1], alone[1][1]), max(alone[0][2], alone[1][2]),
+        max(alone[0][3], alone[1][3]),
+    )  # fmt: skip
+    assert elsewhere == alone[2]
+
+
+def test_types_have_names_in_old_files_too(replay_file):
+    """Older files say ``own.type0``; MMM has Marauder, Marine, Medivac in this order."""
+    scene = open_scene(replay_file)
+    new = scene.header["obs_names"]
+    assert [n for n in new if n.startswith("own.is_")] == ["own.is_marauder", "own.is_marine", "own.is_medivac"]
+    assert scene.obs_names() == new
+    places = {"is_marauder": "type0", "is_marine": "type1", "is_medivac": "type2"}
+    scene.header["obs_names"] = [".".join(places.get(part, part) for part in name.split(".")) for name in new]
+    assert "enemy3.type1" in scene.header["obs_names"]
+    assert scene.obs_names() == new
+
+
+def test_a_place_that_nobody_saw_keeps_its_number(replay_file):
+    scene = open_scene(replay_file)
+    names = scene.header["obs_names"]
+    at = names.index("own.is_medivac")
+    scene.header["obs_names"] = [*names[:at], "own.type2"]
+    scene.replay.arrays["obs"][..., at] = 0
+    assert scene.obs_names()[at] == "own.type2"
 
 
 def test_trace_opens_as_a_game(trace_file):

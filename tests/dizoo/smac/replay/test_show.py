@@ -1,16 +1,23 @@
 """Pictures, films, text, and what is said when something cannot be shown."""
 
 import builtins
+import io
 import re
+import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dimix.errors import EnvError, OutputError
+from dizoo.smac.battle.maps import draw
+from dizoo.smac.battle.maps import show as show_map
 from dizoo.smac.battle.replay import load_replay, save_replay
-from dizoo.smac.replay import picture, show
+from dizoo.smac.battle.scenario import load_scenario
+from dizoo.smac.replay import picture, show, terminal
 from dizoo.smac.replay.scene import open_scene
-from dizoo.smac.replay.terminal import step_text
+from dizoo.smac.replay.terminal import legend_text, step_text
 
 image = pytest.importorskip("PIL.Image")
 
@@ -20,7 +27,7 @@ def test_text_of_the_start(replay_file):
     scene = open_scene(replay_file)
     lines = step_text(scene, 0).splitlines()
     assert lines[0] == f"MMM  step 0 of {scene.replay.steps}  0.0 s"
-    assert lines[1] == f"allies  [{'=' * 30}] 100%   enemies [{'=' * 30}] 100%"
+    assert lines[1] == f"allies  [{'=' * 20}] 100%   enemies [{'=' * 20}] 100%"
     field = "".join(line for line in lines if line.startswith("|"))
     cells = {(int(x), int(y)) for x, y in zip(scene.replay.arrays["x"][0], scene.replay.arrays["y"][0], strict=True)}
     assert len(re.findall("[A-Za-z]", field)) == len(cells)
@@ -31,10 +38,79 @@ def test_text_plays_every_step_and_tells_the_end(replay_file):
     shown = []
     show([replay_file], None, shown.append)
     scene = open_scene(replay_file)
-    assert len(shown) == scene.replay.steps + 2
+    assert len(shown) == scene.replay.steps + 3
+    assert shown[0] == legend_text(scene)
     assert shown[-1] == scene.story()
     died = sum(len(re.findall(r"died$", text, re.MULTILINE)) for text in shown)
     assert died == len(scene.deaths)
+
+
+def test_text_draws_as_the_map_is_drawn(replay_file):
+    """The start of MMM: the field is a part of what ``maps show`` draws, with the same letters and legend."""
+    scene = open_scene(replay_file)
+    field = [line[1:-1] for line in step_text(scene, 0).splitlines() if line.startswith("|")]
+    drawn = [line[4:] for line in draw(load_scenario("MMM")).splitlines()]
+    left = int(scene.field()[0])
+    assert "\n".join(field) in "\n".join(row[left : left + len(field[0])] for row in drawn)
+    legend = next(line for line in show_map("MMM", "smaclite").splitlines() if "allies in capitals" in line)
+    assert legend.startswith("M medivac, A marine, R marauder; ")
+    assert legend_text(scene).startswith(legend)
+
+
+class Terminal(io.StringIO):
+    """A screen that knows only ASCII."""
+
+    encoding = "ascii"
+
+    def isatty(self):
+        return True
+
+
+def play_on(screen, monkeypatch, replay_file, **environment):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", screen)
+        patch.setattr(terminal.time, "sleep", lambda seconds: None)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        show([replay_file], None)
+    return screen.getvalue()
+
+
+def test_each_step_fits_the_terminal(replay_file, monkeypatch):
+    """A standard screen of 80 x 24 holds every step of MMM but for ten deaths at once; a small one its part."""
+    for columns, lines in ((80, 24), (30, 18)):
+        text = play_on(
+            Terminal(), monkeypatch, replay_file, TERM="xterm", COLUMNS=str(columns), LINES=str(lines), NO_COLOR="1"
+        )
+        steps = text.split("\x1b[2J\x1b[H")[1:]
+        assert len(steps) == open_scene(replay_file).replay.steps + 1
+        fields = [[line for line in step.splitlines() if line[0] in "|+"] for step in steps]
+        assert max(len(line) for field in fields for line in field) < columns
+        assert max(len(field) for field in fields) <= lines - 10
+        assert "\x1b[" not in "".join(steps)  # no colours
+
+
+def test_other_outputs_get_no_control_characters(replay_file, monkeypatch):
+    assert "\x1b" not in play_on(Terminal(), monkeypatch, replay_file, TERM="dumb")
+    pipe = io.StringIO()
+    assert "\x1b" not in play_on(pipe, monkeypatch, replay_file, TERM="xterm") and "allies" in pipe.getvalue()
+
+
+def test_names_that_the_terminal_lacks_do_not_stop_it(replay_file, monkeypatch, tmp_path):
+    replay = load_replay(replay_file)
+    replay.header["map"]["name"] = "caf\u00e9"
+    save_replay(tmp_path / "a.replay", replay)
+    assert "caf?  step 0" in play_on(Terminal(), monkeypatch, tmp_path / "a.replay", TERM="dumb")
+
+
+@given(st.integers(0, 40), st.integers(1, 60), st.integers(-5, 70), st.lists(st.floats(0, 100), max_size=5))
+def test_part_of_a_row_is_inside_it_and_as_long_as_there_is_room(start, length, room, places):
+    part = terminal._around(slice(start, start + length), np.array(places), room)
+    assert start <= part.start <= part.stop <= start + length
+    assert part.stop - part.start == min(max(room, 1), length)
+    inside = [p for p in places if start + room / 2 <= p <= start + length - room / 2]
+    if places and inside == places and max(places) - min(places) < room - 2:
+        assert all(part.start <= int(p) < part.stop for p in places)
 
 
 def test_names_cannot_steer_the_terminal(replay_file, tmp_path):
@@ -92,6 +168,8 @@ def test_missing_package_is_named(replay_file, tmp_path, monkeypatch):
     ("name", "content", "message"),
     [
         ("a.replay", b"hello", "a.replay: not a replay"),
+        ("a.replay", b"", "a.replay: empty file. Copy or record it again."),
+        ("a.replay", b"dimix replay 3\nx", "version 3. This dimix reads versions 1 and 2. Show it with the dimix"),
         ("a.npz", b"hello", "a.npz: not a readable trace"),
         ("a.replay", None, "a.replay: cannot be read"),
     ],
@@ -101,6 +179,11 @@ def test_files_that_cannot_be_shown(tmp_path, name, content, message):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(EnvError, match=message):
         show([tmp_path / name], tmp_path / "a.html", print)
+
+
+def test_a_folder_is_no_game(tmp_path):
+    with pytest.raises(EnvError, match=rf"{tmp_path.name}: a folder. Give the games in it: .*/\*.replay"):
+        show([tmp_path], tmp_path / "a.html", print)
 
 
 def test_output_that_cannot_be_written(replay_file, tmp_path):
