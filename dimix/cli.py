@@ -153,7 +153,7 @@ def _missing(options: dict[str, Any]) -> list[str]:
     if mode == "replay" and not options["override"] and not options["text"]:
         missing.append("-o FILE (what to write: .html, .png, .gif or .mp4) or --text (play in the terminal)")
     if mode == "plot" and not options["override"]:
-        missing.append("-o FILE (what to write: .png, .svg or .html)")
+        missing.append("-o FILE (what to write: .png, .pdf, .svg, .html; .csv, .md or .tex for a table)")
     return missing
 
 
