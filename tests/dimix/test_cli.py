@@ -29,7 +29,7 @@ def test_help_fits_a_screen():
         (["-m", "serial"], "Missing: -c FILE (a config file)."),
         (["-m", "eval"], "Missing: --load-path CKPT (what to evaluate)."),
         (["-m", "replay"], "Missing: FILE (recorded games) and -o FILE (what to write: .html, .png, .gif or .mp4)"),
-        (["-m", "plot", "folder"], "Missing: -o FILE (what to write: .png, .svg or .html)."),
+        (["-m", "plot", "folder"], "Missing: -o FILE (what to write: .png, .pdf, .svg, .html; .csv, .md or .tex for a table)."),
     ],
 )
 def test_says_what_is_missing_in_three_lines(args, missing):
