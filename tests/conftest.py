@@ -73,7 +73,7 @@ def dimix(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in a fresh process, in an empty folder."""
 
     def run(*args: str, timeout: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "dimix.cli", *map(str, args)]
+        command = [sys.executable, "-m", "dimix", *map(str, args)]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, **options)
 
     return run
