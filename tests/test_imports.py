@@ -35,7 +35,7 @@ LAYERS = (
     ("dimix.callbacks",),
     ("dimix.entry",),
     ("dimix.check",),
-    ("dimix.cli",),
+    ("dimix.cli", "dimix.__main__"),
 )
 
 
