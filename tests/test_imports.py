@@ -20,7 +20,7 @@ LAYERS = (
         "dimix.schedule",
         "dimix.plot",
     ),
-    ("dimix.envs", "dimix.types", "dimix.torch_utils", "dimix.value_learning"),
+    ("dimix.envs", "dimix.types", "dimix.torch_utils", "dimix.utils", "dimix.value_learning"),
     (
         "dimix.config",
         "dimix.config_schema",
