@@ -5,9 +5,12 @@ SEED ?= 0
 ARGS ?=
 PYTHON ?= python3
 VENV ?= .venv
+# Extras of the tests' environment; CI adds wandb.
+EXTRAS ?= all
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SAY_WHERE := echo "installed. For the command dimix: source $(BIN)/activate, or type $(BIN)/dimix"
 INPUTS := setup.py pyproject.toml constraints.txt
 
 .PHONY: train test lint docs clean
@@ -34,10 +37,12 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(INPUTS) | $(BIN)/python
 	@echo "installing dimix and its needs into $(VENV) (once; torch is large)"
-	$(PIP) -c constraints.txt -e '.[curves]'
+	$(PIP) -c constraints.txt -e '.[curves,plot,replay]'
 	@touch $@
+	@$(SAY_WHERE)
 
 $(VENV)/.installed-dev: $(INPUTS) | $(BIN)/python
 	@echo "installing dimix with the tools of its tests into $(VENV) (once; torch is large)"
-	$(PIP) -c constraints.txt -e '.[all]'
+	$(PIP) -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@ $(VENV)/.installed
+	@$(SAY_WHERE)

@@ -9,9 +9,13 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "dimix" / "__init__.py").read_text("utf-8"))
 assert VERSION is not None, "dimix/__init__.py does not set __version__"
 
+# Names of extras are letters and digits only: a separator is rewritten when the package is built, and pip before 23.3
+# then finds no such extra, installs nothing and returns 0.
+PETTING_ZOO = ["pettingzoo>=1.24", "gymnasium>=0.29"]
 ENVS = {
     "gym": ["gymnasium>=0.29"],
-    "petting_zoo": ["pettingzoo>=1.24", "gymnasium>=0.29"],
+    "pettingzoo": PETTING_ZOO,
+    "petting_zoo": PETTING_ZOO,  # as it was called; newer pips find it
     "mpe": ["mpe2>=1.0", "gymnasium>=0.29"],
     # What pursuit needs; pettingzoo[sisl] adds Box2D and pymunk for environments with continuous actions.
     "sisl": ["pettingzoo>=1.24", "gymnasium>=0.29", "pygame-ce>=2.3", "scipy>=1.7"],
@@ -24,7 +28,7 @@ ENVS = {
 }
 # What constraints.txt pins and the tests play; an older jaxmarl is not among it.
 TESTED_ENVS = sorted(
-    {need for name in ("petting_zoo", "mpe", "sisl", "lbf", "smax") for need in ENVS[name]} - {ENVS["smax"][1]}
+    {need for name in ("pettingzoo", "mpe", "sisl", "lbf", "smax") for need in ENVS[name]} - {ENVS["smax"][1]}
 )
 CURVES = ["tensorboard>=2.14"]
 REPLAY = ["pillow>=10.0", "imageio[ffmpeg]>=2.31"]

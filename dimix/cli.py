@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import sys
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from dimix import __version__
 from dimix.errors import ConfigError, DimixError
 
 MODES = ("serial", "eval", "check", "replay", "plot")
-QUERIES = ("policy", "model", "env", "callback", "map")
+QUERIES = ("policy", "model", "env", "callback", "map", "config")
 EXAMPLE = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
 USAGE = {
     None: "dimix -m MODE [OPTIONS] [FILE]...",
@@ -47,6 +49,42 @@ class Count(click.ParamType):
         return int(number)
 
 
+class Seeds(click.ParamType):
+    """Seeds: one (``3``), several (``0,1,2``), a range with both ends (``0-9``), or a mix of them (``0,4-6``)."""
+
+    name = "seeds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """The seeds, in the order written.
+
+        Raises:
+            click.BadParameter: something else, or a range whose end is below its start.
+        """
+        seeds: list[int] = []
+        for part in str(value).split(","):
+            match = re.fullmatch(r"\s*([0-9]+)(?:-([0-9]+))?\s*", part)
+            if match is None:
+                self.fail(f"{value!r} is no list of seeds. Use whole numbers: 0, 0,1,2 or 0-9.", param, ctx)
+            first, last = int(match[1]), int(match[2] or match[1])
+            if last < first:
+                self.fail(f"{part.strip()!r} ends below its start. Use {last}-{first}.", param, ctx)
+            seeds += range(first, last + 1)
+        return tuple(seeds)
+
+
+def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    """The seeds of all ``-s`` in one list.
+
+    Raises:
+        click.BadParameter: a seed stands there twice.
+    """
+    seeds = [seed for given in value for seed in given]
+    twice = [str(seed) for seed, count in Counter(seeds).items() if count > 1]
+    if twice:
+        raise click.BadParameter(f"{', '.join(twice)} named more than once. Give each seed once.", ctx, param)
+    return tuple(seeds)
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "-m",
@@ -57,7 +95,12 @@ class Count(click.ParamType):
 )
 @click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path (dizoo/...) works from any folder.")
 @click.option(
-    "-s", "--seed", multiple=True, type=click.IntRange(min=0), help="Seed; repeat it to train several at once."
+    "-s",
+    "--seed",
+    multiple=True,
+    type=Seeds(),
+    callback=_all_seeds,
+    help="Seed; several train at once: 0,1,2 or 0-9; repeatable.",
 )
 @click.option(
     "-o",
@@ -185,8 +228,6 @@ def _serial(options: dict[str, Any]) -> int:
         overrides=options["override"],
         device=options["device"],
     )
-    if len(seeds) != len(set(seeds)):
-        raise ConfigError(f"-s: {' '.join(map(str, seeds))} names a seed twice. Give each seed once.")
     if len(seeds) > 1:
         return run_seeds(options["config"], seeds, jobs=options["jobs"], **same)
     result = serial_pipeline(options["config"], seeds[0] if seeds else None, **same)
@@ -254,10 +295,14 @@ def _output(options: dict[str, Any]) -> str:
 
 
 def _names(kind: str) -> list[str]:
-    """What ``-q`` prints, one name a line with the first sentence of its class or map."""
+    """What ``-q`` prints, one name a line with the first line of its docstring, or a map's environment."""
     from dimix.config import import_known
+    from dimix.config_file import zoo_docs
     from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
 
+    if kind == "config":
+        docs = zoo_docs()
+        return [f"{name:<{max(map(len, docs))}} {doc}" for name, doc in docs.items()]
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     import_known()

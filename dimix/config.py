@@ -286,7 +286,7 @@ def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tup
     model_class = None
     if policy_class is not None:
         model_class = _registered(
-            MODEL_REGISTRY, model_type or _default_model(policy_class), "policy.model.type", found
+            MODEL_REGISTRY, model_type or default_model_of(policy_class), "policy.model.type", found
         )
     return env_class, policy_class, model_class
 
@@ -304,7 +304,7 @@ def _callback_classes(given: dict[str, Any], found: Findings) -> dict[str, type]
     return {name: cls for name, cls in classes.items() if cls is not None}
 
 
-def _default_model(policy_class: Any) -> str:
+def default_model_of(policy_class: Any) -> str:
     """Registered name of the model that a policy class uses when the config names none."""
     name, modules = policy_class.default_model(policy_class)
     for module in modules:
@@ -320,7 +320,7 @@ def _fill_types(cfg: EasyDict, given: Mapping[str, Any], policy_class: Any, foun
             "policy.type", f"{cfg.policy.type!r}, but create_config.policy.type = '{name}'. Leave this key out."
         )
     cfg.policy.type = name
-    cfg.policy.model.type = lookup(given, "policy.model.type") or _default_model(policy_class)
+    cfg.policy.model.type = lookup(given, "policy.model.type") or default_model_of(policy_class)
 
 
 def _check_classes(cfg: EasyDict, policy_class: Any, model_class: Any, info: EnvInfo | None, found: Findings) -> None:

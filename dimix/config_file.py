@@ -90,7 +90,7 @@ def find_config(name: str | Path) -> Path:
         return known[path.name]
     hint = nearest(path.name, known)
     raise ConfigError(
-        f"-c {name}: no such config file.{hint} The ready-made ones are in dizoo/*/config; "
+        f"-c {name}: no such config file.{hint} List the ready-made ones with: dimix -q config; "
         "paths that start with dizoo/ work from any folder."
     )
 
@@ -104,6 +104,12 @@ def zoo_roots() -> list[Path]:
 def zoo_configs() -> list[Path]:
     """All ready-made config files, sorted by path."""
     return sorted(p.resolve() for root in zoo_roots() for p in root.glob("*/config/*_config.py"))
+
+
+def zoo_docs() -> dict[str, str]:
+    """First line of the docstring of every ready-made config, by its path as ``-c`` takes it (``dizoo/...``)."""
+    docs = {path: ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "" for path in zoo_configs()}
+    return {"/".join(path.parts[-4:]): doc.partition("\n")[0] for path, doc in docs.items()}
 
 
 def import_file(path: Path) -> ModuleType:

@@ -54,6 +54,10 @@ class Registry:
             )
         return self._classes[name]
 
+    def name_of(self, cls: type) -> str | None:
+        """The name that a class is filed under; None for one that is not."""
+        return next((name for name, filed in self._classes.items() if filed is cls), None)
+
     def names(self) -> list[str]:
         """All registered names, sorted."""
         return sorted(self._classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def margin(record_property: Callable[[str, object], None]) -> Margin:
     return Margin(record_property)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was skipped: one line for each reason."""
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped")]
+    for reason, count in Counter(reasons).most_common():
+        terminalreporter.write_line(f"{count} skipped: {reason}")
+
+
 @pytest.fixture
 def shrink() -> tuple[str, ...]:
     """Overrides that make a SMAC config small."""
@@ -107,7 +115,7 @@ def dimix(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in a fresh process, in an empty folder."""
 
     def run(*args: str, timeout: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "dimix.cli", *map(str, args)]
+        command = [sys.executable, "-m", "dimix", *map(str, args)]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, **options)
 
     return run

@@ -19,7 +19,7 @@ LAYERS = (
         "dimix.cores",
         "dimix.schedule",
     ),
-    ("dimix.envs", "dimix.types", "dimix.torch_utils", "dimix.value_learning"),
+    ("dimix.envs", "dimix.types", "dimix.torch_utils", "dimix.utils", "dimix.value_learning"),
     (
         "dimix.config",
         "dimix.config_schema",
@@ -35,7 +35,7 @@ LAYERS = (
     ("dimix.callbacks",),
     ("dimix.entry",),
     ("dimix.check",),
-    ("dimix.cli",),
+    ("dimix.cli", "dimix.__main__"),
 )
 
 

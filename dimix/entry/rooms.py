@@ -17,6 +17,7 @@ from dimix.envs.vec_env import VecEnv
 from dimix.policy.base_policy import Policy
 from dimix.registry import CALLBACK_REGISTRY
 from dimix.schedule import Schedule
+from dimix.utils import set_pkg_seed
 from dimix.worker import Collector, Evaluator, Learner, Priorities, ReplayBuffer
 
 #: What is random in a run; every stream has a seed of its own, drawn from the run's seed and this order.
@@ -52,11 +53,8 @@ def make_agent_input(compiled: CompiledConfig) -> AgentInput:
 
 def make_policy(compiled: CompiledConfig) -> Policy:
     """The policy with freshly drawn weights; the global random streams are seeded first."""
-    seed = compiled.cfg.seed
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-    return compiled.policy_class(compiled.branch("policy"), seed=stream_seed(seed, "policy"))
+    set_pkg_seed(compiled.cfg.seed)
+    return compiled.policy_class(compiled.branch("policy"), seed=stream_seed(compiled.cfg.seed, "policy"))
 
 
 def make_callbacks(compiled: CompiledConfig) -> list[Callback]:

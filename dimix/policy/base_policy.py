@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from easydict import EasyDict
 from torch import Tensor, nn
 
+from dimix.config import default_model_of, full_schema
+from dimix.config_schema import defaults
 from dimix.errors import ConfigError
-from dimix.registry import MODEL_REGISTRY
+from dimix.registry import MODEL_REGISTRY, POLICY_REGISTRY
 from dimix.torch_utils import resolve_device
 from dimix.types import EpisodeBatch
 
@@ -107,6 +110,20 @@ class Policy:
         self.eval_mode = ActMode(
             self._forward_eval, self.init_hidden, self._state_dict_eval, self._load_state_dict_eval
         )
+
+    @classmethod
+    def default_config(cls) -> EasyDict:
+        """All defaults of this policy's branch of a config, its model's among them: a copy of your own.
+
+        What the environment knows (``model.agent_num``, ``obs_shape``, ``global_obs_shape``, ``action_shape``) is None
+        in it. Changed or not, it may stand as ``policy`` in a main config.
+        """
+        model_type = default_model_of(cls)
+        config = EasyDict(defaults(full_schema(None, cls, MODEL_REGISTRY.get(model_type)))["policy"])
+        # A subclass inherits its base's defaults, but has a name of its own.
+        config.type = POLICY_REGISTRY.name_of(cls) or config.type
+        config.model.type = model_type
+        return config
 
     @property
     def model(self) -> nn.Module:

@@ -1,13 +1,20 @@
 """The command line: what it says when something is missing or wrong, and its exit status."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dimix import __version__
 from dimix.cli import command
+from dimix.config_file import find_config, zoo_configs
 
 MMM = "dizoo/smac/config/smac_MMM_qmix_config.py"
+NO_SEEDS = ("", "one", "-1", "1.5", "1,,2", "1-2-3", "1 2", "²")
 
 
 def invoke(*args):
@@ -29,7 +36,10 @@ def test_help_fits_a_screen():
         (["-m", "serial"], "Missing: -c FILE (a config file)."),
         (["-m", "eval"], "Missing: --load-path CKPT (what to evaluate)."),
         (["-m", "replay"], "Missing: FILE (recorded games) and -o FILE (what to write: .html, .png, .gif or .mp4)"),
-        (["-m", "plot", "folder"], "Missing: -o FILE (what to write: .png, .pdf, .svg, .html; .csv, .md or .tex for a table)."),
+        (
+            ["-m", "plot", "folder"],
+            "Missing: -o FILE (what to write: .png, .pdf, .svg, .html; .csv, .md or .tex for a table).",
+        ),
     ],
 )
 def test_says_what_is_missing_in_three_lines(args, missing):
@@ -58,12 +68,18 @@ def test_the_example_has_the_given_names(args, example):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["-m", "serial", "-c", "nothing.py"], "ConfigError: -c nothing.py: no such config file."),
+        (
+            ["-m", "serial", "-c", "nothing.py"],
+            "ConfigError: -c nothing.py: no such config file. List the ready-made ones with: dimix -q config;",
+        ),
         (
             ["-m", "serial", "-c", MMM, "-o", "policy.learn.batchsize=3"],
             "ConfigError: policy.learn.batchsize (in -o): unknown key.",
         ),
-        (["-m", "serial", "-c", MMM, "-s", "1", "-s", "1"], "ConfigError: -s: 1 1 names a seed twice."),
+        (["-m", "serial", "-c", MMM, "-s", "1", "-s", "1"], "'--seed': 1 named more than once. Give each seed once."),
+        (["-m", "serial", "-c", MMM, "-s", "0-9", "-s", "12,5,7"], "'--seed': 5, 7 named more than once."),
+        (["-m", "serial", "-c", MMM, "-s", "9-0"], "'9-0' ends below its start. Use 0-9."),
+        *((["-m", "serial", "-c", MMM, "-s", s], f"'{s}' is no list of seeds. Use whole numbers:") for s in NO_SEEDS),
         (["-m", "serial", "--resume"], "Missing: -c FILE"),
         (["-m", "serial", "--resume", "nowhere"], "CheckpointError: --resume nowhere: no such folder."),
         (["-m", "eval", "--load-path", "nowhere.pth.tar"], "CheckpointError: no checkpoint nowhere.pth.tar."),
@@ -101,6 +117,46 @@ def test_plot_takes_its_look_from_the_options(tmp_path):
     assert "<!-- Two rows -->" in svg and "<!-- train/q_tot -->" in svg and "<!-- loss -->" not in svg
 
 
+@pytest.mark.parametrize(
+    ("given", "seeds"),
+    [
+        ([], []),
+        (["7"], [7]),
+        (["0", "1"], [0, 1]),
+        (["0,1,2"], [0, 1, 2]),
+        (["8-11"], [8, 9, 10, 11]),
+        (["3-3"], [3]),
+        (["5", "0-2,9", "7, 4"], [5, 0, 1, 2, 9, 7, 4]),
+    ],
+)
+def test_seeds_are_numbers_lists_and_ranges(given, seeds):
+    args = [word for text in given for word in ("-s", text)]
+    assert list(command.make_context("dimix", args).params["seed"]) == seeds
+
+
+@given(st.sets(st.integers(0, 50), min_size=1))
+def test_every_set_of_seeds_can_be_written_as_ranges(seeds):
+    """Each run of neighbours as first-last: what is read is what was meant, in order."""
+    firsts = sorted(s for s in seeds if s - 1 not in seeds)
+    lasts = sorted(s for s in seeds if s + 1 not in seeds)
+    text = ",".join(f"{a}-{b}" for a, b in zip(firsts, lasts, strict=True))
+    assert list(command.make_context("dimix", ["-s", text]).params["seed"]) == sorted(seeds)
+
+
+def test_a_range_of_seeds_trains_each(dimix, tmp_path):
+    game = "dizoo/matrix_game/config/two_step_qmix_config.py"
+    done = dimix("-m", "serial", "-c", game, "-s", "3-4", "--env-step", 200, "-o", "run.tensorboard=False")
+    assert done.returncode == 0, done.stderr
+    assert "training seeds 3, 4" in done.stdout
+    assert sorted(path.parent.name for path in tmp_path.glob("*_result/*/result.json")) == ["seed3", "seed4"]
+
+
+@pytest.mark.parametrize("module", ["dimix", "dimix.cli"])
+def test_the_package_itself_is_the_command(module, tmp_path):
+    said = subprocess.run([sys.executable, "-m", module, "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert (said.returncode, said.stdout) == (0, f"dimix, version {__version__}\n")
+
+
 def test_verbose_shows_the_traceback(capsys):
     shown = invoke("-m", "serial", "-c", "nothing.py", "-v")
     assert "Traceback" in shown.output + capsys.readouterr().err
@@ -116,6 +172,12 @@ def test_query_lists_names(kind, names):
     listed = [line.split()[0] for line in shown.output.splitlines()]
     assert set(names) <= set(listed)
     assert all(re.match(r"\S+ +\S", line) for line in shown.output.splitlines())
+
+
+def test_query_of_configs_gives_paths_that_minus_c_takes():
+    lines = dict(line.split(maxsplit=1) for line in invoke("-q", "config").output.splitlines())
+    assert lines[MMM] == "QMIX on MMM: every other setting is the default recipe."
+    assert {find_config(path) for path in lines} == set(zoo_configs())
 
 
 @pytest.mark.parametrize(("there", "state"), [(True, "installed"), (False, "not installed; pip install 'dimix[lbf]'")])

@@ -158,7 +158,8 @@ def parse_unit(name: str, data: Any, source: str = "") -> UnitType:
         data = _from_smaclite(where, data)
     for key in data:
         if key not in _NUMBERS and key not in _OTHERS:
-            raise MapError(f"{where}: unknown field '{key}'.{nearest(key, [*_NUMBERS, *_OTHERS])}")
+            known = (*_NUMBERS, *_OTHERS)
+            raise MapError(f"{where}: unknown field '{key}'.{nearest(key, known)} Known: {', '.join(known)}.")
     for key in _REQUIRED:
         if key not in data:
             raise MapError(f"{where}: field '{key}' is missing. Needed: {', '.join(_REQUIRED)}.")
@@ -210,7 +211,10 @@ def _from_smaclite(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """A unit in SMAClite's field names, rewritten in ours."""
     for key in data:
         if key not in _SMACLITE_NAMES:
-            raise MapError(f"{where}: unknown field '{key}' for a SMAClite unit.{nearest(key, _SMACLITE_NAMES)}")
+            raise MapError(
+                f"{where}: unknown field '{key}' for a SMAClite unit.{nearest(key, _SMACLITE_NAMES)} "
+                f"Known: {', '.join(_SMACLITE_NAMES)}."
+            )
     out = {ours: data[theirs] for theirs, ours in _SMACLITE_NAMES.items() if ours and theirs in data}
     if out.get("range") == "MELEE":
         out["range"] = MELEE_RANGE

@@ -19,7 +19,7 @@ try:
 except ModuleNotFoundError as e:
     raise ModuleNotFoundError(
         f"the PettingZoo environment needs {e.name}, which is not installed. Install it with: "
-        "pip install 'dimix[petting_zoo]'",
+        "pip install 'dimix[pettingzoo]'",
         name=e.name,
     ) from e
 

@@ -340,7 +340,7 @@ def test_gymnasium_and_pettingzoo_are_optional():
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     assert "needs gymnasium, which is not installed. Install it with: pip install 'dimix[gym]'" in lines[0]
-    assert "pip install 'dimix[petting_zoo]'" in lines[1]
+    assert "pip install 'dimix[pettingzoo]'" in lines[1]
 
 
 def test_unknown_names_are_attribute_errors():
