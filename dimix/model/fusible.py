@@ -9,7 +9,7 @@ _is_compiling = getattr(torch.compiler, "is_compiling", lambda: False)  # torch 
 
 
 def fusible(x: Tensor) -> bool:
-    """Whether a compiled kernel can compute with a tensor: float32 numbers in this machine's memory, seen by nobody else.
+    """Whether a compiled kernel can compute with a tensor: float32 numbers in memory, watched by nobody.
 
     A kernel leaves nothing in a graph. So torch's own operations are used while torch traces, exports or compiles a
     model, under the transforms of `torch.func`, and for tensors that hold no numbers (torch's fake ones).

@@ -235,7 +235,7 @@ class QMix(nn.Module):
         return torch.zeros(*lead, self.agent_num, self.state_size, device=like.device, dtype=like.dtype)
 
     def forward(self, agent_state: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward_step`, for torch's own tools: ``torch.jit.trace``, ``torch.export``, ``torch.onnx``, ``torch.compile``."""
+        """`forward_step`, which torch's own tools (trace, export, ONNX, compile) ask for by this name."""
         return self.forward_step(agent_state, hidden)
 
     def forward_step(self, agent_state: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
