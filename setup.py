@@ -10,7 +10,7 @@ VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "dimix" / "__init__.py")
 assert VERSION is not None, "dimix/__init__.py does not set __version__"
 
 ENVS = {
-    "gym": ["gymnasium>=0.29"],
+    "gym": ["gymnasium>=0.29", "moviepy>=1.0.3"],  # moviepy: for Gymnasium's RecordVideo
     "petting_zoo": ["pettingzoo>=1.24", "gymnasium>=0.29"],
     "mpe": ["mpe2>=1.0", "gymnasium>=0.29"],
     # What pursuit needs; pettingzoo[sisl] adds Box2D and pymunk for environments with continuous actions.
@@ -24,7 +24,7 @@ ENVS = {
 }
 # What constraints.txt pins and the tests play; an older jaxmarl is not among it.
 TESTED_ENVS = sorted(
-    {need for name in ("petting_zoo", "mpe", "sisl", "lbf", "smax") for need in ENVS[name]} - {ENVS["smax"][1]}
+    {need for name in ("gym", "petting_zoo", "mpe", "sisl", "lbf", "smax") for need in ENVS[name]} - {ENVS["smax"][1]}
 )
 CURVES = ["tensorboard>=2.14"]
 REPLAY = ["pillow>=10.0", "imageio[ffmpeg]>=2.31"]

@@ -55,8 +55,8 @@ class Explorer:
     A walk of single random steps hardly leaves the place; one that holds its direction does, so that agents meet
     retreats and chases by chance. After Dabney, Ostrovski and Barreto 2021, "Temporally-Extended epsilon-Greedy
     Exploration", with geometric durations. Epsilon stays the share of steps that are random: a random action goes on
-    with chance ``1 - 1 / hold``, a new one begins with chance ``epsilon / (hold - epsilon * (hold - 1))``, in an episode's
-    first step, where none can go on, with chance ``epsilon``.
+    with chance ``1 - 1 / hold``, a new one begins with chance ``epsilon / (hold - epsilon * (hold - 1))``; in the first
+    step of an episode, where none can go on, with chance ``epsilon``.
 
     Args:
         hold: mean length of a random action in steps, >= 1; with 1 this is `epsilon_greedy`.
