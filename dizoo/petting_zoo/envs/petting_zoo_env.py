@@ -86,6 +86,7 @@ class PettingZooGame(GameEnv):
         except (TypeError, AssertionError, ValueError) as e:
             raise ConfigError(f"env.options: {cfg.env_id} with {dict(cfg.options)} failed: {e}.") from e
         self._agents = list(self._env.possible_agents)
+        self._playing: list[Any] = []
         start = self._env.reset(seed=0)
         spaces = [self._env.observation_space(agent) for agent in self._agents]
         sizes = [_size(space) for space in spaces]

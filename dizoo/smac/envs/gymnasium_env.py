@@ -38,7 +38,8 @@ class BattleEnv(gymnasium.Env):
     ========================  =============================================================================
 
     Differences from SMAClite's class: every agent's action space has all N actions; ``truncated`` as above; an
-    illegal action is replaced, unless asked for otherwise; ``use_cpp_rvo2`` is accepted and has no meaning, because there is one simulator.
+    illegal action is replaced, unless asked for otherwise; no ``seed()``, which Gymnasium has dropped for ``reset``'s
+    argument; ``use_cpp_rvo2`` is accepted and has no meaning, because there is one simulator.
 
     Args:
         map_name: name of a shipped map.
