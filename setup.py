@@ -13,7 +13,7 @@ assert VERSION is not None, "dimix/__init__.py does not set __version__"
 # then finds no such extra, installs nothing and returns 0.
 PETTING_ZOO = ["pettingzoo>=1.24", "gymnasium>=0.29"]
 ENVS = {
-    "gym": ["gymnasium>=0.29"],
+    "gym": ["gymnasium>=0.29", "moviepy>=1.0.3"],  # moviepy: for Gymnasium's RecordVideo
     "pettingzoo": PETTING_ZOO,
     "petting_zoo": PETTING_ZOO,  # as it was called; newer pips find it
     "mpe": ["mpe2>=1.0", "gymnasium>=0.29"],
@@ -28,7 +28,7 @@ ENVS = {
 }
 # What constraints.txt pins and the tests play; an older jaxmarl is not among it.
 TESTED_ENVS = sorted(
-    {need for name in ("pettingzoo", "mpe", "sisl", "lbf", "smax") for need in ENVS[name]} - {ENVS["smax"][1]}
+    {need for name in ("gym", "pettingzoo", "mpe", "sisl", "lbf", "smax") for need in ENVS[name]} - {ENVS["smax"][1]}
 )
 CURVES = ["tensorboard>=2.14"]
 REPLAY = ["pillow>=10.0", "imageio[ffmpeg]>=2.31"]

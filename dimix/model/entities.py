@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dimix.model.fused_entities import entity_scores, entity_sum
+from dimix.model.fusible import fusible
 
 
 class EntityKind(nn.Module):
@@ -79,11 +80,11 @@ class EntityKind(nn.Module):
     def _names(self, x: Tensor) -> Tensor:
         """1 in the rows of agents whose actions name these entities, 0 in others: (R, O) -> (R, 1)."""
         if not self.named_by:
-            return x.new_ones(len(x), 1)
+            return x.new_ones(x.shape[0], 1)
         return (x[:, list(self.named_by)] != 0).any(1, keepdim=True).to(x.dtype)
 
     def _fuses(self, x: Tensor) -> bool:
-        return self.fused and x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad
+        return self.fused and fusible(x) and not x.requires_grad
 
 
 class EntityEncoder(nn.Module):
@@ -144,4 +145,4 @@ class EntityEncoder(nn.Module):
             if kind.action is not None:
                 behind = self.action_shape - kind.action - kind.count
                 values.append(F.pad(kind.scores(features, x), (kind.action, behind)))
-        return torch.stack(values).sum(0) if values else features.new_zeros(len(features), self.action_shape)
+        return torch.stack(values).sum(0) if values else features.new_zeros(features.shape[0], self.action_shape)

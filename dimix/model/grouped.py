@@ -37,7 +37,7 @@ class GroupedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(A, R, I) -> (A, R, O)."""
-        return torch.baddbmm(self.bias[self.groups].unsqueeze(1), x, self.weight[self.groups].mT)
+        return torch.baddbmm(self.bias[self.groups].unsqueeze(1), x, self.weight[self.groups].transpose(1, 2))
 
 
 class GroupedLayerNorm(nn.Module):

@@ -234,6 +234,10 @@ class QMix(nn.Module):
         like = self.agent.head.weight
         return torch.zeros(*lead, self.agent_num, self.state_size, device=like.device, dtype=like.dtype)
 
+    def forward(self, agent_state: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward_step`, which torch's own tools (trace, export, ONNX, compile) ask for by this name."""
+        return self.forward_step(agent_state, hidden)
+
     def forward_step(self, agent_state: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """One step, for acting.
 

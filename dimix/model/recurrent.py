@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from dimix.model.fused_gru import fused_gru, gru_step
+from dimix.model.fusible import fusible
 from dimix.model.grouped import grouped_parameter, register_groups
 from dimix.model.packing import Packing
 
@@ -70,7 +71,7 @@ class GRU(RecurrentLayer):
     Args:
         input_size: floats per row (I).
         hidden_size: floats of state and output (H).
-        fused: compute float32 on the CPU with `fused_gru`; other devices and types always use torch's own GRU.
+        fused: compute with `fused_gru` where that can be (`fusible`); elsewhere torch's own GRU does.
     """
 
     def __init__(self, input_size: int, hidden_size: int, fused: bool = True) -> None:
@@ -81,7 +82,7 @@ class GRU(RecurrentLayer):
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """See `RecurrentLayer.step`."""
-        if _fuses(self.fused, x) and not torch.is_grad_enabled():
+        if self.fused and fusible(x) and not torch.is_grad_enabled():
             new = gru_step(x, state, *_weights(self.cell))
             return new, new
         new = torch.gru_cell(x, state, *_weights(self.cell))
@@ -92,7 +93,7 @@ class GRU(RecurrentLayer):
         if not len(x):
             return x.new_zeros(0, self.cell.hidden_size), state
         start = packing.start(state)
-        if _fuses(self.fused, x):
+        if self.fused and fusible(x):
             out = fused_gru(x, packing, start, *_weights(self.cell))
             return out, packing.end(state, out)
         packed, _ = self.cell(_packed(x, packing), start.unsqueeze(0))
@@ -197,14 +198,14 @@ class GroupedGRU(GroupedRNN):
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """See `GroupedRNN.step`."""
-        if _fuses(self.fused, x) and not torch.is_grad_enabled():
+        if self.fused and fusible(x) and not torch.is_grad_enabled():
             new = gru_step(x.contiguous(), state.contiguous(), *self._of_agents())
             return new, new
         return super().step(x, state)
 
     def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
         """See `GroupedRNN.unroll`."""
-        if not (_fuses(self.fused, x) and x.numel()):
+        if not (self.fused and fusible(x) and x.numel()):
             return super().unroll(x, packing, state)
         out = fused_gru(x, packing, packing.start(state), *self._of_agents())
         return out, packing.end(state, out)
@@ -257,11 +258,7 @@ class Stack(RecurrentLayer):
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(A, R, I) by (A, O, I), plus (A, O) -> (A, R, O)."""
-    return torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
-
-
-def _fuses(wanted: bool, x: Tensor) -> bool:
-    return wanted and x.device.type == "cpu" and x.dtype == torch.float32
+    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
 
 def _weights(cell: nn.RNNBase) -> list[Tensor]:

@@ -44,12 +44,16 @@ class ActMode:
 
     Returns of forward:
         action (E, A) int64 numpy array, and the new hidden state.
+
+    ``begin(env_ids)`` tells, before the first step of an episode, in which environments (K,) int64 one begins: what
+    acting remembers by itself of an earlier one ends there.
     """
 
     forward: Callable[..., tuple[np.ndarray, Tensor]]
     init_hidden: Callable[[int], Tensor]
     state_dict: Callable[[], dict[str, Any]]
     load_state_dict: Callable[[dict[str, Any]], None]
+    begin: Callable[[np.ndarray], None] = lambda env_ids: None
 
 
 class Policy:
@@ -105,7 +109,11 @@ class Policy:
             self._see_episodes,
         )
         self.collect_mode = ActMode(
-            self._forward_collect, self.init_hidden, self._state_dict_collect, self._load_state_dict_collect
+            self._forward_collect,
+            self.init_hidden,
+            self._state_dict_collect,
+            self._load_state_dict_collect,
+            self._begin_collect,
         )
         self.eval_mode = ActMode(
             self._forward_eval, self.init_hidden, self._state_dict_eval, self._load_state_dict_eval
@@ -194,6 +202,9 @@ class Policy:
         self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray
     ) -> tuple[np.ndarray, Tensor]:
         raise NotImplementedError
+
+    def _begin_collect(self, env_ids: np.ndarray) -> None:
+        """Forget the last episode of these environments (K,); most policies remember nothing of it by themselves."""
 
     def _state_dict_collect(self) -> dict[str, Any]:
         raise NotImplementedError

@@ -46,13 +46,17 @@ def greedy(q: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
     return _choose(q, action_mask, np.zeros(envs), np.ones((2, envs, agents)))
 
 
+_NONE, _FIRST = -1, -2  # in the place of a held action: there is none; none yet, as an episode begins
+
+
 class Explorer:
-    """Epsilon-greedy whose random actions last, ``hold`` steps on average, as long as they are available.
+    """Epsilon-greedy whose random actions last, ``hold`` steps on average, as long as they can and the episode lasts.
 
     A walk of single random steps hardly leaves the place; one that holds its direction does, so that agents meet
     retreats and chases by chance. After Dabney, Ostrovski and Barreto 2021, "Temporally-Extended epsilon-Greedy
     Exploration", with geometric durations. Epsilon stays the share of steps that are random: a random action goes on
-    with chance ``1 - 1 / hold``, a new one begins with chance ``epsilon / (hold - epsilon * (hold - 1))``.
+    with chance ``1 - 1 / hold``, a new one begins with chance ``epsilon / (hold - epsilon * (hold - 1))``; in the first
+    step of an episode, where none can go on, with chance ``epsilon``.
 
     Args:
         hold: mean length of a random action in steps, >= 1; with 1 this is `epsilon_greedy`.
@@ -62,7 +66,7 @@ class Explorer:
     def __init__(self, hold: float, generator: np.random.Generator) -> None:
         self._hold = hold
         self._generator = generator
-        self._held = np.zeros((0, 0), np.int64)  # (E, A) random action that may go on, -1: none
+        self._held = np.zeros((0, 0), np.int64)  # (E, A) random action that may go on, or _NONE, _FIRST
 
     def choose(self, q: np.ndarray, action_mask: np.ndarray, epsilon: float | np.ndarray) -> np.ndarray:
         """Actions (E, A) of one step; arguments and errors as in `epsilon_greedy`."""
@@ -70,15 +74,20 @@ class Explorer:
             return epsilon_greedy(q, action_mask, epsilon, self._generator)
         envs, agents = q.shape[:2]
         if self._held.shape != (envs, agents):
-            self._held = np.full((envs, agents), -1)
+            self._held = np.full((envs, agents), _FIRST)
         share = np.broadcast_to(np.reshape(epsilon, (-1, 1)), (envs, 1))
         goes_on, begins = self._generator.random((2, envs, agents))
         held = np.take_along_axis(action_mask, np.maximum(self._held, 0)[..., None], -1)[..., 0] & (self._held >= 0)
         held &= (goes_on >= 1 / self._hold) & (share > 0)
-        fresh = ~held & (begins < share / (self._hold - share * (self._hold - 1)))
+        often = np.where(self._held == _FIRST, share, share / (self._hold - share * (self._hold - 1)))
+        fresh = ~held & (begins < often)
         drawn = epsilon_greedy(q, action_mask, 1.0, self._generator)
-        self._held = np.where(held, self._held, np.where(fresh, drawn, -1))
+        self._held = np.where(held, self._held, np.where(fresh, drawn, _NONE))
         return np.where(self._held >= 0, self._held, greedy(q, action_mask))
+
+    def begin(self, env_ids: np.ndarray) -> None:
+        """Hold nothing in these environments (K,): their next step is the first of an episode."""
+        self._held[env_ids[env_ids < len(self._held)]] = _FIRST
 
     def state_dict(self) -> dict[str, Any]:
         """Stream and running random actions."""

@@ -607,6 +607,9 @@ class QMIXPolicy(Policy):
         q, hidden_state = self._act(self._model, obs, hidden_state)
         return self._explorer.choose(q, obs["action_mask"], epsilon), hidden_state
 
+    def _begin_collect(self, env_ids: np.ndarray) -> None:
+        self._explorer.begin(env_ids)
+
     def _state_dict_collect(self) -> dict[str, Any]:
         return self._explorer.state_dict()
 

@@ -68,6 +68,7 @@ class GameState:
         self.hidden[torch.from_numpy(env_ids)] = self._start_hidden.to(self.hidden)
         self.last_action[env_ids] = -1
         self.ep_return[env_ids] = 0.0
+        self._policy.begin(env_ids)
 
     def step(self, env: VecEnv, epsilon: float) -> np.ndarray:
         """Choose actions for all environments in one call and make one step; returns the actions (E, A)."""

@@ -81,6 +81,7 @@ class Evaluator:
         games = GameState(env, self._policy, self._agent_input)
         history = np.zeros(env.num_envs, np.uint64)  # hash of the actions so far
         env.reset()
+        games.begin(np.arange(env.num_envs))
         returns, lengths, wins, histories = [], [], [], []
         while to_play.any():
             running = to_play > 0

@@ -43,8 +43,9 @@ class PettingZooGame(GameEnv):
     observation       each agent's own, flat, zeros behind a shorter one; zeros for an agent that has left.
                       Of a dict with ``observation`` and ``action_mask`` the one is seen, the other obeyed
     global state      all agents' observations, or the environment's ``state()``, flat
-    actions           as many as the agent with most has; others have the first ones available. An agent
-                      that has left has action 0, which is not sent
+    actions           as many as the agent with most has; others have the first ones available, of them those
+                      that the ``action_mask`` in its observation or its infos allows, where there is one. An
+                      agent that has left has action 0, which is not sent
     alive             agents in the environment's ``agents``
     reward            sum over the agents, or this sum by the number of all agents
     end               no agent is left: ``truncated`` when one was truncated in the last step and none
@@ -58,6 +59,7 @@ class PettingZooGame(GameEnv):
 
     Raises:
         ConfigError: a package is missing, there is no such environment, or it cannot be played here.
+        EnvError: what it shows at its start is not sound, see `reset`.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -84,7 +86,8 @@ class PettingZooGame(GameEnv):
         except (TypeError, AssertionError, ValueError) as e:
             raise ConfigError(f"env.options: {cfg.env_id} with {dict(cfg.options)} failed: {e}.") from e
         self._agents = list(self._env.possible_agents)
-        self._env.reset(seed=0)
+        self._playing: list[Any] = []
+        start = self._env.reset(seed=0)
         spaces = [self._env.observation_space(agent) for agent in self._agents]
         sizes = [_size(space) for space in spaces]
         counts = [_action_count(cfg.env_id, agent, self._env.action_space(agent)) for agent in self._agents]
@@ -97,33 +100,44 @@ class PettingZooGame(GameEnv):
         self._obs = np.zeros((agents, max(sizes)), np.float32)
         rows = [row[:size] for row, size in zip(self._obs, sizes, strict=True)]
         self._writers = [_writer(space, row) for space, row in zip(spaces, rows, strict=True)]
-        self._has_masks = any(_has_mask(space) for space in spaces)
         self._actions = np.arange(max(counts)) < np.array(counts)[:, None]  # (A, N) that there are
         self._all_actions = None if self._actions.all() else self._actions
+        self._begin(*start)
 
     def reset(self, seed: int) -> Frame:
-        """Start an episode."""
-        obs, _ = self._env.reset(seed=seed)
-        self._playing = list(self._env.agents)
-        return self._frame(obs)
+        """Start an episode.
+
+        Raises:
+            EnvError: an ``action_mask`` of another size or that allows nothing, or two of an agent that differ.
+        """
+        return self._begin(*self._env.reset(seed=seed))
 
     def step(self, action: np.ndarray) -> Frame:
-        """Play one joint action; those of agents that have left are not sent."""
+        """Play one joint action; those of agents that have left are not sent. Raises as `reset` does."""
         actions = dict(zip(self._agents, action.tolist(), strict=True))
         if len(self._playing) < len(self._agents):
             actions = {agent: actions[agent] for agent in self._playing}
-        obs, rewards, terminations, truncations, _ = self._env.step(actions)
+        obs, rewards, terminations, truncations, infos = self._env.step(actions)
         self._playing = list(self._env.agents)  # asked for once: wrappers make it slow
         over = not self._playing
         truncated = over and any(truncations.values()) and not any(terminations.values())
-        return self._frame(obs, sum(rewards.values()) * self._share, over and not truncated, truncated)
+        return self._frame(obs, infos, sum(rewards.values()) * self._share, over and not truncated, truncated)
 
     def close(self) -> None:
         """Close the environment's window, if there is one."""
         self._env.close()
 
+    def _begin(self, obs: Mapping[str, Any], infos: Mapping[str, Any]) -> Frame:
+        self._playing = list(self._env.agents)
+        return self._frame(obs, infos)
+
     def _frame(
-        self, obs: Mapping[str, Any], reward: float = 0.0, terminated: bool = False, truncated: bool = False
+        self,
+        obs: Mapping[str, Any],
+        infos: Mapping[str, Any],
+        reward: float = 0.0,
+        terminated: bool = False,
+        truncated: bool = False,
     ) -> Frame:
         for i, agent in enumerate(self._agents):
             seen = obs.get(agent)
@@ -132,22 +146,54 @@ class PettingZooGame(GameEnv):
             else:
                 self._writers[i](seen)
         mask, alive = self._all_actions, None
-        if self._has_masks or len(self._playing) < len(self._agents):
-            mask, alive = self._masks(obs)
+        given = self._given_masks(obs, infos)
+        if given or len(self._playing) < len(self._agents):
+            mask, alive = self._masks(given)
         state = None if self._state is None else self._state()
         return Frame(self._obs, state, mask, alive, float(reward), terminated, truncated)
 
-    def _masks(self, obs: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def _given_masks(self, obs: Mapping[str, Any], infos: Mapping[str, Any]) -> dict[int, np.ndarray]:
+        """The masks that the environment gives playing agents, by the agents' numbers."""
+        given = {}
+        for i, agent in enumerate(self._agents):
+            told = _told_masks(obs.get(agent), infos.get(agent)) if agent in self._playing else None
+            if told:
+                given[i] = _one_mask(f"{self.info.name}: action_mask of {agent}", told, int(self._actions[i].sum()))
+        return given
+
+    def _masks(self, given: Mapping[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Which actions may be taken (A, N), and who still acts (A,)."""
         mask = self._actions.copy()
+        for i, allowed in given.items():
+            mask[i, : len(allowed)] = allowed
         alive = np.array([agent in self._playing for agent in self._agents])
-        for i, agent in enumerate(self._agents):
-            seen = obs.get(agent)
-            if isinstance(seen, Mapping) and "action_mask" in seen:
-                mask[i, : len(seen["action_mask"])] = seen["action_mask"]
         mask[~alive] = False
         mask[~alive, 0] = True
         return mask, alive
+
+
+def _told_masks(obs: Any, info: Any) -> dict[str, np.ndarray]:
+    """An agent's masks, by where they stand."""
+    places = (("observation", obs), ("infos", info))
+    return {
+        place: np.asarray(shown["action_mask"], bool)
+        for place, shown in places
+        if isinstance(shown, Mapping) and "action_mask" in shown
+    }
+
+
+def _one_mask(where: str, told: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+    """The mask (count,) that is told in one place or in several."""
+    for place, mask in told.items():
+        if mask.shape != (count,):
+            raise EnvError(f"{where} in its {place}: shape {mask.shape}. Right is ({count},), one per action.")
+        if not mask.any():
+            raise EnvError(f"{where} in its {place}: allows no action. Right is one or more, while it is in agents.")
+    masks = list(told.values())
+    if not all(np.array_equal(mask, masks[0]) for mask in masks):
+        found = ", ".join(f"{np.flatnonzero(mask).tolist()} in its {place}" for place, mask in told.items())
+        raise EnvError(f"{where}: allows {found}. Right is the same in both places, or a mask in one of them.")
+    return masks[0]
 
 
 def _module(family: str, env_id: str) -> ModuleType:

@@ -11,7 +11,7 @@ import numpy as np
 from dizoo.smac.battle.errors import MapError
 from dizoo.smac.battle.rules import Profile
 from dizoo.smac.envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
-from dizoo.smac.envs.single_battle import SingleBattle
+from dizoo.smac.envs.single_battle import SingleBattle, replaces_illegal
 
 try:
     import gymnasium
@@ -29,15 +29,17 @@ class BattleEnv(gymnasium.Env):
     ========================  =============================================================================
     observation               tuple of A arrays (O,) float32 in [-1, 1]; zeros for the dead
     action                    list of A integers; 0 for the dead, and only for them. What may be taken now:
-                              ``env.unwrapped.get_avail_actions()``
+                              ``info["action_mask"]`` and ``env.unwrapped.get_avail_actions()``
     reward                    one number for the team; a win without regeneration sums up to 20
     terminated                one side is wiped out
     truncated                 the map's episode limit is reached (SMAClite itself has none)
-    info                      ``{"battle_won": bool}``
+    info                      ``battle_won``: bool; ``action_mask``: (A, N) int8, 1 where the action may be taken
+                              next; ``illegal_action``: (A,) bool, whose last action was replaced
     ========================  =============================================================================
 
-    Differences from SMAClite's class: every agent's action space has all N actions; ``truncated`` as above;
-    ``use_cpp_rvo2`` is accepted and has no meaning, because there is one simulator.
+    Differences from SMAClite's class: every agent's action space has all N actions; ``truncated`` as above; an
+    illegal action is replaced, unless asked for otherwise; no ``seed()``, which Gymnasium has dropped for ``reset``'s
+    argument; ``use_cpp_rvo2`` is accepted and has no meaning, because there is one simulator.
 
     Args:
         map_name: name of a shipped map.
@@ -46,10 +48,13 @@ class BattleEnv(gymnasium.Env):
         use_cpp_rvo2: no meaning here.
         render_mode: None, ``"ansi"`` (text), ``"rgb_array"`` or ``"human"``, see `Renderer`.
         rules: ``"smaclite"``, ``"smac"`` or a changed `Profile`.
+        illegal_action: what an action outside the mask does: ``"stop"`` replaces it by stop (no-op for the dead) and
+            says so in the info; ``"error"`` raises, as SMAClite does.
         options: further options of the engine, such as ``start_jitter=0.5``.
 
     Raises:
         MapError: no such map, or neither ``map_name`` nor ``map_file``, or both.
+        ValueError: another ``illegal_action`` or ``render_mode``.
         BattleError: ``render_mode="human"`` without a display.
     """
 
@@ -63,10 +68,12 @@ class BattleEnv(gymnasium.Env):
         use_cpp_rvo2: bool = False,
         render_mode: str | None = None,
         rules: str | Profile = "smaclite",
+        illegal_action: str = "stop",
         **options: Any,
     ) -> None:
         if (map_name is None) == (map_file is None):
             raise MapError(f"map_name is {map_name!r} and map_file is {map_file!r}. Give one of the two.")
+        self._replaces = replaces_illegal(illegal_action)
         self.render_mode = render_mode
         self._battle = SingleBattle(map_name if map_name is not None else Path(str(map_file)), seed, rules, **options)
         s = self._battle.scenario
@@ -87,7 +94,7 @@ class BattleEnv(gymnasium.Env):
         super().reset(seed=seed)
         self._battle.reset(seed)
         self._renderer.show()
-        return self.get_obs(), self._info()
+        return self.get_obs(), self._info([False] * self.n_agents)
 
     def step(  # type: ignore[override]
         self, actions: Sequence[int]
@@ -95,17 +102,13 @@ class BattleEnv(gymnasium.Env):
         """Play one step: (observations, reward, terminated, truncated, info).
 
         Raises:
-            ActionError: an action that is not available, or not one integer per agent; nothing has changed then.
+            ActionError: not one integer per agent, or an action that is not available while
+                ``illegal_action="error"``; nothing has changed then.
             BattleError: the episode is over.
         """
-        reward = self._battle.step(actions)
+        reward, replaced = self._battle.play(actions, self._replaces)
         self._renderer.show()
-        return self.get_obs(), reward, self._battle.terminated, self._battle.truncated, self._info()
-
-    def seed(self, seed: int | None = None) -> None:
-        """Start the random stream anew from a seed, which starts a new episode; None does nothing."""
-        if seed is not None:
-            self._battle.reset(seed)
+        return self.get_obs(), reward, self._battle.terminated, self._battle.truncated, self._info(replaced)
 
     def get_obs(self) -> tuple[np.ndarray, ...]:
         """All observations: A arrays (O,) float32."""
@@ -127,5 +130,9 @@ class BattleEnv(gymnasium.Env):
         """Close the window of ``"human"``."""
         self._renderer.close()
 
-    def _info(self) -> dict[str, Any]:
-        return {"battle_won": self._battle.battle_won}
+    def _info(self, replaced: list[bool]) -> dict[str, Any]:
+        return {
+            "battle_won": self._battle.battle_won,
+            "action_mask": self._battle.masks().astype(np.int8),
+            "illegal_action": np.array(replaced),
+        }

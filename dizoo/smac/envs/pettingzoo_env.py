@@ -11,7 +11,7 @@ import numpy as np
 from dizoo.smac.battle.errors import ActionError
 from dizoo.smac.battle.rules import Profile
 from dizoo.smac.envs.rendering import RENDER_FPS, RENDER_MODES, Renderer
-from dizoo.smac.envs.single_battle import SingleBattle
+from dizoo.smac.envs.single_battle import SingleBattle, replaces_illegal
 
 try:
     from gymnasium import spaces
@@ -22,8 +22,6 @@ except ModuleNotFoundError as e:
         "pip install 'dimix[pettingzoo]'",
         name=e.name,
     ) from e
-
-ILLEGAL = ("stop", "error")
 
 
 class BattleParallelEnv(ParallelEnv):
@@ -67,11 +65,9 @@ class BattleParallelEnv(ParallelEnv):
         illegal_action: str = "stop",
         **options: Any,
     ) -> None:
-        if illegal_action not in ILLEGAL:
-            raise ValueError(f"illegal_action is {illegal_action!r}. It is one of {', '.join(map(repr, ILLEGAL))}.")
+        self._replaces = replaces_illegal(illegal_action)
         self._battle = SingleBattle(map_name, seed, rules, **options)
         self._renderer = Renderer(self._battle, render_mode)
-        self._replace = illegal_action == "stop"
         self.render_mode = render_mode
         s = self._battle.scenario
         self.scenario = s
@@ -117,11 +113,7 @@ class BattleParallelEnv(ParallelEnv):
         missing = [agent for agent in self.possible_agents if agent not in actions]
         if missing and self.agents:
             raise ActionError(f"actions: nothing for {', '.join(missing)}. Give one action for every agent.")
-        chosen = [actions[agent] for agent in self.agents]
-        replaced = [False] * len(self.agents)
-        if self._replace and self.agents:
-            chosen, replaced = self._battle.legal(chosen)
-        reward = self._battle.step(chosen)
+        reward, replaced = self._battle.play([actions[agent] for agent in self.agents], self._replaces)
         self._renderer.show()
         agents = self.agents
         result = (

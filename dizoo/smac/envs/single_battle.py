@@ -16,6 +16,8 @@ from dizoo.smac.battle.rules import Profile
 from dizoo.smac.battle.stateview import StateView
 
 NO_OP, STOP = 0, 1
+ILLEGAL = ("stop", "error")
+"""What an action that is not available may do: count as stop, or be an error."""
 
 
 class SingleBattle:
@@ -60,10 +62,20 @@ class SingleBattle:
             ActionError: not one integer per agent, or an action that is not available.
             BattleError: no episode is running.
         """
+        return self.play(actions, replaces=False)[0]
+
+    def play(self, actions: Sequence[int], replaces: bool) -> tuple[float, list[bool]]:
+        """Play one step, actions that are not available replaced if asked for: its reward, and whose those were.
+
+        Raises:
+            ActionError: not one integer per agent, or one that is not available and not replaced.
+            BattleError: no episode is running.
+        """
         if not self._started or self.terminated or self.truncated:
             raise BattleError("step: no episode is running. Call reset() first.")
-        self.engine.step(self._as_array(actions))
-        return float(self.engine.reward[0])
+        chosen, replaced = self.legal(actions) if replaces else (actions, [False] * len(actions))
+        self.engine.step(self._as_array(chosen))
+        return float(self.engine.reward[0]), replaced
 
     def observations(self) -> tuple[np.ndarray, ...]:
         """Per agent (O,) float32."""
@@ -129,6 +141,17 @@ class SingleBattle:
         if len(array) != self.scenario.n_agents:
             raise ActionError(f"actions: found {len(array)}. Give one per agent, {self.scenario.n_agents}.")
         return array[None]
+
+
+def replaces_illegal(illegal_action: str) -> bool:
+    """Whether an option ``illegal_action`` asks for replacing an action that is not available.
+
+    Raises:
+        ValueError: it is neither ``"stop"`` nor ``"error"``.
+    """
+    if illegal_action not in ILLEGAL:
+        raise ValueError(f"illegal_action is {illegal_action!r}. It is one of {', '.join(map(repr, ILLEGAL))}.")
+    return illegal_action == "stop"
 
 
 def random_seed() -> int:

@@ -5,8 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dimix.envs.agent_input import AgentInput
 from dimix.policy import QMIXPolicy
 from dimix.policy.exploration import Explorer, epsilon_greedy, greedy
+from dimix.worker.collector import Collector
+from dimix.worker.replay_buffer import ReplayBuffer
+from dizoo.matrix_game.envs.matrix_game_env import MatrixGameEnv
 
 
 def random_mask(rng, shape):
@@ -135,6 +139,43 @@ def test_a_held_action_ends_where_it_is_not_available():
     without = every.copy()
     np.put_along_axis(without, first[..., None], False, -1)
     assert np.take_along_axis(without, explorer.choose(q, without, 1.0)[..., None], -1).all()
+
+
+def test_a_held_action_ends_with_its_episode_and_no_other():
+    explorer = Explorer(1e9, np.random.default_rng(5))
+    q, every = np.zeros((4, 60, 5), np.float32), np.ones((4, 60, 5), bool)
+    first = explorer.choose(q, every, 1.0)
+    explorer.begin(np.array([1, 3]))
+    same = explorer.choose(q, every, 1.0) == first
+    assert same[[0, 2]].all()
+    assert same[[1, 3]].mean() == pytest.approx(0.2, abs=4 * np.sqrt(0.16 / 120))  # one action of five, by chance
+
+
+@pytest.mark.parametrize("hold", [2.0, 8.0])
+@pytest.mark.parametrize("epsilon", [0.1, 0.5])
+def test_epsilon_is_the_share_of_random_actions_in_every_step_of_an_episode(hold, epsilon):
+    explorer, envs = Explorer(hold, np.random.default_rng(4)), 20_000
+    q = np.zeros((envs, 1, 6), np.float32)
+    q[..., 5] = 1.0  # the greedy one, which is one random action in six
+    for _ in range(2):
+        explorer.begin(np.arange(envs))
+        for _ in range(3):
+            random = (explorer.choose(q, np.ones(q.shape, bool), epsilon) != 5).mean() * 6 / 5
+            assert random == pytest.approx(epsilon, abs=5 * np.sqrt(epsilon / envs))
+
+
+def test_training_games_do_not_begin_in_what_the_last_one_held(make_config):
+    """Games of one step in which every action is random: held over their ends, all of a place were the same."""
+    env = MatrixGameEnv("non_monotonic", 2)
+    info = env.info
+    cfg = make_config(other__eps__hold=1e9)
+    agent_input = AgentInput(info.obs_shape, info.action_shape, info.agent_num)
+    sizes = dict(agent_num=info.agent_num, obs_shape=agent_input.size, action_shape=info.action_shape)
+    cfg.model.update(sizes, global_obs_shape=info.global_obs_shape)
+    buffer = ReplayBuffer(80, info, agent_input, (info.agent_num, 8))
+    Collector(env, QMIXPolicy(cfg, seed=0).collect_mode, buffer, agent_input).collect(80, epsilon=1.0)
+    played = buffer.gather(np.arange(80)).action.numpy().reshape(80, -1)
+    assert len(np.unique(played[::2], axis=0)) == 9  # joint actions of two agents with three actions, in one place
 
 
 def test_no_epsilon_ends_what_is_held():

@@ -98,7 +98,8 @@ def test_random_actions_are_played_where_the_environment_says(room):
     rooms, given = room(), []
     forward = rooms.policy.mode.forward
     rooms.collector._games._policy = SimpleNamespace(
-        forward=lambda obs, hidden, epsilon: (given.append(np.array(epsilon)), forward(obs, hidden, epsilon))[1]
+        forward=lambda obs, hidden, epsilon: (given.append(np.array(epsilon)), forward(obs, hidden, epsilon))[1],
+        begin=rooms.policy.mode.begin,
     )
     rooms.collector.collect(n_step=8, epsilon=0.25)
     rooms.env.explores = np.array([True, False, False, True])

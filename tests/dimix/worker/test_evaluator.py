@@ -56,6 +56,9 @@ def test_same_games_are_counted_as_one(toy_input):
         def init_hidden(self, num_envs):
             return torch.zeros(num_envs, 2, 1)
 
+        def begin(self, env_ids):
+            pass
+
         def forward(self, obs, hidden_state, epsilon):
             return np.full(obs["action_mask"].shape[:2], self.action), hidden_state
 

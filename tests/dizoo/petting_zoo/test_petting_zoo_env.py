@@ -13,6 +13,7 @@ from easydict import EasyDict
 from dimix.config import compile_all
 from dimix.config_schema import class_schema, defaults
 from dimix.errors import ConfigError
+from dimix.policy.exploration import epsilon_greedy
 from dizoo.petting_zoo.envs.petting_zoo_env import FAMILIES, PettingZooGame
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
@@ -124,11 +125,43 @@ def test_truncated_for_all_is_a_truncation():
     assert frame.truncated and not frame.terminated
 
 
-def test_masks_of_the_environment_are_obeyed():
-    game = make(**LEAVERS, options=dict(mask=True))
+EVERYBODY = dict.fromkeys("abc")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [dict(masked_obs=True), dict(masked_infos=EVERYBODY), dict(masked_obs=True, masked_infos=EVERYBODY)],
+    ids=["observation", "infos", "both"],
+)
+def test_masks_of_the_environment_are_obeyed_at_the_reset_and_in_every_step(options):
+    game = make(**LEAVERS, options=options)
     frame = game.reset(0)
-    np.testing.assert_array_equal(frame.action_mask, [[0, 1, 0, 0]] * 3)
-    np.testing.assert_array_equal(frame.agent_state[2], [1, 1, 1])
+    np.testing.assert_array_equal(frame.action_mask, np.eye(4)[[1, 1, 1]])  # 1 % 2, 1 % 3, 1 % 4
+    np.testing.assert_array_equal(frame.agent_state, [[1, 0, 0], [1, 1, 0], [1, 1, 1]])
+    frame = game.step(np.array([1, 1, 1]))
+    np.testing.assert_array_equal(frame.action_mask, np.eye(4)[[0, 2, 2]])  # 2 % 2, 2 % 3, 2 % 4
+    frame = game.step(np.array([0, 2, 2]))
+    np.testing.assert_array_equal(frame.action_mask, np.eye(4)[[0, 0, 3]])  # a has left; 3 % 3, 3 % 4
+    np.testing.assert_array_equal(frame.alive, [False, True, True])
+
+
+def test_an_agent_without_a_mask_may_do_all_that_it_can():
+    frame = make(**LEAVERS, options=dict(masked_infos=dict(b=[0, 0, 1]))).reset(0)
+    np.testing.assert_array_equal(frame.action_mask, [[1, 1, 0, 0], [0, 0, 1, 0], [1, 1, 1, 1]])
+
+
+def test_only_allowed_actions_are_played_in_training():
+    cfg = EasyDict(defaults(class_schema(PettingZooGame)))
+    cfg.update(LEAVERS, options=dict(masked_infos=EVERYBODY, leave=[4, 4, 4]))
+    cfg.manager.type = "base"
+    env = PettingZooGame.create(cfg, "collect", 1, seed=0)
+    env.reset()
+    explorer = np.random.default_rng(0)
+    for clock in range(4):
+        action = epsilon_greedy(np.zeros((1, 3, 4), np.float32), env.action_mask, 1.0, explorer)
+        np.testing.assert_array_equal(action, [[(clock + 1) % n for n in (2, 3, 4)]])
+        env.step(action)
+    assert env.terminated.all()
 
 
 def test_a_batch_of_games_with_leavers():
@@ -183,6 +216,18 @@ def problem(**env):
         (
             dict(LEAVERS, global_state="state"),
             "env.global_state (in main_config): 'state', but leavers_v0 has no state()",
+        ),
+        (
+            dict(LEAVERS, options=dict(masked_infos=dict(b=[0, 1]))),
+            "leavers_v0: action_mask of b in its infos: shape (2,). Right is (3,), one per action.",
+        ),
+        (
+            dict(LEAVERS, options=dict(masked_infos=dict(c=[0, 0, 0, 0]))),
+            "leavers_v0: action_mask of c in its infos: allows no action. Right is one or more, while it is in agents.",
+        ),
+        (
+            dict(LEAVERS, options=dict(masked_obs=True, masked_infos=dict(b=[1, 0, 1]))),
+            "leavers_v0: action_mask of b: allows [1] in its observation, [0, 2] in its infos. Right is the same",
         ),
         (
             dict(LEAVERS, options=dict(max_cycles=None)),

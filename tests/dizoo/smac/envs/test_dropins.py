@@ -100,15 +100,17 @@ def test_gymnasium_follows_its_api():
     obs, info = env.reset(seed=7)
     check_obs(obs, env.observation_space, "reset")
     assert isinstance(obs, tuple) and len(obs) == 10 and obs[0].shape == (160,) and obs[0].dtype == np.float32
-    assert info == {"battle_won": False}
     base = env.unwrapped
+    assert info.keys() == {"battle_won", "action_mask", "illegal_action"} and not info["battle_won"]
+    assert info["action_mask"].dtype == np.int8 and not info["illegal_action"].any()
     assert (base.n_agents, base.n_enemies, base.n_actions, base.obs_size, base.state_size) == (10, 10, 16, 160, 290)
     assert base.get_state().shape == (290,) and len(base.get_avail_actions()) == 10
     assert max(space.n for space in env.action_space) == 16
     rng = np.random.default_rng(0)
     total, steps, over = 0.0, 0, False
     while not over:
-        obs, reward, terminated, truncated, info = env.step(pick(base.get_avail_actions(), rng))
+        assert np.array_equal(info["action_mask"], base.get_avail_actions())
+        obs, reward, terminated, truncated, info = env.step(pick(info["action_mask"], rng))
         assert env.observation_space.contains(obs)
         assert type(reward) is float and type(terminated) is bool and type(truncated) is bool
         total, steps, over = total + reward, steps + 1, terminated or truncated
@@ -135,8 +137,8 @@ def test_gymnasium_time_limit_is_a_truncation(tmp_path):
     path.write_text(json.dumps(WAITING))
     env = gymnasium.make("dimix/custom-v0", map_file=path)
     env.reset()
-    ends = [env.step([1])[2:] for _ in range(5)]
-    assert ends == [(False, step == 4, {"battle_won": False}) for step in range(5)]
+    ends = [env.step([1])[2:4] for _ in range(5)]
+    assert ends == [(False, step == 4) for step in range(5)]
 
 
 def test_gymnasium_custom_maps_and_bad_arguments(tmp_path):
@@ -150,11 +152,67 @@ def test_gymnasium_custom_maps_and_bad_arguments(tmp_path):
     assert env.render().count("\n") == 31 and smac_envs.BattleEnv("3m").render() is None
 
 
-def test_gymnasium_actions_are_checked():
-    env = gymnasium.make("dimix/3m-v0")
-    env.reset()
-    with pytest.raises(ValueError, match=r"actions\[0, 0\]: found 0, which agent 0 \(alive\)"):
-        env.unwrapped.step([0, 1, 1])
+def test_gymnasium_illegal_actions():
+    env, twin = (gymnasium.make("dimix/3m-v0", seed=0) for _ in range(2))
+    env.reset(), twin.reset()
+    obs, *_, info = env.step((6, 0, 4))
+    same, *_, legal = twin.step((1, 1, 4))
+    assert info["illegal_action"].tolist() == [True, True, False] and not legal["illegal_action"].any()
+    assert np.array_equal(np.stack(obs), np.stack(same))
+    with pytest.raises(ActionError, match=r"actions: found 2\. Give one per agent, 3"):
+        env.unwrapped.step([1, 1])
+    strict = gymnasium.make("dimix/3m-v0", illegal_action="error")
+    strict.reset()
+    with pytest.raises(ActionError, match=r"actions\[0, 0\]: found 0, which agent 0 \(alive\)"):
+        strict.unwrapped.step([0, 1, 1])
+    with pytest.raises(ValueError, match=r"illegal_action is 'ignore'\. It is one of 'stop', 'error'"):
+        gymnasium.make("dimix/3m-v0", illegal_action="ignore")
+
+
+@pytest.mark.parametrize("name", ["3m", "MMM"])
+@pytest.mark.filterwarnings("error")
+def test_gymnasiums_own_check(name):
+    from gymnasium.utils.env_checker import check_env
+
+    env = gymnasium.make(f"dimix/{name}-v0")  # wrapped: its passive checker looks on as well
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(env.action_space.sample())
+    check_env(env.unwrapped, skip_render_check=True)  # which opens a window: see test_rendering.py
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_gymnasium_vectors_play_samples_and_tell_masks(mode):
+    envs = gymnasium.make_vec("dimix/3m-v0", num_envs=2, vectorization_mode=mode)
+    try:
+        envs.action_space.seed(0)
+        _, info = envs.reset(seed=0)
+        replaced = 0
+        for _ in range(70):  # beyond the end of an episode, at 60 steps the latest
+            assert info["action_mask"].shape == (2, 3, 9) and info["action_mask"].any(-1).all()
+            obs, *_, info = envs.step(envs.action_space.sample())
+            replaced += int(info["illegal_action"].sum())
+        assert len(obs) == 3 and obs[0].shape == (2, 30) and replaced > 70
+    finally:
+        envs.close()
+
+
+def test_gymnasium_records_videos(tmp_path):
+    pytest.importorskip("moviepy")
+    imageio = pytest.importorskip("imageio.v3")
+    from gymnasium.wrappers import RecordVideo
+
+    env = RecordVideo(gymnasium.make("dimix/3m-v0", render_mode="rgb_array"), str(tmp_path / "videos"))
+    env.reset(seed=0)
+    picture = env.render()
+    for _ in range(4):
+        env.step((4, 4, 4))
+    env.close()
+    (video,) = tmp_path.glob("videos/*.mp4")
+    frames = imageio.imread(video, plugin="FFMPEG")
+    assert frames.shape == (5, *picture.shape)
+    assert np.abs(frames[0].astype(int) - picture).mean() < 4  # grey levels of 256, that compression changes
+    assert (frames[0] != frames[-1]).any()
 
 
 # --- PettingZoo ---
