@@ -13,13 +13,17 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SAY_WHERE := echo "installed. For the command dimix: source $(BIN)/activate, or type $(BIN)/dimix"
 INPUTS := setup.py pyproject.toml constraints.txt
 
-.PHONY: train test lint docs clean
+.PHONY: train test test-arithmetic lint docs clean
 
 train: $(VENV)/.installed
 	$(BIN)/dimix -m serial -c $(CONFIG) $(addprefix -s ,$(SEED)) $(ARGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# The suite as other processors would compute it, and training tests with many seeds: an hour; --quick: minutes.
+test-arithmetic: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.arithmetic $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -6,8 +6,9 @@ Each run is the command a user types, ``dimix -m serial -c <zoo config> -s <seed
 at a time; the clock starts with the process, so imports and loading the compiled simulator count (it is compiled once
 before). Seconds are read when a line of the run's ``metrics.csv`` appears, to about a tenth of a second.
 
-Runs end by their config's stop rule; ``--full-steps N`` makes them go on for N env steps, to see how stable a team
-stays after its first success. ``--jitter r`` also trains on starts moved by up to r cells.
+Runs end when their last five evaluations average 0.99 (then each of them is at 0.95 or more), or after a million env
+steps; ``--full-steps N`` makes them go on for N env steps, to see how stable a team stays after its first success.
+``--jitter r`` also trains on starts moved by up to r cells.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from dimix.cores import usable_cores
 from dimix.entry.processes import ONE_THREAD
 
 GOOD, IN_A_ROW = 0.95, 5
+LONGEST = 1_000_000  # env steps of a run that does not get there
 WON, WON_JITTER = "eval/battle_won", "eval/battle_won_jitter"
 
 
@@ -137,7 +139,8 @@ class Watched:
 def train_all(args: argparse.Namespace) -> list[Run]:
     """Train every map and seed, ``jobs`` at a time, printing a line per finished run."""
     waiting = [(m, s) for m in args.maps for s in args.seeds]
-    options = [f"--env-step={args.full_steps}", "-o", "env.stop_value=1.1"] if args.full_steps else []
+    stop_value = 1.1 if args.full_steps else 0.99
+    options = [f"--env-step={args.full_steps or LONGEST}", "-o", f"env.stop_value={stop_value}"]
     options += [part for text in args.option for part in ("-o", text)]
     running: list[Watched] = []
     done: list[Run] = []
@@ -179,6 +182,33 @@ def table(runs: Sequence[Run]) -> str:
     return "\n".join([head, "|" + " --- |" * 11, *map(line, runs)])
 
 
+def ranges(runs: Sequence[Run]) -> str:
+    """One line per map, from the lowest to the highest of its seeds: the table of the project's README."""
+    lines = [
+        "| map | first evaluation won (s) | five in a row (s) | env steps then | won from moved starts |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name in dict.fromkeys(run.map for run in runs):
+        seeds = [run for run in runs if run.map == name]
+        columns = (
+            spread([run.first_s for run in seeds], lambda s: f"{s:.0f}"),
+            spread([run.fifth_s for run in seeds], lambda s: f"{s:.0f}"),
+            spread([run.fifth_step for run in seeds], lambda steps: f"{steps / 1000:.0f}k"),
+            spread([run.last_won_jitter for run in seeds], lambda share: f"{share:.2f}"),
+        )
+        lines.append(f"| {name} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float | None], shown: Callable[[float], str]) -> str:
+    """``lowest - highest``; how many have none, where some do."""
+    found = [value for value in values if value is not None]
+    if not found:
+        return "never"
+    text = f"{shown(min(found))} - {shown(max(found))}"
+    return text if len(found) == len(values) else f"{text} ({len(found)} of {len(values)})"
+
+
 def main() -> None:
     """Parse, train, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -203,7 +233,7 @@ def main() -> None:
         about |= {"machine": machine(), "versions": versions("torch", "numpy", "numba")}
         about["date"] = time.strftime("%Y-%m-%d")
         (RESULTS / f"{args.write}.json").write_text(json.dumps({"about": about, "runs": [asdict(r) for r in runs]}))
-        (RESULTS / f"{args.write}.md").write_text(table(runs) + "\n")
+        (RESULTS / f"{args.write}.md").write_text(ranges(runs) + "\n\n" + table(runs) + "\n")
 
 
 if __name__ == "__main__":
