@@ -22,6 +22,7 @@ LAYERS = (
     ),
     ("dimix.envs", "dimix.types", "dimix.torch_utils", "dimix.value_learning"),
     (
+        "dimix.inputs",
         "dimix.config",
         "dimix.config_schema",
         "dimix.config_merge",
