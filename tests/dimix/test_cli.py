@@ -1,11 +1,13 @@
 """The command line: what it says when something is missing or wrong, and its exit status."""
 
+import os
 import re
 
 import pytest
 from click.testing import CliRunner
 
 from dimix.cli import command
+from dimix.entry import serial_pipeline
 
 MMM = "dizoo/smac/config/smac_MMM_qmix_config.py"
 
@@ -72,6 +74,13 @@ def test_errors_are_one_clear_line(args, message):
 def test_verbose_shows_the_traceback(capsys):
     shown = invoke("-m", "serial", "-c", "nothing.py", "-v")
     assert "Traceback" in shown.output + capsys.readouterr().err
+
+
+def test_output_without_the_characters_for_it(tmp_path, dimix, game_config):
+    serial_pipeline(game_config(), exp_name=str(tmp_path / "run"), env_step=16, out=lambda line: None)
+    shown = dimix("-m", "eval", "--load-path", "run", "-n", 2, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(r"nominal start: won \d of 2 games .* return \S+ \? \S+, length 2.0", shown.stdout)
 
 
 @pytest.mark.parametrize(

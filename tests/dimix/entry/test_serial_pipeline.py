@@ -271,7 +271,7 @@ def test_a_key_added_since_does_not_keep_a_run_from_going_on(tmp_path, game_conf
     content = load_checkpoint(latest)
     del content["config"]["main"]["policy"]["random_collect_size"]
     del content["config"]["main"]["policy"]["learn"]["target_update_interval"]
-    del content["config"]["create"]["callback"]
+    del content["config"]["create"]["callback"], content["inputs"]
     learned, run = content["rooms"]["policy"]["learn"], content["run"]
     del learned["copied_at"], learned["reward_moments"], learned["return_range"]
     states = run.pop("callbacks")

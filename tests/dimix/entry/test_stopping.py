@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -45,11 +46,13 @@ def test_nohup_stays_nohup():
         signal.signal(signal.SIGHUP, before)
 
 
-def start(folder, shrink, *args):
-    command = ["-m", "dimix.cli", "-m", "serial", "-c", CONFIG, *(a for o in shrink for a in ("-o", o)), *args]
-    return subprocess.Popen(
-        [sys.executable, *command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def arguments(options, *args):
+    return ["-m", "dimix.cli", "-m", "serial", "-c", CONFIG, *(a for o in options for a in ("-o", o)), *args]
+
+
+def start(folder, options, *args):
+    command = [sys.executable, *arguments(options, *args)]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("seeds", [("0",), ("0", "1")])
@@ -63,9 +66,22 @@ def test_output_that_nobody_reads_stops_a_run_saved(tmp_path, shrink, seeds):
     assert process.wait(timeout=60) == (129 if len(seeds) == 1 else 130), told
     assert told.startswith("nobody reads the output any more; it comes here instead\n") and "Traceback" not in told
     assert told.count("go on with: dimix -m serial --resume smac_3m_qmix_result/seed") == len(seeds)
-    for seed in seeds:
-        saved = load_checkpoint(tmp_path / f"smac_3m_qmix_result/seed{seed}/ckpt/latest.pth.tar")
-        assert saved["rooms"]["collector"]["env_step"] > 0
+    saved = [load_checkpoint(tmp_path / f"smac_3m_qmix_result/seed{seed}/ckpt/latest.pth.tar") for seed in seeds]
+    assert max(content["rooms"]["collector"]["env_step"] for content in saved) > 0  # one may just have begun
+
+
+def test_a_closed_terminal_stops_a_run_saved(tmp_path, shrink):
+    options = [*shrink, "run.progress_interval_s=0.2"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        os.execv(sys.executable, [sys.executable, *arguments(options, "--env-step", "1e7")])
+    told = b""
+    while b"env_step" not in told:
+        told += os.read(terminal, 1000)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 129
+    assert json.loads((tmp_path / "smac_3m_qmix_result/seed0/result.json").read_text())["reason"] == "SIGHUP"
 
 
 def test_a_run_whose_parent_was_killed_is_saved(tmp_path, shrink):
