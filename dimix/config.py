@@ -41,7 +41,7 @@ RUN_CONFIG: dict[str, Any] = dict(
         stop_window=5,
         # (float) Seconds between two checkpoints; saving changes nothing in the course of a run, > 0.
         checkpoint_interval_s=120.0,
-        # (int) Resume checkpoints, by far the largest files, that stay when a run has ended by itself: 2, latest.pth.tar
+        # (int) Resume checkpoints, the largest files of a run, that stay when it has ended by itself: 2, latest.pth.tar
         # and previous.pth.tar; 1, the latest; 0, none, and it cannot go on, in [0, 2].
         resume_checkpoints=2,
         # (float) Seconds between two progress lines, > 0.
