@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.cells import make_cells
 from benchmark.rows import RESULTS, RUNS, path_of
-from benchmark.runner import run_cells
+from benchmark.runner import compare_rows, run_cells
 from dimix.errors import DimixError
 
 HERE = Path(__file__).resolve().parent
@@ -40,6 +40,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument("--final-games", type=count, default=128, metavar="N", help="of each kind; default: 128")
     train.add_argument("--work", type=Path, default=HERE / "work", metavar="FOLDER", help="run folders")
     train.add_argument("--rows", type=Path, default=RUNS, metavar="FOLDER", help="default: benchmark/results/runs")
+    train.add_argument("--again", action="store_true", help="also what has its row; new rows: WORK/again/rows")
     train.add_argument("--list", action="store_true", help="say which cells have their row, and train nothing")
     report = commands.add_parser("report", help="tables and curves from the rows")
     report.add_argument("--rows", type=Path, default=RUNS, metavar="FOLDER", help="default: benchmark/results/runs")
@@ -53,11 +54,18 @@ def run(args: argparse.Namespace) -> int:
     cells = make_cells(
         args.maps, args.algos, args.seeds, args.rules, args.train_jitter, args.env_steps, args.option, args.until_won
     )
+    work, rows, anew = args.work, args.rows, "--again trains them anew, beside these"
+    if args.again:
+        work, rows = work / "again", work / "again" / "rows"
+        anew = f"without {rows}/ they are trained once more"
     if args.list:
         for cell in cells:
-            print("done  " if path_of(cell, args.rows).exists() else "to do ", cell.name)
+            print("done  " if path_of(cell, rows).exists() else "to do ", cell.name)
         return 0
-    return run_cells(cells, work=args.work, rows=args.rows, jobs=args.jobs, final_games=args.final_games)
+    status = run_cells(cells, work=work, rows=rows, jobs=args.jobs, final_games=args.final_games, anew=anew)
+    if args.again:
+        print("\n".join(compare_rows(cells, args.rows, rows)))
+    return status
 
 
 def main(argv: Sequence[str] | None = None) -> int:

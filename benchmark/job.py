@@ -64,8 +64,7 @@ def train_cell(
         run_folder = RunFolder(Path(result.run_folder))
         final = play_final(cell, run_folder.final, final_games)
         write_row(make_row(cell, result, revisions, jobs, final), rows)
-        for resumable in (run_folder.latest, run_folder.previous):  # with their replay buffers the largest files
-            resumable.unlink(missing_ok=True)
+        run_folder.keep_resumable(0)
         return {"state": "finished", "final": final, "seconds": result.seconds}
     finally:
         lock.unlock()

@@ -14,6 +14,7 @@ from benchmark.rows import config_changes, flat_config, path_of, read_row
 from dimix.cores import usable_cores
 from dimix.entry.multi_seed import compile_once
 from dimix.entry.processes import Child, Job, Watcher, run_jobs
+from dimix.entry.stopping import say
 from dimix.worker.logger import duration
 
 #: Seconds between two pictures of the queue, in a terminal (drawn over the last one) and in a file.
@@ -27,7 +28,8 @@ def run_cells(
     rows: Path,
     jobs: int | None = None,
     final_games: int = 128,
-    out: Callable[[str], None] = print,
+    anew: str = "",
+    out: Callable[[str], None] = say,
     terminal: bool | None = None,
 ) -> int:
     """Train every cell that has no row yet.
@@ -38,6 +40,7 @@ def run_cells(
         rows: finished rows.
         jobs: runs at a time; None takes the number of cores.
         final_games: games of each kind that a trained team plays.
+        anew: what trains cells anew that have their rows, said when all of them do.
         out: takes the lines meant for people.
         terminal: whether ``out`` can be drawn over; None asks the standard output.
 
@@ -51,6 +54,7 @@ def run_cells(
     for line in _outdated([cell for cell in cells if cell not in missing], rows):
         out(line)
     if not missing:
+        out(f"{len(cells)} of {len(cells)} rows are there already; {anew}")
         return 0
     compile_once(missing[0].compile(), out)
     same = dict(work=work, rows=rows, jobs=jobs, final_games=final_games)
@@ -59,6 +63,17 @@ def run_cells(
     children = run_jobs(queue, jobs, display)
     display.close()
     return _status(cells, children, rows, out)
+
+
+def compare_rows(cells: Sequence[Cell], before: Path, again: Path) -> list[str]:
+    """A line for each cell with a row in both folders: its final games, then and now."""
+    lines = []
+    for cell in cells:
+        old, new = path_of(cell, before), path_of(cell, again)
+        if old.exists() and new.exists():
+            then, now = read_row(old)["final"], read_row(new)["final"]
+            lines.append(f"{cell.name}: {_won(now)}; before: " + ("the same" if now == then else _won(then)))
+    return lines
 
 
 def _still_missing(cells: Sequence[Cell], rows: Path) -> Iterator[Cell]:
@@ -73,7 +88,7 @@ def _outdated(cells: Sequence[Cell], rows: Path) -> list[str]:
         old, new = read_row(path_of(cell, rows))["config"], flat_config(cell.compile().cfg)
         if changed := config_changes(old, new):
             what = ", ".join(f"{k} was {old[k]!r}, now {new[k]!r}" for k in changed[:3])
-            lines.append(f"note: {path_of(cell, rows).name}: {what}. Delete the file to train it again.")
+            lines.append(f"note: {path_of(cell, rows).name}: {what}. --again trains it anew.")
     return lines
 
 

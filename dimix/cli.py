@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 import signal
@@ -112,7 +113,7 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
 @click.option("--exp-name", metavar="FOLDER", help="Run folder.  [default: <config>_result/seed<seed>]")
 @click.option("--env-step", type=Count(), help="Stop after this many env steps.")
 @click.option("--train-iter", type=Count(), help="Stop after this many updates.")
-@click.option("--load-path", metavar="CKPT", help="Checkpoint to start from, or to evaluate.")
+@click.option("--load-path", metavar="CKPT", help="Start from (serial) or play with (eval) it, or a run folder's best.")
 @click.option(
     "--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Go on with a run (the config's last one)."
 )
@@ -157,6 +158,9 @@ def command(ctx: click.Context, **options: Any) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a character that the terminal lacks is no reason to end
     command(prog_name="dimix")
 
 

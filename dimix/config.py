@@ -24,6 +24,7 @@ from dimix.config_merge import Findings, OptionText, literal, merge, set_option,
 from dimix.config_schema import Schema, class_ignored, class_schema, dict_schema, merge_schema, source_comments
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, DimixError, RegistryError
+from dimix.inputs import RunInput, read_inputs
 from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
 
 RUN_CONFIG: dict[str, Any] = dict(
@@ -40,6 +41,9 @@ RUN_CONFIG: dict[str, Any] = dict(
         stop_window=5,
         # (float) Seconds between two checkpoints; saving changes nothing in the course of a run, > 0.
         checkpoint_interval_s=120.0,
+        # (int) Resume checkpoints, the largest files of a run, that stay when it has ended by itself: 2, latest.pth.tar
+        # and previous.pth.tar; 1, the latest; 0, none, and it cannot go on, in [0, 2].
+        resume_checkpoints=2,
         # (float) Seconds between two progress lines, > 0.
         progress_interval_s=5.0,
         # (bool) Write TensorBoard files beside the CSV.
@@ -126,6 +130,7 @@ class CompiledConfig:
         notes: one line for each key that was accepted although it means nothing here, and for each setting that its
             class has something to say about.
         source: what the user wrote.
+        inputs: what a run reads besides.
     """
 
     cfg: EasyDict
@@ -135,6 +140,7 @@ class CompiledConfig:
     model_class: Any
     notes: list[str]
     source: ConfigSource
+    inputs: tuple[RunInput, ...]
 
     def branch(self, name: str) -> EasyDict:
         """A copy of one branch for the room that reads it."""
@@ -203,7 +209,8 @@ def compile_all(
     assert info is not None
     cfg.exp_name = _run_folder(source, cfg, exp_name is not None)
     notes = found.notes + (env_class.notes(copy.deepcopy(cfg.env)) if hasattr(env_class, "notes") else [])
-    return CompiledConfig(cfg, info, env_class, policy_class, model_class, notes, source)
+    inputs = read_inputs(env_class, copy.deepcopy(cfg))
+    return CompiledConfig(cfg, info, env_class, policy_class, model_class, notes, source, inputs)
 
 
 def full_schema(

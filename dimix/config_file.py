@@ -8,13 +8,14 @@ import importlib.util
 import pprint
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from dimix.errors import ConfigError, nearest
+from dimix.inputs import INPUTS, MODULES, RunInput
 
 ZOO = "dizoo"
 
@@ -164,7 +165,7 @@ def import_modules(names: Any, key: str, file: str) -> list[str]:
 
 
 def write_config(
-    path: Path, main: Mapping[str, Any], create: Mapping[str, Any], head: str, search: Path | None = None
+    path: Path, main: Mapping[str, Any], create: Mapping[str, Any], head: str, inputs: Sequence[RunInput] = ()
 ) -> None:
     """Write the resolved config as a file that runs again.
 
@@ -173,18 +174,23 @@ def write_config(
         main: resolved main config.
         create: resolved create config.
         head: first line of the file, a docstring.
-        search: folder that holds modules of ``import_names``; the file adds it to Python's path.
+        inputs: what is read from the copies beside the file (`keep_inputs`), wherever that folder is moved.
     """
-    path_lines = ["import sys", ""] if search else []
+    modules = any(i.is_module for i in inputs)
+    keys = [f'main_config.{i.name} = str(HERE / "{i.place}")' for i in inputs if not i.is_module]
+    imports = [*(["import sys"] if modules else []), *(["from pathlib import Path"] if inputs else [])]
+    here = [f'HERE = Path(__file__).resolve().parent / "{INPUTS}"'] if inputs else []
+    here += [f'sys.path.insert(0, str(HERE / "{MODULES}"))'] if modules else []
     text = "\n".join(
         [
             f'"""{head}"""',
             "",
-            *path_lines,
+            *([*imports, ""] if imports else []),
             "from easydict import EasyDict",
             "",
-            *([f"sys.path.append({str(search)!r})", ""] if search else []),
+            *([*here, ""] if here else []),
             f"main_config = EasyDict({_literal(main)})",
+            *keys,
             "",
             f"create_config = EasyDict({_literal(create)})",
             "",

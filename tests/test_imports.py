@@ -21,6 +21,7 @@ LAYERS = (
     ),
     ("dimix.envs", "dimix.types", "dimix.torch_utils", "dimix.utils", "dimix.value_learning"),
     (
+        "dimix.inputs",
         "dimix.config",
         "dimix.config_schema",
         "dimix.config_merge",

@@ -11,13 +11,14 @@ from dimix.config import CompiledConfig, full_schema
 from dimix.config_file import plain
 from dimix.config_schema import walk
 from dimix.entry.rooms import Rooms
-from dimix.entry.run_folder import split_config
+from dimix.entry.run_folder import RunFolder, split_config
 from dimix.errors import CheckpointError
+from dimix.inputs import find_changes
 from dimix.policy.base_policy import Policy
 from dimix.worker import load_checkpoint
 
 #: Keys that a resumed run may change: they do not touch the course of training up to where it stops.
-FREE_KEYS = ("exp_name", "run.", "create_config.callback.")
+FREE_KEYS = ("exp_name", "run.", "env.stop_value", "env.replay.", "create_config.callback.")
 
 #: Sizes that a network is built for.
 SIZES = ("agent_num", "obs_shape", "global_obs_shape", "action_shape")
@@ -41,7 +42,27 @@ def weights_content(rooms: Rooms, compiled: CompiledConfig, evaluation: Mapping[
 
 def _head(kind: str, compiled: CompiledConfig) -> dict[str, Any]:
     main, create = split_config(compiled.cfg)
-    return {"kind": kind, "config": {"main": plain(main), "create": plain(create)}, "env": asdict(compiled.info)}
+    return {
+        "kind": kind,
+        "config": {"main": plain(main), "create": plain(create)},
+        "env": asdict(compiled.info),
+        "inputs": {i.name: i.entry() for i in compiled.inputs},
+    }
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint that a path names: the file, or of a run folder its best, else its final, else its latest one.
+
+    Raises:
+        CheckpointError: a folder without any of them.
+    """
+    folder = RunFolder(Path(path))
+    if not folder.path.is_dir():
+        return folder.path
+    for found in (folder.best, folder.final, folder.latest):
+        if found.exists():
+            return found
+    raise CheckpointError(f"--load-path {path}: no checkpoint in {folder.ckpt}. Give a run folder, or a checkpoint.")
 
 
 def read_any(path: str | Path) -> dict[str, Any]:
@@ -83,21 +104,23 @@ def run_state(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def check_same_config(saved: Mapping[str, Any], compiled: CompiledConfig, path: Path) -> None:
-    """Refuse to go on with a config that would have trained differently.
+    """Refuse to go on with a config, or with inputs, that would have trained differently.
 
     Raises:
-        CheckpointError: naming each key with both values.
+        CheckpointError: naming each key with both values, and each input.
     """
+    inputs = saved.get("inputs", {})
     main, create = split_config(compiled.cfg)
     old = dict(_flat({**saved["config"]["main"], "create_config": saved["config"]["create"]}))
     new = dict(_flat({**plain(main), "create_config": plain(create)}))
     # A key that was added to dimix since, and has its default, changes nothing.
     known = walk(full_schema(compiled.env_class, compiled.policy_class, compiled.model_class))
     added = {key for key, rule in known if key not in old and plain(rule.default) == new.get(key)}
-    changed = [
+    changed = [f"  {line}" for line in find_changes(inputs, compiled.inputs)]
+    changed += [
         f"  {key}: the run has {old.get(key)!r}, the config now {new.get(key)!r}"
         for key in sorted({*old, *new})
-        if old.get(key) != new.get(key) and key not in added and not key.startswith(FREE_KEYS)
+        if old.get(key) != new.get(key) and key not in {*added, *inputs} and not key.startswith(FREE_KEYS)
     ]
     if changed:
         raise CheckpointError(

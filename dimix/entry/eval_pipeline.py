@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dimix.config import compile_all
-from dimix.entry.checkpoints import check_sizes, load_weights, read_any
+from dimix.config import CompiledConfig, compile_all
+from dimix.entry.checkpoints import check_sizes, find_checkpoint, load_weights, read_any
 from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import jitter_games, make_agent_input, make_env, make_policy
+from dimix.entry.run_folder import quote
+from dimix.errors import CheckpointError
+from dimix.inputs import find_changes, find_strays, use_kept
 from dimix.worker import EvalResult, Evaluator
 
 
@@ -47,7 +50,7 @@ def eval_pipeline(
 
     Args:
         input_cfg: config; None takes the one that the checkpoint was trained with.
-        load_path: the checkpoint.
+        load_path: the checkpoint, or a run folder (see `find_checkpoint`).
         n_episode: games from the nominal start, and as many from jittered starts.
         seed: of the games; None takes the config's.
         overrides: ``dotted.key=value`` texts.
@@ -61,12 +64,13 @@ def eval_pipeline(
 
     Raises:
         ConfigError: the config.
-        CheckpointError: the checkpoint is missing, damaged, or of another map.
+        CheckpointError: the checkpoint is missing, damaged, of another map, or what its run read is not there.
         OutputError: games cannot be written.
     """
+    load_path = find_checkpoint(load_path)
     content = read_any(load_path)
-    source = (content["config"]["main"], content["config"]["create"]) if input_cfg is None else input_cfg
-    compiled = compile_all(source, seed=seed, overrides=overrides, device=device)
+    named: dict[str, Any] = dict(seed=seed, overrides=overrides, device=device)
+    compiled = _as_trained(content, load_path, out, **named) if input_cfg is None else compile_all(input_cfg, **named)
     check_sizes(content, compiled, load_path)
     policy = make_policy(compiled)
     load_weights(policy, load_path, compiled)
@@ -93,8 +97,32 @@ def eval_pipeline(
         results.append(result)
         out(describe(result, "nominal start" if role == "evaluate" else "jittered starts", compiled.info.has_win))
     if files is not None:
-        out(f"{len(files.written)} games recorded; show one with: dimix -m replay {files.written[0]} -o game.html")
+        first = quote(files.written[0])
+        out(f"{len(files.written)} games recorded; show one with: dimix -m replay {first} -o game.html")
     return EvalSummary(results[0], results[1] if len(results) > 1 else None)
+
+
+def _as_trained(
+    content: Mapping[str, Any], path: Path, out: Callable[[str], None], overrides: Sequence[str], **named: Any
+) -> CompiledConfig:
+    """The config that a checkpoint was trained with, and what its run read; ``overrides`` may name other files.
+
+    Raises:
+        CheckpointError: under a name that the run read something is something else.
+    """
+    overridden = {text.partition("=")[0].strip() for text in overrides}
+    inputs = {name: entry for name, entry in content.get("inputs", {}).items() if name not in overridden}
+    folder = path.parent.parent
+    source = (content["config"]["main"], content["config"]["create"])
+    compiled = compile_all(source, overrides=(*use_kept(inputs, folder), *overrides), **named)
+    if changed := find_changes(inputs, compiled.inputs):
+        raise CheckpointError(
+            "\n  ".join([f"checkpoint {path}: what its run read is not here.", *changed])
+            + "\nLeave it in its run folder, which has copies, or give another config with -c."
+        )
+    for line in find_strays(inputs, folder):
+        out(f"note: {line}")
+    return compiled
 
 
 def describe(result: EvalResult, name: str, has_win: bool) -> str:

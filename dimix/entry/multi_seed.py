@@ -12,8 +12,9 @@ from dimix.config import CompiledConfig, compile_all
 from dimix.cores import usable_cores
 from dimix.entry.processes import Child, Job, Watcher, run_jobs
 from dimix.entry.rooms import compile_notice, make_callbacks, make_env
-from dimix.entry.run_folder import RunFolder
+from dimix.entry.run_folder import RunFolder, quote
 from dimix.entry.serial_pipeline import serial_pipeline
+from dimix.entry.stopping import say
 from dimix.errors import CheckpointError, ConfigError
 from dimix.worker.logger import duration, short
 
@@ -25,7 +26,7 @@ def run_seeds(
     jobs: int | None = None,
     exp_name: str | None = None,
     resume: str | bool | None = None,
-    out: Callable[[str], None] = print,
+    out: Callable[[str], None] = say,
     **options: Any,
 ) -> int:
     """Train several seeds, as many at a time as there are cores; one that fails does not stop the others.
@@ -66,7 +67,7 @@ def run_seeds(
         queue.append(Job(f"seed {seed}", train_seed, {**more, "resume": _resumable(folder) if resumed else None}))
     children = run_jobs(queue, jobs, _Printer(out))
     out(_table(children))
-    out(f"curves  dimix -m plot {base} -o curves.png, or tensorboard --logdir {base}")
+    out(f"curves  dimix -m plot {quote(Path(base))} -o curves.png, or tensorboard --logdir {quote(Path(base))}")
     if any(c.error for c in children):
         return 1
     return 0 if len(children) == len(seeds) and not any(c.signalled for c in children) else 130

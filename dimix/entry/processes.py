@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from dimix.entry.stopping import StopSignals
+from dimix.entry.stopping import StopSignals, hang_up, nowhere
 from dimix.errors import DimixError
 
 #: Thread pools of a child: two pools of as many threads as cores would fight for the cores that the others use.
@@ -69,7 +69,7 @@ class Watcher:
 def run_jobs(jobs: Iterable[Job], at_a_time: int, watcher: Watcher) -> list[Child]:
     """Keep ``at_a_time`` processes busy until every job has run, or a signal came.
 
-    On Ctrl-C or SIGTERM every child gets one SIGTERM and is waited for; jobs that have not begun do not begin.
+    On Ctrl-C, SIGTERM or SIGHUP every child gets one SIGTERM and is waited for; jobs that have not begun do not begin.
 
     Args:
         jobs: taken one by one when a place is free.
@@ -115,11 +115,18 @@ def _start(job: Job) -> Child:
 def _work(pipe: Connection, job: Job) -> None:
     """What a child does. It leaves the terminal's group, so that Ctrl-C reaches it once, through the parent.
 
-    When the parent is gone, the next line cannot be sent and the child ends.
+    When the parent is gone, the next line cannot be sent: a training is saved, and the child ends.
     """
+
+    def tell(line: str) -> None:
+        try:
+            pipe.send(("line", line))
+        except OSError:
+            hang_up(pipe.fileno(), nowhere())
+
     os.setsid()
     try:
-        pipe.send(("result", job.target(out=lambda line: pipe.send(("line", line)), **job.options)))
+        pipe.send(("result", job.target(out=tell, **job.options)))
     except DimixError as e:
         pipe.send(("error", f"{type(e).__name__}: {e}"))
     except Exception as e:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from dimix.config import CompiledConfig
 from dimix.config_file import write_config
 from dimix.errors import CheckpointError, OutputError
+from dimix.inputs import INPUTS, keep_inputs
 
 LATEST, PREVIOUS, BEST, FINAL = "latest.pth.tar", "previous.pth.tar", "best.pth.tar", "final.pth.tar"
 
@@ -147,15 +149,20 @@ class RunFolder:
             self._lock = None
 
     def write_config(self, compiled: CompiledConfig) -> None:
-        """Write the resolved config as ``total_config.py``, which runs again."""
+        """Write the resolved config as ``total_config.py``, which runs again, beside copies of what it reads."""
         main, create = split_config(compiled.cfg)
-        source = compiled.source.path
-        search = (
-            source.parent if source and any((source.parent / f"{n}.py").exists() for n in _imports(create)) else None
-        )
-        write_config(
-            self.path / "total_config.py", main, create, f"Resolved config of the run {self.path.name}.", search
-        )
+        keep_inputs(compiled.inputs, self.path)
+        head = f"Resolved config of the run {self.path.name}."
+        write_config(self.path / "total_config.py", main, create, head, compiled.inputs)
+
+    def keep_resumable(self, count: int) -> None:
+        """Delete resume checkpoints, with their replay buffers the largest files of a run.
+
+        Args:
+            count: how many stay: 2, both; 1, the latest; 0, none.
+        """
+        for path in (self.latest, self.previous)[count:]:
+            path.unlink(missing_ok=True)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, whole or not at all."""
@@ -168,18 +175,22 @@ class RunFolder:
         hint = "" if importlib.util.find_spec("tensorboard") else "   (pip install tensorboard first)"
         best = self.best if self.best.exists() else self.final
         games = sorted(self.replays.glob("*"))
+        go_on = f"dimix -m serial --resume {quote(self.path)} --env-step MORE"
+        second = f"; {PREVIOUS}: the one before, should it be damaged" if self.previous.exists() else ""
         return "\n".join(
             [
                 f"run folder  {self.path}/",
                 "  total_config.py      every setting of this run; python total_config.py runs it again",
+                *(["  inputs/              copies of what it read besides"] if (self.path / INPUTS).is_dir() else []),
                 "  result.json          how it ended",
                 "  log/metrics.csv      all metrics; the same for TensorBoard in log/",
-                f"  ckpt/{BEST}    policy of the best evaluation; {FINAL}: at the end; {LATEST}: everything, to resume",
+                f"  ckpt/{BEST}    policy of the best evaluation; {FINAL}: at the end",
+                *([f"  ckpt/{LATEST}  everything, to resume{second}"] if self.latest.exists() else []),
                 *([f"  replays/             {len(games)} games recorded during training"] if games else []),
-                *([f"watch       dimix -m replay {games[-1]} -o game.html"] if games else []),
-                f"evaluate    dimix -m eval --load-path {best} -n 100",
-                f"curves      tensorboard --logdir {self.log}{hint}",
-                f"go on       dimix -m serial --resume {self.path} --env-step MORE",
+                *([f"watch       dimix -m replay {quote(games[-1])} -o game.html"] if games else []),
+                f"evaluate    dimix -m eval --load-path {quote(best)} -n 100",
+                f"curves      dimix -m plot {quote(self.path)} -o curves.png, or tensorboard --logdir {quote(self.log)}{hint}",
+                *([f"go on       {go_on}"] if self.latest.exists() else []),
             ]
         )
 
@@ -195,10 +206,11 @@ class RunFolder:
         return self
 
 
+def quote(path: Path) -> str:
+    """A path as a shell takes it, in a command that is printed."""
+    return shlex.quote(str(path))
+
+
 def split_config(cfg: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Main and create config of a compiled one."""
     return {k: v for k, v in cfg.items() if k != "create_config"}, dict(cfg["create_config"])
-
-
-def _imports(create: Mapping[str, Any]) -> list[str]:
-    return [name for branch in create.values() for name in branch["import_names"]]

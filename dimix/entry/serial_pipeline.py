@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import torch
 from dimix.callbacks import Callback
 from dimix.config import CompiledConfig, compile_all
 from dimix.entry.banner import banner
-from dimix.entry.checkpoints import check_same_config, load_weights, read_run
+from dimix.entry.checkpoints import check_same_config, find_checkpoint, load_weights, read_run
 from dimix.entry.rooms import make_callbacks
 from dimix.entry.run_folder import RunFolder
-from dimix.entry.stopping import StopSignals
+from dimix.entry.stopping import StopSignals, say
 from dimix.entry.training_run import Result, TrainingRun
 from dimix.errors import ConfigError
+from dimix.inputs import find_strays, from_origin
 
 
 def serial_pipeline(
@@ -34,7 +36,7 @@ def serial_pipeline(
     callbacks: Sequence[Callback] = (),
     announce: bool = True,
     explain: bool = True,
-    out: Callable[[str], None] = print,
+    out: Callable[[str], None] = say,
 ) -> Result:
     """Train as a config says.
 
@@ -44,7 +46,7 @@ def serial_pipeline(
         exp_name: run folder; None takes the config's.
         env_step: stop after that many env steps.
         train_iter: stop after that many updates.
-        load_path: checkpoint whose network weights training starts from.
+        load_path: checkpoint whose network weights training starts from, or a run folder (see `find_checkpoint`).
         resume: run folder (or a checkpoint in it) to go on with; True or an empty string: the last run of this config.
         overrides: ``dotted.key=value`` texts.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
@@ -86,15 +88,21 @@ def serial_pipeline(
             if saved is not None:
                 run.load_state_dict(saved)
             elif load_path is not None:
-                load_weights(run.rooms.policy, load_path, compiled)
+                load_weights(run.rooms.policy, find_checkpoint(load_path), compiled)
             if announce:
                 out("\n".join(banner(compiled, run.rooms, str(folder.path))))
+            if saved is not None:
+                run.go_on(asked=_limits(saved["config"]["main"]["run"]) != _limits(compiled.cfg.run))
             result = run.train()
             if explain and not result.interrupted:
                 out(folder.explain())
             return result
     finally:
         folder.unlock()
+
+
+def _limits(run: Mapping[str, Any]) -> list[int | None]:
+    return [run["env_step"], run["train_iter"]]
 
 
 def _reopen(
@@ -115,4 +123,6 @@ def _reopen(
     compiled = compile_all(source, **{**named, "exp_name": str(folder.path)})
     saved = read_run(path)
     check_same_config(saved, compiled, path)
-    return folder, compiled, saved
+    inputs = saved.get("inputs", {})
+    notes = [*compiled.notes, *find_strays(inputs, folder.path)]
+    return folder, replace(compiled, inputs=from_origin(compiled.inputs, inputs), notes=notes), saved

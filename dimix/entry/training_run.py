@@ -18,7 +18,7 @@ from dimix.config_checks import lookup
 from dimix.entry.checkpoints import run_content, run_state, weights_content
 from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import Rooms, compile_notice, jitter_games
-from dimix.entry.run_folder import RunFolder
+from dimix.entry.run_folder import RunFolder, quote
 from dimix.entry.stopping import StopSignals
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, TrainingError
@@ -99,6 +99,7 @@ class TrainingRun:
             folder.log,
             [f"train/{name}" for name in (*self.policy.learn_mode.monitor_vars(), *added)],
             total_env_step=run.env_step,
+            may_end_sooner=env.stop_value <= 1 or not compiled.info.has_win or run.train_iter is not None,
             interval_s=run.progress_interval_s,
             tensorboard=run.tensorboard,
             out=out,
@@ -166,7 +167,9 @@ class TrainingRun:
         self._folder.write_result(asdict(result))
         self.out(self._result_line(result))
         if result.interrupted:
-            self.out(f"stopped by {result.reason}; go on with: dimix -m serial --resume {self.path}")
+            self.out(f"stopped by {result.reason}; go on with: dimix -m serial --resume {quote(self.path)}")
+        else:
+            self._folder.keep_resumable(self.cfg.run.resume_checkpoints)
         return result
 
     def _loop(self) -> str:
@@ -327,6 +330,18 @@ class TrainingRun:
         self._seconds_before, self._cpu_before = state["seconds"]["wall"], state["seconds"]["cpu"]
         self._callbacks.load_state_dict(state["callbacks"])
         self._is_new = False
+
+    def go_on(self, asked: bool) -> None:
+        """Say what is left of a run that ended because its score was good enough, once its state is loaded.
+
+        Args:
+            asked: other limits than before were given: it trains on to them however good it is.
+        """
+        stop_value = f"the run had reached env.stop_value = {self.cfg.env.stop_value:g}"
+        if asked and self._stop_rule.go_on(self):
+            self.out(f"{stop_value}; it trains on to its new limit, however good it is")
+        elif self._stop_reason() == "stop_value":
+            self.out(f"{stop_value}; train on with another --env-step, or with -o env.stop_value=2")
 
     def close(self) -> None:
         """End what holds processes."""

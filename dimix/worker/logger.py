@@ -53,6 +53,7 @@ class MetricLogger:
         folder: where the files go.
         extra_names: metrics besides `METRICS`, for example those of a policy of your own.
         total_env_step: env steps of the whole run, for share and ETA in the progress line; None leaves them out.
+        may_end_sooner: whether the run may end before that; its ETA is then an upper limit.
         interval_s: seconds between two progress lines.
         tensorboard: write TensorBoard events.
         out: where progress lines go.
@@ -66,6 +67,7 @@ class MetricLogger:
         extra_names: Iterable[str] = (),
         *,
         total_env_step: float | None = None,
+        may_end_sooner: bool = False,
         interval_s: float = 3.0,
         tensorboard: bool = True,
         out: Callable[[str], None] = print,
@@ -75,7 +77,7 @@ class MetricLogger:
         self.folder = Path(folder)
         self.latest: dict[str, float] = {}  # the last value of each metric
         self.names = [*METRICS, *(name for name in extra_names if name not in METRICS)]
-        self._total = total_env_step
+        self._total, self._may_end_sooner = total_env_step, may_end_sooner
         self._interval_s = interval_s
         self._out = out
         self._has_win = has_win
@@ -133,7 +135,8 @@ class MetricLogger:
         if speed:
             parts.append(f"{short(speed)} steps/s")
             if self._total:
-                parts.append(f"ETA {duration(max(self._total - env_step, 0) / speed)}")
+                at_most = "at most " if self._may_end_sooner else ""
+                parts.append(f"ETA {at_most}{duration(max(self._total - env_step, 0) / speed)}")
         won = self._text("eval/battle_won")
         if not self._has_win and won:
             parts.append(f"greedy return {self._text('eval/ep_reward')}")

@@ -64,8 +64,26 @@ def test_rows_of_two_tiny_runs(tmp_path, shrink, capsys):
     write_row({**rows[0], "config": {**rows[0]["config"], "policy.learn.learning_rate": 0.5}}, tmp_path / "rows")
     assert main([*map(str, arguments)]) == 0  # nothing left to do
     told = capsys.readouterr().out
-    assert "2 of them finished before" in told
+    assert "2 of them finished before" in told and "2 of 2 rows are there already; --again trains them anew" in told
     assert told.count("policy.learn.learning_rate was 0.5, now 0.0") == 1  # once trained with another config
+
+
+def test_again_trains_anew_beside_the_old_rows(tmp_path, shrink, capsys):
+    arguments = [*map(str, command(tmp_path, shrink, "--seeds", "0", "--env-steps", "300"))]
+    assert main(arguments) == 0
+    (row,) = read_rows(tmp_path / "rows")
+    lost = {kind: {**r, "games_won": 0, "games_played": 99} for kind, r in row["final"].items()}
+    write_row({**row, "final": lost}, tmp_path / "rows")
+    assert main([*arguments, "--again"]) == 0
+    assert read_rows(tmp_path / "rows")[0]["final"] == lost
+    (again,) = read_rows(tmp_path / "work/again/rows")
+    assert without_clocks(again) == without_clocks(row)
+    assert "/6; before: won greedy 0/99, epsilon 0/99, jitter 0/99" in capsys.readouterr().out
+    assert main([*arguments, "--again"]) == 0
+    assert f"1 of 1 rows are there already; without {tmp_path}/work/again/rows/" in capsys.readouterr().out
+    write_row(row, tmp_path / "rows")
+    assert main([*arguments, "--again"]) == 0
+    assert "; before: the same" in capsys.readouterr().out
 
 
 def test_a_killed_queue_goes_on_and_its_row_is_that_of_a_run_in_one_go(tmp_path, shrink):

@@ -1,5 +1,6 @@
 """The command line: what it says when something is missing or wrong, and its exit status."""
 
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from dimix import __version__
 from dimix.cli import command
 from dimix.config_file import find_config, zoo_configs
+from dimix.entry import serial_pipeline
 
 MMM = "dizoo/smac/config/smac_MMM_qmix_config.py"
 NO_SEEDS = ("", "one", "-1", "1.5", "1,,2", "1-2-3", "1 2", "²")
@@ -160,6 +162,13 @@ def test_the_package_itself_is_the_command(module, tmp_path):
 def test_verbose_shows_the_traceback(capsys):
     shown = invoke("-m", "serial", "-c", "nothing.py", "-v")
     assert "Traceback" in shown.output + capsys.readouterr().err
+
+
+def test_output_without_the_characters_for_it(tmp_path, dimix, game_config):
+    serial_pipeline(game_config(), exp_name=str(tmp_path / "run"), env_step=16, out=lambda line: None)
+    shown = dimix("-m", "eval", "--load-path", "run", "-n", 2, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(r"nominal start: won \d of 2 games .* return \S+ \? \S+, length 2.0", shown.stdout)
 
 
 @pytest.mark.parametrize(

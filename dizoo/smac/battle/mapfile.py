@@ -17,7 +17,8 @@ Schema of a map (cells, origin bottom left; optional fields with their default):
      "smac": {"agent_order": ["TYPE", ...], "enemy_type_slots": {"TYPE": 0}}}     what only the smac profile uses
 
 A SMAClite map file (it has ``faction`` in its groups) is recognised and read by its own rules: terrain rows bottom
-first, ``terrain_preset``, ``custom_unit_path`` (looked up beside the map file, then in the working directory).
+first, ``terrain_preset``, ``custom_unit_path`` (looked up from the map file's folder, then from the
+working directory; a type that is in neither is looked for beside the map file).
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ class MapSpec:
     own_units: Mapping[str, UnitType] = field(default_factory=dict)
     agent_order: tuple[str, ...] | None = None
     enemy_type_slots: Mapping[str, int] | None = None
+    unit_files: tuple[Path, ...] = ()
 
     def roster(self) -> list[tuple[str, bool, int]]:
         """Every unit in placement order: (type name, is an ally, index of its group)."""
@@ -228,6 +230,7 @@ def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str
         raise MapError(
             f"{where}: unit_type_ids has {max(slots.values())}. Ids go to num_unit_types - 1 = {num_slots - 1}."
         )
+    unit_files = _units_of_folder(groups, folder, str(data.get("custom_unit_path", ".")))
     return MapSpec(
         name=str(data.get("name", name)),
         source=where,
@@ -243,18 +246,19 @@ def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str
         enemy_shields=_flag(where, "enemy_has_shields", data.get("enemy_has_shields", False)),
         stated_agents=_whole(where, "num_allied_units", data["num_allied_units"], 0),
         stated_enemies=_whole(where, "num_enemy_units", data["num_enemy_units"], 0),
-        own_units=_units_of_folder(groups, folder, str(data.get("custom_unit_path", "."))),
+        own_units={name: parse_unit(name, read_json(path), str(path)) for name, path in unit_files.items()},
+        unit_files=tuple(unit_files.values()),
     )
 
 
-def _units_of_folder(groups: list[Group], folder: Path, custom_path: str) -> dict[str, UnitType]:
-    """Types that are not standard and have a file ``<type>.json`` in the custom folder."""
-    found: dict[str, UnitType] = {}
+def _units_of_folder(groups: list[Group], folder: Path, custom_path: str) -> dict[str, Path]:
+    """Types that are not standard and have a file ``<type>.json`` in the custom folder, or else beside the map."""
+    found: dict[str, Path] = {}
     for name in {name for g in groups for name, _ in g.units} - set(standard_units("smaclite")):
-        for base in (folder / custom_path, Path(custom_path)):
+        for base in (folder / custom_path, Path(custom_path), folder):
             hits = [p for p in sorted(base.glob("*.json")) if p.stem.upper() == name]
             if hits:
-                found[name] = parse_unit(name, read_json(hits[0]), str(hits[0]))
+                found[name] = hits[0]
                 break
     return found
 

@@ -141,6 +141,17 @@ def load_map(map: str | Path | Mapping[str, Any], profile: str = "smaclite") -> 
     )
 
 
+def map_files(map: str | Path) -> list[Path]:
+    """Files that a map is read from: its own, then those of its unit types; none for a shipped map.
+
+    Raises:
+        MapError: see ``load_scenario``.
+    """
+    if str(map).lower() in {name.lower() for name in map_names()}:
+        return []
+    return [Path(map), *load_map(map).unit_files]
+
+
 def build_scenario(spec: MapSpec, profile: Profile) -> Scenario:
     """Place a map's units and work out all sizes.
 

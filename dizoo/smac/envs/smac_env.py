@@ -20,7 +20,7 @@ from dizoo.smac.battle.checks import battle_ids
 from dizoo.smac.battle.errors import BattleError, MapError
 from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.rules import get_profile
-from dizoo.smac.battle.scenario import load_scenario, map_names
+from dizoo.smac.battle.scenario import load_scenario, map_files, map_names
 from dizoo.smac.battle.search import won_games
 from dizoo.smac.envs.backends import GAMES, check_keys, check_variation
 from dizoo.smac.envs.map_info import map_info
@@ -218,6 +218,11 @@ class SMACEnv(ManagerKeys, VecEnv):
             "Where a team does not learn to win, pay the net change: -o env.reward_only_positive=False "
             "-o env.reward_negative_scale=0"
         ]
+
+    @classmethod
+    def input_files(cls, cfg: EasyDict) -> dict[str, list[Path]]:
+        """Files behind a config's ``env`` branch, by key: those of a map that did not come with the engine."""
+        return {} if cfg.backend == "sc2" else {"map_name": map_files(cfg.map_name)}
 
     @classmethod
     def map_names(cls) -> list[str]:

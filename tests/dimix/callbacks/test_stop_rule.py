@@ -34,6 +34,26 @@ def test_reason(scores, env_step, train_iter, reason):
     assert ask(StopRule(0.95, 3, 1000, 50), scores, env_step, train_iter) == reason
 
 
+@pytest.mark.parametrize(
+    ("scores", "env_step", "goes_on", "reason_then"),
+    [
+        ([1.0] * 3, 500, True, None),
+        ([1.0] * 3, 1000, False, "stop_value"),  # no room left
+        ([0.5] * 3, 500, False, None),  # good scores are still to come, and may end it
+    ],
+)
+def test_more_can_be_asked_of_a_run_that_is_good_enough(scores, env_step, goes_on, reason_then):
+    rule = StopRule(0.95, 3, 1000)
+    run = SimpleNamespace(info=SimpleNamespace(has_win=True), env_step=env_step, train_iter=0)
+    ask(rule, scores, env_step, 0)
+    assert rule.go_on(run) is goes_on
+    resumed = StopRule(0.95, 3, 1000)
+    resumed.load_state_dict(rule.state_dict())
+    assert resumed.stop_reason(run) == reason_then
+    assert ask(resumed, [1.0] * 3, 999, 0) == (None if goes_on else "stop_value")
+    assert ask(resumed, [], 1000, 0) == ("env_step" if goes_on else "stop_value")
+
+
 def test_no_limits_never_stop():
     assert ask(StopRule(2.0, 1), [1.0], 10**12, 10**12) is None
 
@@ -49,3 +69,5 @@ def test_state_round_trip():
     other.load_state_dict(rule.state_dict())
     assert ask(other, [1.0], 0, 0) == "stop_value"
     assert rule.scores == [1.0, 1.0]
+    other.load_state_dict({"scores": [1.0] * 3})  # as it was saved before more could be asked for
+    assert ask(other, [], 0, 0) == "stop_value"

@@ -1,6 +1,7 @@
 """Run folders: never shared, found again, explained."""
 
 import os
+import shlex
 
 import pytest
 
@@ -59,9 +60,32 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path):
 def test_explanation_names_what_is_there(tmp_path):
     folder = RunFolder.create(tmp_path / "run")
     assert f"dimix -m eval --load-path {folder.final} -n 100" in folder.explain()
+    assert "--resume" not in folder.explain()
     folder.best.write_bytes(b"")
+    folder.latest.write_bytes(b"")
     text = folder.explain()
     assert f"dimix -m eval --load-path {folder.best} -n 100" in text
     assert f"tensorboard --logdir {folder.log}" in text
     assert f"dimix -m serial --resume {folder.path}" in text
-    assert len(text.splitlines()) < 15
+    assert "previous.pth.tar" not in text and len(text.splitlines()) < 15
+    folder.previous.write_bytes(b"")
+    assert "latest.pth.tar  everything, to resume; previous.pth.tar: the one before" in folder.explain()
+
+
+def test_printed_commands_can_be_pasted(tmp_path):
+    folder = RunFolder.create(tmp_path / "it's a run; $HOME")
+    folder.latest.write_bytes(b"")
+    commands = [line.partition("  ")[2].strip() for line in folder.explain().splitlines() if "dimix -m" in line]
+    assert [shlex.split(c)[3:5] for c in commands] == [
+        ["--load-path", str(folder.final)],
+        ["--resume", str(folder.path)],
+    ]
+
+
+@pytest.mark.parametrize(("count", "left"), [(2, ["latest", "previous"]), (1, ["latest"]), (0, [])])
+def test_resume_checkpoints_that_stay(tmp_path, count, left):
+    folder = RunFolder.create(tmp_path / "run")
+    folder.latest.write_bytes(b"")
+    folder.previous.write_bytes(b"")
+    folder.keep_resumable(count)
+    assert sorted(p.name for p in folder.ckpt.iterdir()) == [f"{name}.pth.tar" for name in left]

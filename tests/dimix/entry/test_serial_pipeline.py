@@ -11,6 +11,7 @@ import signal
 import pytest
 import torch
 
+from dimix.callbacks import Callback
 from dimix.config import compile_config
 from dimix.entry import eval_pipeline, serial_pipeline
 from dimix.entry.eval_pipeline import wilson_interval
@@ -86,6 +87,62 @@ def test_stop_and_resume_equals_one_run(tmp_path, game_config, runs):
     quiet(None, resume=tmp_path / "twice", env_step=800)
     runs.assert_same(runs.state_of(tmp_path / "once"), runs.state_of(tmp_path / "twice"))
     assert runs.rows(tmp_path / "once") == runs.rows(tmp_path / "twice")
+
+
+def test_a_run_that_was_good_enough_trains_on_when_asked(tmp_path, game_config, runs):
+    """It equals one whose stop_value nothing reaches, also when it is cut once more on the way."""
+    lines: list[str] = []
+    config = game_config()
+    quiet(config, 0, exp_name=str(tmp_path / "once"), env_step=800, overrides=["env.stop_value=2"])
+    config[0]["env"]["stop_value"] = 0.0
+    assert quiet(config, 0, exp_name=str(tmp_path / "more")).reason == "stop_value"
+    again = serial_pipeline(None, resume=tmp_path / "more", out=lines.append)
+    assert again.reason == "stop_value" and again.env_step < 400
+    assert "had reached env.stop_value = 0; train on with another --env-step, or with" in "\n".join(lines)
+    result = serial_pipeline(None, resume=tmp_path / "more", env_step=600, out=lines.append)
+    assert result.reason == "env_step" and result.env_step >= 600
+    assert "had reached env.stop_value = 0; it trains on to its new limit, however good it is" in "\n".join(lines)
+    quiet(None, resume=tmp_path / "more", env_step=800)
+    assert runs.rows(tmp_path / "once") == runs.rows(tmp_path / "more")
+    same = [runs.state_of(tmp_path / name)["rooms"] for name in ("once", "more")]
+    runs.assert_same(*same)
+
+
+def test_stop_value_may_change_on_the_way(tmp_path, game_config, runs):
+    config = game_config()
+    quiet(config, 0, exp_name=str(tmp_path / "once"), env_step=800, overrides=["env.stop_value=2"])
+    config[0]["env"]["stop_value"] = 0.0
+    assert quiet(config, 0, exp_name=str(tmp_path / "more"), env_step=800).reason == "stop_value"
+    assert quiet(None, resume=tmp_path / "more", overrides=["env.stop_value=2"]).reason == "env_step"
+    runs.assert_same(runs.state_of(tmp_path / "once"), runs.state_of(tmp_path / "more"))
+
+
+class Terminate(Callback):
+    def on_collect_end(self, run, stats):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_resume_checkpoints_go_when_a_run_has_ended_but_not_when_it_was_stopped(tmp_path, game_config):
+    latest, lines = tmp_path / "run/ckpt/latest.pth.tar", list[str]()
+    options = dict(exp_name=str(tmp_path / "run"), overrides=["run.resume_checkpoints=0"])
+    assert quiet(game_config(), 0, callbacks=[Terminate()], **options).interrupted and latest.exists()
+    result = serial_pipeline(None, resume=tmp_path / "run", out=lines.append)
+    assert result.reason == "env_step" and "--resume" not in lines[-1]
+    assert {p.name for p in latest.parent.iterdir()} == {"best.pth.tar", "final.pth.tar"}
+
+
+def test_a_run_folder_stands_for_its_best_checkpoint(tmp_path, game_config):
+    run, lines = tmp_path / "run", list[str]()
+    quiet(game_config(), 0, exp_name=str(run))
+    for name in ("best", "final", "latest"):
+        eval_pipeline(load_path=run, n_episode=2, out=lines.append)
+        (run / f"ckpt/{name}.pth.tar").unlink()
+    named = [line.partition(": ")[0] for line in lines if "qmix on" in line]
+    assert named == [f"{run}/ckpt/{name}.pth.tar" for name in ("best", "final", "latest")]
+    with pytest.raises(CheckpointError, match=r"--load-path .*run: no checkpoint in .*run/ckpt. Give a run folder"):
+        eval_pipeline(load_path=run, n_episode=2)
+    quiet(game_config(), 1, exp_name=str(tmp_path / "other"))
+    quiet(game_config(), 1, exp_name=str(tmp_path / "warm"), load_path=tmp_path / "other")
 
 
 @pytest.mark.parametrize(
@@ -214,7 +271,7 @@ def test_a_key_added_since_does_not_keep_a_run_from_going_on(tmp_path, game_conf
     content = load_checkpoint(latest)
     del content["config"]["main"]["policy"]["random_collect_size"]
     del content["config"]["main"]["policy"]["learn"]["target_update_interval"]
-    del content["config"]["create"]["callback"]
+    del content["config"]["create"]["callback"], content["inputs"]
     learned, run = content["rooms"]["policy"]["learn"], content["run"]
     del learned["copied_at"], learned["reward_moments"], learned["return_range"]
     states = run.pop("callbacks")

@@ -129,6 +129,8 @@ def test_progress_line_by_hand(tmp_path):
     assert logger.progress_line(120_000, 9_800.0) == (
         "env_step 120k/2.0M (6%) | 9.8k steps/s | ETA 3m12s | won 0.81 (jitter 0.40) | loss 0.0123 | eps 0.050"
     )
+    may_win = MetricLogger(tmp_path / "c", tensorboard=False, total_env_step=2_000_000, may_end_sooner=True)
+    assert may_win.progress_line(120_000, 9_800.0) == "env_step 120k/2.0M (6%) | 9.8k steps/s | ETA at most 3m12s"
     bare = MetricLogger(tmp_path / "b", tensorboard=False)
     assert bare.progress_line(950, None) == "env_step 950"
 

@@ -12,7 +12,7 @@ from dizoo.smac.battle.features import obs_names
 from dizoo.smac.battle.mapcheck import find_doubts, unit_table
 from dizoo.smac.battle.mapfile import DEFAULT_EPISODE_LIMIT, standard_maps
 from dizoo.smac.battle.maps import check, main, unit_letters
-from dizoo.smac.battle.scenario import BLAST, HEAL, load_map, load_scenario, map_names
+from dizoo.smac.battle.scenario import BLAST, HEAL, load_map, load_scenario, map_files, map_names
 from dizoo.smac.battle.units import AIR, BEAM, GROUND, parse_unit
 
 OWN = {
@@ -90,6 +90,20 @@ def test_own_map():
     # shields are shown on the side that has one; 10 for the death, 200 for the win, 25 points
     assert (s.ally_has_shields, s.enemy_has_shields, s.max_reward) == (False, True, 235)
     assert s.obs_size == 4 + 6 + 0 + 1 and s.state_size == 4 + 4 + 7
+
+
+def test_files_of_a_map_and_its_units_beside_it(smaclite_file, tmp_path):
+    units = smaclite_file.parent / "units"
+    assert map_files("mmm2") == []
+    assert map_files(smaclite_file) == [smaclite_file, units / "my_tank.json"]
+    # a folder of units named in full: a copy of the map finds its unit type where it lies itself, once that is gone
+    smaclite_file.write_text(json.dumps(changed(SMACLITE, custom_unit_path=str(units))))
+    before = load_map(smaclite_file)
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    for path in map_files(smaclite_file):
+        path.rename(copies / path.name)
+    assert load_map(copies / "duel.json").own_units == before.own_units and "MY_TANK" in before.own_units
 
 
 def test_smaclite_map(smaclite_file):

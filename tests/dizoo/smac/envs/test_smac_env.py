@@ -16,6 +16,7 @@ from dimix.policy import QMIXPolicy
 from dimix.registry import ENV_REGISTRY
 from dimix.types import batch_fields, validate
 from dimix.worker import Collector, Evaluator, Learner, ReplayBuffer, load_checkpoint, save_checkpoint
+from dizoo.smac.battle.mapfile import standard_maps
 from dizoo.smac.envs.smac_env import SMACEnv
 
 
@@ -50,6 +51,14 @@ def test_sizes_are_known_before_anything_is_built():
     assert info == EnvInfo("MMM", 10, 160, 290, 16, 150, agent_types=types, entities=units)
     # the input of DI-engine's configs: observation, last action, agent id
     assert AgentInput(info.obs_shape, info.action_shape, info.agent_num).size == 186
+
+
+def test_input_files_are_those_of_a_map_of_ones_own(tmp_path):
+    assert SMACEnv.input_files(make_cfg()) == {"map_name": []}
+    path = tmp_path / "small.json"
+    path.write_text(json.dumps(standard_maps()["3m"]))
+    assert SMACEnv.input_files(make_cfg(map_name=str(path))) == {"map_name": [path]}
+    assert SMACEnv.input_files(make_cfg(map_name="3m", backend="sc2")) == {}
 
 
 def test_smacs_reward_is_noted_where_it_pays_for_what_comes_back():
