@@ -189,7 +189,8 @@ class RunFolder:
                 *([f"  replays/             {len(games)} games recorded during training"] if games else []),
                 *([f"watch       dimix -m replay {quote(games[-1])} -o game.html"] if games else []),
                 f"evaluate    dimix -m eval --load-path {quote(best)} -n 100",
-                f"curves      dimix -m plot {quote(self.path)} -o curves.png, or tensorboard --logdir {quote(self.log)}{hint}",
+                f"curves      dimix -m plot {quote(self.path)} -o curves.png",
+                f"            tensorboard --logdir {quote(self.log)}{hint}",
                 *([f"go on       {go_on}"] if self.latest.exists() else []),
             ]
         )
