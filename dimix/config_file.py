@@ -14,8 +14,12 @@ from types import ModuleType
 from typing import Any
 
 from dimix.errors import ConfigError, nearest
+from dimix.plain import plain
 
 ZOO = "dizoo"
+
+#: First words of the files that `write_config` wrote when what follows from other settings was written too.
+RESOLVED = "Resolved config of the run"
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,14 @@ class ConfigSource:
         create: plain nested dict.
         name: file name for messages, or ``main_config`` when there is no file.
         path: the file, None when the config came as two dicts.
+        resolved: whether it is a file of a run that states what follows from other settings too (`RESOLVED`).
     """
 
     main: dict[str, Any]
     create: dict[str, Any]
     name: str
     path: Path | None
+    resolved: bool = False
 
     @property
     def stem(self) -> str:
@@ -53,7 +59,7 @@ def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, An
         path = find_config(input_cfg)
         module = import_file(path)
         main, create = (_dict_of(module, name, path) for name in ("main_config", "create_config"))
-        return ConfigSource(main, create, path.name, path)
+        return ConfigSource(main, create, path.name, path, _is_resolved(module))
     if not (
         isinstance(input_cfg, tuple | list) and len(input_cfg) == 2 and all(isinstance(c, Mapping) for c in input_cfg)
     ):
@@ -65,7 +71,7 @@ def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, An
     script = getattr(main_module, "__file__", None)
     if script and getattr(main_module, "main_config", None) is input_cfg[0]:
         path = Path(script).resolve()
-        return ConfigSource(plain(input_cfg[0]), plain(input_cfg[1]), path.name, path)
+        return ConfigSource(plain(input_cfg[0]), plain(input_cfg[1]), path.name, path, _is_resolved(main_module))
     return ConfigSource(plain(input_cfg[0]), plain(input_cfg[1]), "main_config", None)
 
 
@@ -159,12 +165,12 @@ def import_modules(names: Any, key: str, file: str) -> list[str]:
 def write_config(
     path: Path, main: Mapping[str, Any], create: Mapping[str, Any], head: str, search: Path | None = None
 ) -> None:
-    """Write the resolved config as a file that runs again.
+    """Write a config as a file that runs again.
 
     Args:
         path: where.
-        main: resolved main config.
-        create: resolved create config.
+        main: main config.
+        create: create config.
         head: first line of the file, a docstring.
         search: folder that holds modules of ``import_names``; the file adds it to Python's path.
     """
@@ -195,6 +201,10 @@ def _literal(tree: Mapping[str, Any]) -> str:
     return pprint.pformat(plain(tree), width=100, sort_dicts=False)
 
 
+def _is_resolved(module: Any) -> bool:
+    return (module.__doc__ or "").startswith(RESOLVED)
+
+
 def _dict_of(module: ModuleType, name: str, path: Path) -> dict[str, Any]:
     found = getattr(module, name, None)
     if found is None:
@@ -206,13 +216,6 @@ def _dict_of(module: ModuleType, name: str, path: Path) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         raise ConfigError(f"{path.name}: {name} is a {type(found).__name__}. Make it a dict or an EasyDict.")
     return plain(found)
-
-
-def plain(value: Any) -> Any:
-    """The same tree in plain dicts, lists and values, nothing shared."""
-    if isinstance(value, Mapping):
-        return {k: plain(v) for k, v in value.items()}
-    return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def _line_in(error: BaseException, path: Path) -> str:

@@ -17,6 +17,7 @@ LAYERS = (
         "dimix.agent_groups",
         "dimix.compiled",
         "dimix.cores",
+        "dimix.plain",
         "dimix.schedule",
         "dimix.plot",
     ),

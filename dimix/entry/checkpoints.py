@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dimix.config import CompiledConfig, full_schema
-from dimix.config_file import plain
+from easydict import EasyDict
+
+from dimix.config import CompiledConfig, full_schema, settings_of
+from dimix.config_checks import DERIVED, lookup, without_derived
 from dimix.config_schema import walk
 from dimix.entry.rooms import Rooms
-from dimix.entry.run_folder import split_config
-from dimix.errors import CheckpointError
+from dimix.envs.vec_env import Entities, EnvInfo
+from dimix.errors import CheckpointError, DimixError
+from dimix.plain import plain
 from dimix.policy.base_policy import Policy
 from dimix.worker import load_checkpoint
 
@@ -40,12 +44,12 @@ def weights_content(rooms: Rooms, compiled: CompiledConfig, evaluation: Mapping[
 
 
 def _head(kind: str, compiled: CompiledConfig) -> dict[str, Any]:
-    main, create = split_config(compiled.cfg)
-    return {"kind": kind, "config": {"main": plain(main), "create": plain(create)}, "env": asdict(compiled.info)}
+    main, create = compiled.settings()
+    return {"kind": kind, "config": {"main": main, "create": create}, "env": asdict(compiled.info)}
 
 
 def read_any(path: str | Path) -> dict[str, Any]:
-    """A checkpoint of either kind.
+    """A checkpoint of either kind; its config without what is derived, which older ones hold too.
 
     Raises:
         CheckpointError: missing, damaged, foreign.
@@ -53,6 +57,7 @@ def read_any(path: str | Path) -> dict[str, Any]:
     content = load_checkpoint(path)
     if content.get("kind") not in ("run", "policy"):
         raise CheckpointError(f"checkpoint {path}: not from a training run. Right is a file from a run's ckpt folder.")
+    content["config"]["main"] = without_derived(content["config"]["main"])
     return content
 
 
@@ -88,22 +93,30 @@ def check_same_config(saved: Mapping[str, Any], compiled: CompiledConfig, path: 
     Raises:
         CheckpointError: naming each key with both values.
     """
-    main, create = split_config(compiled.cfg)
-    old = dict(_flat({**saved["config"]["main"], "create_config": saved["config"]["create"]}))
-    new = dict(_flat({**plain(main), "create_config": plain(create)}))
-    # A key that was added to dimix since, and has its default, changes nothing.
-    known = walk(full_schema(compiled.env_class, compiled.policy_class, compiled.model_class))
-    added = {key for key, rule in known if key not in old and plain(rule.default) == new.get(key)}
-    changed = [
-        f"  {key}: the run has {old.get(key)!r}, the config now {new.get(key)!r}"
-        for key in sorted({*old, *new})
-        if old.get(key) != new.get(key) and key not in added and not key.startswith(FREE_KEYS)
-    ]
+    main, create = compiled.settings()
+    before = settings_of(saved["config"]["main"], compiled.policy_class)
+    old = dict(_flat({**before, "create_config": saved["config"]["create"]}))
+    new = dict(_flat({**main, "create_config": create}))
+    if not (changed := _changed(old, new, compiled)):  # the environment itself may be another, a map's file say
+        old = _derived(EasyDict(before), _saved_info(saved, compiled.info))
+        changed = _changed(old, _derived(compiled.cfg, compiled.info), compiled)
     if changed:
         raise CheckpointError(
             "\n".join([f"--resume {path.parent.parent}: the config changed since.", *changed])
             + "\nSet them back, or start a new run with --load-path."
         )
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any], compiled: CompiledConfig) -> list[str]:
+    """A line for each key that differs, but for those that a resumed run may change."""
+    # A key that was added to dimix since, and has its default, changes nothing.
+    known = walk(full_schema(compiled.env_class, compiled.policy_class, compiled.model_class))
+    added = {key for key, rule in known if key not in old and plain(rule.default) == new.get(key)}
+    return [
+        f"  {key}: the run has {old.get(key)!r}, the config now {new.get(key)!r}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key) and key not in added and not key.startswith(FREE_KEYS)
+    ]
 
 
 def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> dict[str, Any]:
@@ -133,15 +146,52 @@ def check_sizes(content: Mapping[str, Any], compiled: CompiledConfig, path: str 
     """Refuse a checkpoint whose networks were built for other sizes.
 
     Raises:
-        CheckpointError: naming the map and the sizes that differ.
+        CheckpointError: naming the map, or the keys of ``env`` that make the difference, and the sizes that differ.
     """
-    model, here, there = content["config"]["main"]["policy"]["model"], compiled.cfg.policy.model, content["env"]["name"]
-    differ = [f"{k} {model[k]} instead of {here[k]}" for k in SIZES if model[k] != here[k]]
-    if differ:
-        raise CheckpointError(
-            f"checkpoint {path}: trained on {there}, the config says {compiled.info.name}: {', '.join(differ)}. "
-            f"Use a checkpoint of {compiled.info.name}, or the config of {there}."
-        )
+    old, here = _saved_info(content, compiled.info), compiled.info
+    was, now = _sizes(EasyDict(content["config"]["main"]), old), _sizes(compiled.cfg, here)
+    differ = ", ".join(f"{name} {was[name]} instead of {now[name]}" for name in SIZES if was[name] != now[name])
+    if not differ:
+        return
+    keys = list(_keys_that_size(content["config"]["main"]["env"], compiled)) if old.name == here.name else []
+    if keys:
+        found = "; ".join(f"{key}: the checkpoint was trained with {a!r}, the config says {b!r}" for key, a, b in keys)
+        raise CheckpointError(f"checkpoint {path}: {found} ({differ}). Use the same, or another checkpoint.")
+    raise CheckpointError(
+        f"checkpoint {path}: trained on {old.name}, the config says {here.name}: {differ}. "
+        f"Use a checkpoint of {here.name}, or the config of {old.name}."
+    )
+
+
+def _saved_info(content: Mapping[str, Any], here: EnvInfo) -> EnvInfo:
+    """What the environment said of itself in training; of what was not asked then, what it says here."""
+    saved = dict(content["env"])
+    if saved.get("entities"):
+        saved["entities"] = tuple(Entities(**kind) for kind in saved["entities"])
+    return replace(here, **saved)
+
+
+def _derived(cfg: EasyDict, info: EnvInfo) -> dict[str, Any]:
+    return {key: derive(cfg, info) for key, derive in DERIVED.items()}
+
+
+def _sizes(cfg: EasyDict, info: EnvInfo) -> dict[str, Any]:
+    return {name: DERIVED[f"policy.model.{name}"](cfg, info) for name in SIZES}
+
+
+def _keys_that_size(trained: Mapping[str, Any], compiled: CompiledConfig) -> Iterator[tuple[str, Any, Any]]:
+    """Keys of ``env`` that, set back to what they were in training, give other sizes: key, value then, value now."""
+    now = _sizes(compiled.cfg, compiled.info)
+    for key, value in _flat(trained, "env."):
+        cfg = EasyDict(env=compiled.branch("env"))
+        path, _, name = key.rpartition(".")
+        branch = lookup(cfg, path)
+        if branch is None or (here := branch.get(name)) == value:
+            continue
+        branch[name] = value
+        with suppress(DimixError):  # a combination that cannot be
+            if _sizes(cfg, compiled.env_class.describe(cfg.env)) != now:
+                yield key, value, here
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from dimix.config import compile_all
-from dimix.entry.checkpoints import check_sizes, load_weights, read_any
+from dimix.config_schema import make_key
+from dimix.entry.checkpoints import load_weights, read_any
 from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import jitter_games, make_agent_input, make_env, make_policy
+from dimix.errors import ConfigError
+from dimix.plain import plain
 from dimix.worker import EvalResult, Evaluator
 
 
@@ -64,10 +67,10 @@ def eval_pipeline(
         CheckpointError: the checkpoint is missing, damaged, or of another map.
         OutputError: games cannot be written.
     """
+    n_episode, replay_games = _count("n_episode", n_episode), _count("replay_games", replay_games)
     content = read_any(load_path)
     source = (content["config"]["main"], content["config"]["create"]) if input_cfg is None else input_cfg
     compiled = compile_all(source, seed=seed, overrides=overrides, device=device)
-    check_sizes(content, compiled, load_path)
     policy = make_policy(compiled)
     load_weights(policy, load_path, compiled)
     agent_input = make_agent_input(compiled)
@@ -125,6 +128,18 @@ def wilson_interval(won: int, played: int, z: float = 1.96) -> tuple[float, floa
     spread = z * math.sqrt(share * (1 - share) / played + z**2 / (4 * played**2))
     scale = 1 + z**2 / played
     return max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0)
+
+
+def _count(name: str, value: Any) -> int:
+    """A number of games.
+
+    Raises:
+        ConfigError: not a whole number of at least 1.
+    """
+    try:
+        return make_key(1, "(int) Games, >= 1.").coerce(plain(value))
+    except ValueError as e:
+        raise ConfigError(f"{name}: {e}") from e
 
 
 def _env_step(content: Mapping[str, Any]) -> int:

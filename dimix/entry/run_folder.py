@@ -38,7 +38,7 @@ class RunFolder:
         Raises:
             OutputError: the folder cannot be made or written.
         """
-        base = Path(wanted)
+        base = Path(wanted) if Path(wanted).name else Path(wanted).resolve()  # "." has no name to number
         for number in range(1, 10_000):
             path = base if number == 1 else base.with_name(f"{base.name}_{number}")
             try:
@@ -147,15 +147,14 @@ class RunFolder:
             self._lock = None
 
     def write_config(self, compiled: CompiledConfig) -> None:
-        """Write the resolved config as ``total_config.py``, which runs again."""
-        main, create = split_config(compiled.cfg)
+        """Write every setting as ``total_config.py``, which runs again."""
+        main, create = compiled.settings()
         source = compiled.source.path
         search = (
             source.parent if source and any((source.parent / f"{n}.py").exists() for n in _imports(create)) else None
         )
-        write_config(
-            self.path / "total_config.py", main, create, f"Resolved config of the run {self.path.name}.", search
-        )
+        head = f"Settings of the run {self.path.name}; sizes come from {compiled.info.name} again."
+        write_config(self.path / "total_config.py", main, create, head, search)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, whole or not at all."""
@@ -193,11 +192,6 @@ class RunFolder:
         except OSError as e:
             raise OutputError(f"run folder {self.path}: {e.strerror}. It must be writable; or use --exp-name.") from e
         return self
-
-
-def split_config(cfg: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Main and create config of a compiled one."""
-    return {k: v for k, v in cfg.items() if k != "create_config"}, dict(cfg["create_config"])
 
 
 def _imports(create: Mapping[str, Any]) -> list[str]:
