@@ -177,7 +177,7 @@ def write_config(
     path_lines = ["import sys", ""] if search else []
     text = "\n".join(
         [
-            f'"""{head}"""',
+            repr(head),
             "",
             *path_lines,
             "from easydict import EasyDict",

@@ -22,7 +22,7 @@ class Findings:
 
     Attributes:
         file: the config's name, for messages.
-        origins: dotted key -> the option that set it, for keys that did not come from the file.
+        origins: dotted key or branch -> the option that set it, for those that did not come from the file.
         problems: one line each.
         notes: one line for each key that was accepted although it means nothing here.
     """
@@ -60,10 +60,13 @@ def set_option(given: dict[str, Any], key: str, value: Any, option: str, found: 
     *branches, leaf = key.split(".")
     tree = given
     for depth, name in enumerate(branches):
+        where = ".".join(branches[: depth + 1])
         branch = tree.get(name)
-        branch = literal(branch) if isinstance(branch, OptionText) else {} if branch is None else branch
+        if branch is None:
+            branch, found.origins[where] = {}, option
+        elif isinstance(branch, OptionText):
+            branch = literal(branch)
         if not isinstance(branch, dict):
-            where = ".".join(branches[: depth + 1])
             found.problems.append(
                 f"{key} (in {option}): {where} is {branch!r} in {found.origin(where)}, not a branch with keys."
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -138,7 +138,12 @@ def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> 
             f"checkpoint {path}: holds no {', '.join(missing)}. Right is a checkpoint of the same policy type "
             f"('{compiled.cfg.policy.type}')."
         )
-    policy.learn_mode.load_state_dict({**state, **{name: saved[name] for name in networks}})
+    try:
+        policy.learn_mode.load_state_dict({**state, **{name: saved[name] for name in networks}})
+    except CheckpointError as e:
+        if keys := list(_other_networks(content["config"], compiled)):
+            raise CheckpointError(_trained_otherwise(path, keys)) from e
+        raise
     return content
 
 
@@ -155,8 +160,7 @@ def check_sizes(content: Mapping[str, Any], compiled: CompiledConfig, path: str 
         return
     keys = list(_keys_that_size(content["config"]["main"]["env"], compiled)) if old.name == here.name else []
     if keys:
-        found = "; ".join(f"{key}: the checkpoint was trained with {a!r}, the config says {b!r}" for key, a, b in keys)
-        raise CheckpointError(f"checkpoint {path}: {found} ({differ}). Use the same, or another checkpoint.")
+        raise CheckpointError(_trained_otherwise(path, keys, f" ({differ})"))
     raise CheckpointError(
         f"checkpoint {path}: trained on {old.name}, the config says {here.name}: {differ}. "
         f"Use a checkpoint of {here.name}, or the config of {old.name}."
@@ -179,8 +183,27 @@ def _sizes(cfg: EasyDict, info: EnvInfo) -> dict[str, Any]:
     return {name: DERIVED[f"policy.model.{name}"](cfg, info) for name in SIZES}
 
 
-def _keys_that_size(trained: Mapping[str, Any], compiled: CompiledConfig) -> Iterator[tuple[str, Any, Any]]:
-    """Keys of ``env`` that, set back to what they were in training, give other sizes: key, value then, value now."""
+#: A key with its value in training and its value now.
+Differing = tuple[str, Any, Any]
+
+
+def _trained_otherwise(path: str | Path, keys: Iterable[Differing], more: str = "") -> str:
+    found = "; ".join(f"{key}: the checkpoint was trained with {a!r}, the config says {b!r}" for key, a, b in keys)
+    return f"checkpoint {path}: {found}{more}. Use the same, or another checkpoint."
+
+
+def _other_networks(trained: Mapping[str, Any], compiled: CompiledConfig) -> Iterator[Differing]:
+    """Keys that say what the networks are like and have changed."""
+    for key, value in _flat(
+        {"create_config": trained["create"], "policy": {"model": trained["main"]["policy"]["model"]}}
+    ):
+        here = lookup(compiled.cfg, key)
+        if key.startswith(("create_config.policy.type", "policy.model.")) and here != value:
+            yield key, value, here
+
+
+def _keys_that_size(trained: Mapping[str, Any], compiled: CompiledConfig) -> Iterator[Differing]:
+    """Keys of ``env`` that, set back to what they were in training, give other sizes."""
     now = _sizes(compiled.cfg, compiled.info)
     for key, value in _flat(trained, "env."):
         cfg = EasyDict(env=compiled.branch("env"))

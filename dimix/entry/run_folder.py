@@ -153,7 +153,7 @@ class RunFolder:
         search = (
             source.parent if source and any((source.parent / f"{n}.py").exists() for n in _imports(create)) else None
         )
-        head = f"Settings of the run {self.path.name}; sizes come from {compiled.info.name} again."
+        head = f"Settings of the run {self.path.name}; what follows from them, sizes say, is derived again."
         write_config(self.path / "total_config.py", main, create, head, search)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
