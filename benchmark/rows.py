@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.cells import Cell
-from dimix.config_file import flat
 from dimix.errors import OutputError
+from dimix.plain import flat
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RUNS = RESULTS / "runs"

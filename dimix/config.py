@@ -18,13 +18,14 @@ from typing import Any
 
 from easydict import EasyDict
 
-from dimix.config_checks import check_combination, fill_sizes, lookup
+from dimix.config_checks import check_combination, fill_sizes, lookup, without_derived
 from dimix.config_file import ConfigSource, import_modules, read_config
 from dimix.config_merge import Findings, OptionText, literal, merge, set_option, suggest_places
 from dimix.config_schema import Schema, class_ignored, class_schema, dict_schema, merge_schema, source_comments
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, DimixError, RegistryError
 from dimix.inputs import RunInput, read_inputs
+from dimix.plain import plain, unwritable
 from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
 
 RUN_CONFIG: dict[str, Any] = dict(
@@ -108,6 +109,9 @@ IGNORED = {
     "create_config.learner": "there is one learner",
     "create_config.replay_buffer": "there is one replay buffer",
     "env.manager": "all games are stepped as one batch, without worker processes",
+    "policy.multi_gpu": "a run computes on one device; several seeds run side by side",
+    "policy.learn.multi_gpu": "a run computes on one device; several seeds run side by side",
+    "policy.bp_update_sync": "a run computes on one device; several seeds run side by side",
     "policy.other.replay_buffer.max_reuse": "data leave the buffer by age alone",
     "policy.other.replay_buffer.max_staleness": "data leave the buffer by age alone",
 }
@@ -146,10 +150,29 @@ class CompiledConfig:
         """A copy of one branch for the room that reads it."""
         return copy.deepcopy(self.cfg[name])
 
+    def settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Main and create config as they are saved: without what follows from the rest (see `settings_of`)."""
+        main = plain({name: branch for name, branch in self.cfg.items() if name != "create_config"})
+        return settings_of(main, self.policy_class), plain(self.cfg.create_config)
+
 
 def compile_config(input_cfg: Any, **options: Any) -> EasyDict:
     """The resolved config alone; see `compile_all` for the arguments."""
     return compile_all(input_cfg, **options).cfg
+
+
+def settings_of(main: Mapping[str, Any], policy_class: Any) -> dict[str, Any]:
+    """A resolved main config without what is derived again: sizes, counts of environments, and the policy's own model.
+
+    Args:
+        main: plain main config.
+        policy_class: the policy, whose default model need not be named.
+    """
+    kept = without_derived(main)
+    model = kept["policy"]["model"]
+    if model.get("type") == default_model_of(policy_class):
+        del model["type"]
+    return kept
 
 
 def compile_all(
@@ -182,7 +205,8 @@ def compile_all(
     """
     source = read_config(input_cfg)
     found = Findings(source.name)
-    given = {**copy.deepcopy(source.main), "create_config": copy.deepcopy(source.create)}
+    main = without_derived(source.main) if source.resolved else source.main
+    given = {**copy.deepcopy(main), "create_config": copy.deepcopy(source.create)}
     named = {"seed": seed, "exp_name": exp_name, "run.env_step": env_step, "run.train_iter": train_iter}
     _apply_options(given, {**named, "policy.device": device}, overrides, found)
 
@@ -192,11 +216,16 @@ def compile_all(
     schema = full_schema(env_class, policy_class, model_class, _callback_classes(given, found))
     ignored = {**IGNORED, **_class_ignored("env", env_class), **_class_ignored("policy", policy_class)}
     unread = {name for name, cls in (("env", env_class), ("policy", policy_class)) if cls is None}
-    cfg = EasyDict(merge(schema, {k: v for k, v in given.items() if k not in unread}, "", ignored, found))
+    merged = merge(schema, {k: v for k, v in given.items() if k not in unread}, "", ignored, found)
+    suggest_places(schema, found)
+    if faults := list(unwritable(merged)):  # what can be saved is what an EasyDict can hold
+        for key, text in faults:
+            found.report(key, text)
+        found.raise_all()
+    cfg = EasyDict(merged)
     cfg.create_config = create
     if model_class is not None:
         _fill_types(cfg, given, policy_class, found)
-    suggest_places(schema, found)
 
     info = _describe(env_class, cfg, found)
     if info is not None and model_class is not None:
@@ -265,7 +294,7 @@ def import_known(env_type: str | None = None) -> None:
 def _apply_options(given: dict[str, Any], named: Mapping[str, Any], overrides: Sequence[str], found: Findings) -> None:
     for key, value in named.items():
         if value is not None:
-            set_option(given, key, value, f"--{key.rpartition('.')[2].replace('_', '-')}", found)
+            set_option(given, key, plain(value), f"--{key.rpartition('.')[2].replace('_', '-')}", found)
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
@@ -288,6 +317,8 @@ def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tup
         )
     env_type = create["env"]["type"]
     import_known(env_type if env_type not in ENV_REGISTRY.names() else "")
+    if env_type not in ENV_REGISTRY.names():
+        import_known()  # for the message, which names those there are
     env_class = _registered(ENV_REGISTRY, env_type, "create_config.env.type", found)
     policy_class = _registered(POLICY_REGISTRY, create["policy"]["type"], "create_config.policy.type", found)
     model_class = None
@@ -327,7 +358,7 @@ def _fill_types(cfg: EasyDict, given: Mapping[str, Any], policy_class: Any, foun
             "policy.type", f"{cfg.policy.type!r}, but create_config.policy.type = '{name}'. Leave this key out."
         )
     cfg.policy.type = name
-    cfg.policy.model.type = lookup(given, "policy.model.type") or default_model_of(policy_class)
+    cfg.policy.model.type = str(lookup(given, "policy.model.type") or default_model_of(policy_class))
 
 
 def _check_classes(cfg: EasyDict, policy_class: Any, model_class: Any, info: EnvInfo | None, found: Findings) -> None:

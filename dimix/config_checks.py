@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from easydict import EasyDict
@@ -11,6 +12,7 @@ from easydict import EasyDict
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError
+from dimix.plain import plain
 from dimix.torch_utils import resolve_device
 
 Report = Callable[[str, str], None]
@@ -30,8 +32,22 @@ def agent_input(env_cfg: EasyDict, info: EnvInfo) -> AgentInput:
     return AgentInput(info.obs_shape, info.action_shape, info.agent_num, env_cfg.obs_last_action, env_cfg.obs_agent_id)
 
 
+#: Keys that follow from other settings and from what the environment says of itself, and how.
+DERIVED: dict[str, Callable[[EasyDict, EnvInfo], Any]] = {
+    "env.agent_num": lambda cfg, info: info.agent_num,
+    "policy.model.agent_num": lambda cfg, info: info.agent_num,
+    "policy.model.obs_shape": lambda cfg, info: agent_input(cfg.env, info).size,
+    "policy.model.global_obs_shape": lambda cfg, info: plain(info.global_obs_shape),
+    "policy.model.action_shape": lambda cfg, info: info.action_shape,
+    "policy.model.agent_types": lambda cfg, info: plain(info.agent_types),
+    "policy.model.entities": lambda cfg, info: place_entities(info, agent_input(cfg.env, info)),
+    "policy.collect.env_num": lambda cfg, info: cfg.env.collector_env_num,
+    "policy.eval.env_num": lambda cfg, info: cfg.env.evaluator_env_num,
+}
+
+
 def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report: Report) -> None:
-    """Write the sizes that the environment knows into the config, and compare those that the user gave as well.
+    """Write what is derived (`DERIVED`) into the config, and compare it with what the user gave as well.
 
     Args:
         cfg: the merged config, changed in place.
@@ -39,34 +55,40 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
         given: value that the user gave for a dotted key, None when not given.
         report: called with (key, message) for each contradiction.
     """
-    joined = agent_input(cfg.env, info)
+    for key, derive in DERIVED.items():
+        path, _, name = key.rpartition(".")
+        value, branch = derive(cfg, info), lookup(cfg, path) or {}
+        user = branch.get(name)
+        if given(key) is not None and user is not None and user not in (value, [value]):
+            report(key, f"{user!r}, but {_origin(key, cfg, info)}. Use {value}, or leave the key out.")
+        if name in branch or path == "policy.model":  # a model of the user's own takes what it asks for
+            branch[name] = value
+
+
+def _origin(key: str, cfg: EasyDict, info: EnvInfo) -> str:
+    """Where a derived value comes from, in words."""
+    value = DERIVED[key](cfg, info)
+    if key.endswith(".env_num"):
+        return f"env.{'collector' if key == 'policy.collect.env_num' else 'evaluator'}_env_num = {value}"
+    if key != "policy.model.obs_shape":
+        return f"{info.name} has {value}"
     parts = f"{info.obs_shape} observed"
     parts += f" + {info.action_shape} last action" if cfg.env.obs_last_action else ""
     parts += f" + {info.agent_num} agent id" if cfg.env.obs_agent_id else ""
-    known = {
-        "env.agent_num": (info.agent_num, ""),
-        "policy.model.agent_num": (info.agent_num, ""),
-        "policy.model.obs_shape": (joined.size, f" ({parts})"),
-        "policy.model.global_obs_shape": (_plain(info.global_obs_shape), ""),
-        "policy.model.action_shape": (info.action_shape, ""),
-        "policy.model.agent_types": (_plain(info.agent_types), ""),
-        "policy.model.entities": (place_entities(info, joined), ""),
-    }
-    for key, (value, why) in known.items():
-        user = _plain(given(key))
-        if user is not None and user not in (value, [value]):
-            report(key, f"{user!r}, but {info.name} has {value}{why}. Use {value}, or leave the key out.")
-    cfg.policy.model.update({key.rpartition(".")[2]: value for key, (value, _) in known.items() if ".model." in key})
-    if "agent_num" in cfg.env:
-        cfg.env.agent_num = info.agent_num
-    for mine, envs in (("collect", "collector_env_num"), ("eval", "evaluator_env_num")):
-        key = f"policy.{mine}.env_num"
-        branch = cfg.policy.get(mine, {})
-        if "env_num" in branch:
-            user = given(key)
-            if user is not None and user != cfg.env[envs]:
-                report(key, f"{user!r}, but env.{envs} = {cfg.env[envs]}. Use {cfg.env[envs]}, or leave the key out.")
-            branch.env_num = cfg.env[envs]
+    return f"{info.name} has {value} ({parts})"
+
+
+def without_derived(main: Mapping[str, Any]) -> dict[str, Any]:
+    """A main config without the keys that follow from others, which then are derived anew wherever it is used."""
+
+    def kept(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        return {
+            name: kept(value, f"{prefix}{name}.") if isinstance(value, Mapping) else value
+            for name, value in tree.items()
+            if prefix + name not in DERIVED and prefix + name != "policy.type"  # create_config.policy.type says it
+        }
+
+    return kept(main, "")
 
 
 def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, Any]] | None:
@@ -79,12 +101,7 @@ def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, Any]] | 
 
     kinds = [{**asdict(kind), "last_action": last_action(kind.action)} for kind in info.entities]
     # without empty tuples, the default: configs saved before there was named_by stay equal
-    return [{key: _plain(value) for key, value in kind.items() if value != ()} for kind in kinds]
-
-
-def _plain(value: Any) -> Any:
-    """A tuple as the list that a saved config holds."""
-    return list(value) if isinstance(value, tuple) else value
+    return [{key: plain(value) for key, value in kind.items() if value != ()} for kind in kinds]
 
 
 def check_combination(cfg: EasyDict, report: Report) -> None:
@@ -118,12 +135,15 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
             "Set policy.priority and policy.priority_IS_weight to True too.",
         )
     _check_device(cfg, report)
+    folder = lookup(cfg, "exp_name")
+    if folder is not None and not (folder.strip() and Path(folder).resolve().name):
+        report("exp_name", f"{folder!r} names no folder of its own. Give it a name, or leave the key out.")
 
 
 def _check_device(cfg: EasyDict, report: Report) -> None:
     device, cuda = lookup(cfg, "policy.device"), lookup(cfg, "policy.cuda")
     try:
-        resolve_device(device or "auto", bool(cuda))
+        resolve_device("auto" if device is None else device, bool(cuda))
     except ConfigError as e:
         key, _, text = str(e).partition(": ")
         report("policy.cuda" if cuda and device in (None, "auto") else key, text)

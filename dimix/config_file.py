@@ -16,8 +16,12 @@ from typing import Any
 
 from dimix.errors import ConfigError, nearest
 from dimix.inputs import INPUTS, MODULES, RunInput
+from dimix.plain import plain
 
 ZOO = "dizoo"
+
+#: First words of the files that `write_config` wrote when what follows from other settings was written too.
+RESOLVED = "Resolved config of the run"
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,14 @@ class ConfigSource:
         create: plain nested dict.
         name: file name for messages, or ``main_config`` when there is no file.
         path: the file, None when the config came as two dicts.
+        resolved: whether it is a file of a run that states what follows from other settings too (`RESOLVED`).
     """
 
     main: dict[str, Any]
     create: dict[str, Any]
     name: str
     path: Path | None
+    resolved: bool = False
 
     @property
     def stem(self) -> str:
@@ -55,7 +61,7 @@ def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, An
         path = find_config(input_cfg)
         module = import_file(path)
         main, create = (_dict_of(module, name, path) for name in ("main_config", "create_config"))
-        return ConfigSource(main, create, path.name, path)
+        return ConfigSource(main, create, path.name, path, _is_resolved(module))
     if not (
         isinstance(input_cfg, tuple | list) and len(input_cfg) == 2 and all(isinstance(c, Mapping) for c in input_cfg)
     ):
@@ -67,7 +73,7 @@ def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, An
     script = getattr(main_module, "__file__", None)
     if script and getattr(main_module, "main_config", None) is input_cfg[0]:
         path = Path(script).resolve()
-        return ConfigSource(plain(input_cfg[0]), plain(input_cfg[1]), path.name, path)
+        return ConfigSource(plain(input_cfg[0]), plain(input_cfg[1]), path.name, path, _is_resolved(main_module))
     return ConfigSource(plain(input_cfg[0]), plain(input_cfg[1]), "main_config", None)
 
 
@@ -167,12 +173,12 @@ def import_modules(names: Any, key: str, file: str) -> list[str]:
 def write_config(
     path: Path, main: Mapping[str, Any], create: Mapping[str, Any], head: str, inputs: Sequence[RunInput] = ()
 ) -> None:
-    """Write the resolved config as a file that runs again.
+    """Write a config as a file that runs again.
 
     Args:
         path: where.
-        main: resolved main config.
-        create: resolved create config.
+        main: main config.
+        create: create config.
         head: first line of the file, a docstring.
         inputs: what is read from the copies beside the file (`keep_inputs`), wherever that folder is moved.
     """
@@ -183,7 +189,7 @@ def write_config(
     here += [f'sys.path.insert(0, str(HERE / "{MODULES}"))'] if modules else []
     text = "\n".join(
         [
-            f'"""{head}"""',
+            repr(head),
             "",
             *([*imports, ""] if imports else []),
             "from easydict import EasyDict",
@@ -235,6 +241,10 @@ def _literal(tree: Mapping[str, Any]) -> str:
     return pprint.pformat(plain(tree), width=100, sort_dicts=False)
 
 
+def _is_resolved(module: Any) -> bool:
+    return (module.__doc__ or "").startswith(RESOLVED)
+
+
 def _dict_of(module: ModuleType, name: str, path: Path) -> dict[str, Any]:
     found = getattr(module, name, None)
     if found is None:
@@ -246,22 +256,6 @@ def _dict_of(module: ModuleType, name: str, path: Path) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         raise ConfigError(f"{path.name}: {name} is a {type(found).__name__}. Make it a dict or an EasyDict.")
     return plain(found)
-
-
-def plain(value: Any) -> Any:
-    """The same tree in plain dicts, lists and values, nothing shared."""
-    if isinstance(value, Mapping):
-        return {k: plain(v) for k, v in value.items()}
-    return [plain(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested dict by dotted key, in its order; empty dicts are leaves, tuples come as lists."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, list(value) if isinstance(value, tuple) else value
 
 
 def _line_in(error: BaseException, path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dimix.config_schema import Key, Schema, defaults, walk
 from dimix.errors import ConfigError, nearest
+from dimix.plain import plain
 
 
 class OptionText(str):
@@ -21,7 +22,7 @@ class Findings:
 
     Attributes:
         file: the config's name, for messages.
-        origins: dotted key -> the option that set it, for keys that did not come from the file.
+        origins: dotted key or branch -> the option that set it, for those that did not come from the file.
         problems: one line each.
         notes: one line for each key that was accepted although it means nothing here.
     """
@@ -33,7 +34,13 @@ class Findings:
 
     def report(self, key: str, text: str) -> None:
         """Add a problem with a dotted key."""
-        self.problems.append(f"{key} (in {self.origins.get(key, self.file)}): {text}")
+        self.problems.append(f"{key} (in {self.origin(key)}): {text}")
+
+    def origin(self, key: str) -> str:
+        """Where a key's value came from: the option that set it or a branch above it, the file, or both."""
+        above = [option for name, option in self.origins.items() if f"{key}.".startswith(f"{name}.")]
+        below = [option for name, option in self.origins.items() if name.startswith(f"{key}.")]
+        return above[-1] if above else " and ".join(dict.fromkeys([self.file, *below]))
 
     def raise_all(self) -> None:
         """Raise all problems together, when there are any.
@@ -49,15 +56,22 @@ class Findings:
 
 
 def set_option(given: dict[str, Any], key: str, value: Any, option: str, found: Findings) -> None:
-    """Put a value at a dotted key of what the user gave, and note which option it came from."""
+    """Put a value at a dotted key of what the user gave, and note which option it came from; None is no branch yet."""
     *branches, leaf = key.split(".")
     tree = given
     for depth, name in enumerate(branches):
-        tree = tree.setdefault(name, {})
-        if not isinstance(tree, dict):
-            where = ".".join(branches[: depth + 1])
-            found.problems.append(f"{key} (in {option}): {where} is {tree!r} in {found.file}, not a branch with keys.")
+        where = ".".join(branches[: depth + 1])
+        branch = tree.get(name)
+        if branch is None:
+            branch, found.origins[where] = {}, option
+        elif isinstance(branch, OptionText):
+            branch = literal(branch)
+        if not isinstance(branch, dict):
+            found.problems.append(
+                f"{key} (in {option}): {where} is {branch!r} in {found.origin(where)}, not a branch with keys."
+            )
             return
+        tree[name] = tree = branch
     tree[leaf] = value
     found.origins[key] = option
 
@@ -90,7 +104,7 @@ def merge(
                 found.report(key, f"{value!r} is not a branch. Use a dict with some of: {', '.join(rule)}.")
         else:
             try:
-                out[name] = _read_option(value, rule) if isinstance(value, OptionText) else rule.coerce(value)
+                out[name] = _read_option(value, rule)
             except ValueError as e:
                 found.report(key, str(e))
     return out
@@ -112,18 +126,28 @@ def literal(text: str) -> Any:
     if text.lower() in words:
         return words[text.lower()]
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        return plain(ast.literal_eval(text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return str(text)
 
 
-def _read_option(text: OptionText, key: Key) -> Any:
+def _read_options(value: Any) -> Any:
+    """A value in which every text of an option, at any depth, is what it stands for."""
+    if isinstance(value, Mapping):
+        return {name: _read_options(item) for name, item in value.items()}
+    return literal(value) if isinstance(value, OptionText) else value
+
+
+def _read_option(given: Any, key: Key) -> Any:
+    """A key's value as its reader wants it; where a text fits, an option that does not fit otherwise is one."""
+    value = _read_options(given)
+    if not isinstance(given, OptionText):
+        return key.coerce(value)
     if key.kinds == ("str",):
-        return key.coerce(str(text))
-    value = literal(text)
+        return key.coerce(str(given))
     try:
         return key.coerce(value)
     except ValueError:
         if "str" in key.kinds and not isinstance(value, str):
-            return key.coerce(str(text))
+            return key.coerce(str(given))
         raise

@@ -33,6 +33,7 @@ from dataclasses import dataclass, field
 from typing import Any, Union
 
 from dimix.errors import nearest
+from dimix.plain import plain
 
 Schema = dict[str, Union["Key", "Schema"]]
 
@@ -141,6 +142,7 @@ def _article(value: Any) -> str:
 
 def make_key(default: Any, comment: str = "") -> Key:
     """A key from its default and its comment (without ``#``)."""
+    default = plain(default)
     match = re.match(r"\(([^()]*(?:\[[^]]*\])?[^()]*)\)\s*(.*)", comment, re.DOTALL)
     tag, text = match.groups() if match else ("", comment)
     kinds, item = _parse_tag(tag)

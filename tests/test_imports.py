@@ -17,6 +17,7 @@ LAYERS = (
         "dimix.agent_groups",
         "dimix.compiled",
         "dimix.cores",
+        "dimix.plain",
         "dimix.schedule",
     ),
     ("dimix.envs", "dimix.types", "dimix.torch_utils", "dimix.utils", "dimix.value_learning"),

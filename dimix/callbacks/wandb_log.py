@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from dimix.callbacks.base import Callback, Run
-from dimix.config_file import plain
 from dimix.errors import ConfigError, OutputError
+from dimix.plain import plain
 from dimix.registry import CALLBACK_REGISTRY
 
 

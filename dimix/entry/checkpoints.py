@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dimix.config import CompiledConfig, full_schema
-from dimix.config_file import plain
+from easydict import EasyDict
+
+from dimix.config import CompiledConfig, full_schema, settings_of
+from dimix.config_checks import DERIVED, lookup, without_derived
 from dimix.config_schema import walk
 from dimix.entry.rooms import Rooms
-from dimix.entry.run_folder import RunFolder, split_config
-from dimix.errors import CheckpointError
+from dimix.entry.run_folder import RunFolder
+from dimix.envs.vec_env import Entities, EnvInfo
+from dimix.errors import CheckpointError, DimixError
 from dimix.inputs import find_changes
+from dimix.plain import flat, plain
 from dimix.policy.base_policy import Policy
 from dimix.worker import load_checkpoint
 
@@ -41,10 +46,10 @@ def weights_content(rooms: Rooms, compiled: CompiledConfig, evaluation: Mapping[
 
 
 def _head(kind: str, compiled: CompiledConfig) -> dict[str, Any]:
-    main, create = split_config(compiled.cfg)
+    main, create = compiled.settings()
     return {
         "kind": kind,
-        "config": {"main": plain(main), "create": plain(create)},
+        "config": {"main": main, "create": create},
         "env": asdict(compiled.info),
         "inputs": {i.name: i.entry() for i in compiled.inputs},
     }
@@ -66,7 +71,7 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def read_any(path: str | Path) -> dict[str, Any]:
-    """A checkpoint of either kind.
+    """A checkpoint of either kind; its config without what is derived, which older ones hold too.
 
     Raises:
         CheckpointError: missing, damaged, foreign.
@@ -74,6 +79,7 @@ def read_any(path: str | Path) -> dict[str, Any]:
     content = load_checkpoint(path)
     if content.get("kind") not in ("run", "policy"):
         raise CheckpointError(f"checkpoint {path}: not from a training run. Right is a file from a run's ckpt folder.")
+    content["config"]["main"] = without_derived(content["config"]["main"])
     return content
 
 
@@ -109,24 +115,34 @@ def check_same_config(saved: Mapping[str, Any], compiled: CompiledConfig, path: 
     Raises:
         CheckpointError: naming each key with both values, and each input.
     """
+    main, create = compiled.settings()
+    before = settings_of(saved["config"]["main"], compiled.policy_class)
+    old = dict(flat({**before, "create_config": saved["config"]["create"]}))
+    new = dict(flat({**main, "create_config": create}))
     inputs = saved.get("inputs", {})
-    main, create = split_config(compiled.cfg)
-    old = dict(_flat({**saved["config"]["main"], "create_config": saved["config"]["create"]}))
-    new = dict(_flat({**plain(main), "create_config": plain(create)}))
-    # A key that was added to dimix since, and has its default, changes nothing.
-    known = walk(full_schema(compiled.env_class, compiled.policy_class, compiled.model_class))
-    added = {key for key, rule in known if key not in old and plain(rule.default) == new.get(key)}
-    changed = [f"  {line}" for line in find_changes(inputs, compiled.inputs)]
-    changed += [
-        f"  {key}: the run has {old.get(key)!r}, the config now {new.get(key)!r}"
-        for key in sorted({*old, *new})
-        if old.get(key) != new.get(key) and key not in {*added, *inputs} and not key.startswith(FREE_KEYS)
-    ]
+    changed = [f"  {line}" for line in find_changes(inputs, compiled.inputs)] + _changed(old, new, compiled, inputs)
+    if not changed:  # the environment itself may be another, a map's file say
+        old = _derived(EasyDict(before), _saved_info(saved, compiled.info))
+        changed = _changed(old, _derived(compiled.cfg, compiled.info), compiled, inputs)
     if changed:
         raise CheckpointError(
             "\n".join([f"--resume {path.parent.parent}: the config changed since.", *changed])
             + "\nSet them back, or start a new run with --load-path."
         )
+
+
+def _changed(
+    old: Mapping[str, Any], new: Mapping[str, Any], compiled: CompiledConfig, inputs: Container[str]
+) -> list[str]:
+    """A line for each key that differs, but for those that a resumed run may change and those that name inputs."""
+    # A key that was added to dimix since, and has its default, changes nothing.
+    known = walk(full_schema(compiled.env_class, compiled.policy_class, compiled.model_class))
+    added = {key for key, rule in known if key not in old and plain(rule.default) == new.get(key)}
+    return [
+        f"  {key}: the run has {old.get(key)!r}, the config now {new.get(key)!r}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key) and key not in added and key not in inputs and not key.startswith(FREE_KEYS)
+    ]
 
 
 def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> dict[str, Any]:
@@ -148,7 +164,12 @@ def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> 
             f"checkpoint {path}: holds no {', '.join(missing)}. Right is a checkpoint of the same policy type "
             f"('{compiled.cfg.policy.type}')."
         )
-    policy.learn_mode.load_state_dict({**state, **{name: saved[name] for name in networks}})
+    try:
+        policy.learn_mode.load_state_dict({**state, **{name: saved[name] for name in networks}})
+    except CheckpointError as e:
+        if keys := list(_other_networks(content["config"], compiled)):
+            raise CheckpointError(_trained_otherwise(path, keys)) from e
+        raise
     return content
 
 
@@ -156,20 +177,67 @@ def check_sizes(content: Mapping[str, Any], compiled: CompiledConfig, path: str 
     """Refuse a checkpoint whose networks were built for other sizes.
 
     Raises:
-        CheckpointError: naming the map and the sizes that differ.
+        CheckpointError: naming the map, or the keys of ``env`` that make the difference, and the sizes that differ.
     """
-    model, here, there = content["config"]["main"]["policy"]["model"], compiled.cfg.policy.model, content["env"]["name"]
-    differ = [f"{k} {model[k]} instead of {here[k]}" for k in SIZES if model[k] != here[k]]
-    if differ:
-        raise CheckpointError(
-            f"checkpoint {path}: trained on {there}, the config says {compiled.info.name}: {', '.join(differ)}. "
-            f"Use a checkpoint of {compiled.info.name}, or the config of {there}."
-        )
+    old, here = _saved_info(content, compiled.info), compiled.info
+    was, now = _sizes(EasyDict(content["config"]["main"]), old), _sizes(compiled.cfg, here)
+    differ = ", ".join(f"{name} {was[name]} instead of {now[name]}" for name in SIZES if was[name] != now[name])
+    if not differ:
+        return
+    keys = list(_keys_that_size(content["config"]["main"]["env"], compiled)) if old.name == here.name else []
+    if keys:
+        raise CheckpointError(_trained_otherwise(path, keys, f" ({differ})"))
+    raise CheckpointError(
+        f"checkpoint {path}: trained on {old.name}, the config says {here.name}: {differ}. "
+        f"Use a checkpoint of {here.name}, or the config of {old.name}."
+    )
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+def _saved_info(content: Mapping[str, Any], here: EnvInfo) -> EnvInfo:
+    """What the environment said of itself in training; of what was not asked then, what it says here."""
+    saved = dict(content["env"])
+    if saved.get("entities"):
+        saved["entities"] = tuple(Entities(**kind) for kind in saved["entities"])
+    return replace(here, **saved)
+
+
+def _derived(cfg: EasyDict, info: EnvInfo) -> dict[str, Any]:
+    return {key: derive(cfg, info) for key, derive in DERIVED.items()}
+
+
+def _sizes(cfg: EasyDict, info: EnvInfo) -> dict[str, Any]:
+    return {name: DERIVED[f"policy.model.{name}"](cfg, info) for name in SIZES}
+
+
+#: A key with its value in training and its value now.
+Differing = tuple[str, Any, Any]
+
+
+def _trained_otherwise(path: str | Path, keys: Iterable[Differing], more: str = "") -> str:
+    found = "; ".join(f"{key}: the checkpoint was trained with {a!r}, the config says {b!r}" for key, a, b in keys)
+    return f"checkpoint {path}: {found}{more}. Use the same, or another checkpoint."
+
+
+def _other_networks(trained: Mapping[str, Any], compiled: CompiledConfig) -> Iterator[Differing]:
+    """Keys that say what the networks are like and have changed."""
+    for key, value in flat(
+        {"create_config": trained["create"], "policy": {"model": trained["main"]["policy"]["model"]}}
+    ):
+        here = lookup(compiled.cfg, key)
+        if key.startswith(("create_config.policy.type", "policy.model.")) and here != value:
+            yield key, value, here
+
+
+def _keys_that_size(trained: Mapping[str, Any], compiled: CompiledConfig) -> Iterator[Differing]:
+    """Keys of ``env`` that, set back to what they were in training, give other sizes."""
+    now = _sizes(compiled.cfg, compiled.info)
+    for key, value in flat(trained, "env."):
+        cfg = EasyDict(env=compiled.branch("env"))
+        path, _, name = key.rpartition(".")
+        branch = lookup(cfg, path)
+        if branch is None or (here := branch.get(name)) == value:
+            continue
+        branch[name] = value
+        with suppress(DimixError):  # a combination that cannot be
+            if _sizes(cfg, compiled.env_class.describe(cfg.env)) != now:
+                yield key, value, here

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from dimix.config import CompiledConfig, compile_all
-from dimix.entry.checkpoints import check_sizes, find_checkpoint, load_weights, read_any
+from dimix.config_schema import make_key
+from dimix.entry.checkpoints import find_checkpoint, load_weights, read_any
 from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import jitter_games, make_agent_input, make_env, make_policy
 from dimix.entry.run_folder import quote
-from dimix.errors import CheckpointError
+from dimix.errors import CheckpointError, ConfigError
 from dimix.inputs import find_changes, find_strays, use_kept
+from dimix.plain import plain
 from dimix.worker import EvalResult, Evaluator
 
 
@@ -67,11 +69,11 @@ def eval_pipeline(
         CheckpointError: the checkpoint is missing, damaged, of another map, or what its run read is not there.
         OutputError: games cannot be written.
     """
+    n_episode, replay_games = _count("n_episode", n_episode), _count("replay_games", replay_games)
     load_path = find_checkpoint(load_path)
     content = read_any(load_path)
     named: dict[str, Any] = dict(seed=seed, overrides=overrides, device=device)
     compiled = _as_trained(content, load_path, out, **named) if input_cfg is None else compile_all(input_cfg, **named)
-    check_sizes(content, compiled, load_path)
     policy = make_policy(compiled)
     load_weights(policy, load_path, compiled)
     agent_input = make_agent_input(compiled)
@@ -153,6 +155,18 @@ def wilson_interval(won: int, played: int, z: float = 1.96) -> tuple[float, floa
     spread = z * math.sqrt(share * (1 - share) / played + z**2 / (4 * played**2))
     scale = 1 + z**2 / played
     return max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0)
+
+
+def _count(name: str, value: Any) -> int:
+    """A number of games.
+
+    Raises:
+        ConfigError: not a whole number of at least 1.
+    """
+    try:
+        return make_key(1, "(int) Games, >= 1.").coerce(plain(value))
+    except ValueError as e:
+        raise ConfigError(f"{name}: {e}") from e
 
 
 def _env_step(content: Mapping[str, Any]) -> int:

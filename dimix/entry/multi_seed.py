@@ -10,12 +10,14 @@ from typing import Any
 
 from dimix.config import CompiledConfig, compile_all
 from dimix.cores import usable_cores
+from dimix.entry.checkpoints import find_checkpoint, load_weights
 from dimix.entry.processes import Child, Job, Watcher, run_jobs
-from dimix.entry.rooms import compile_notice, make_callbacks, make_env
+from dimix.entry.rooms import compile_notice, make_callbacks, make_env, make_policy
 from dimix.entry.run_folder import RunFolder, quote
 from dimix.entry.serial_pipeline import serial_pipeline
 from dimix.entry.stopping import say
 from dimix.errors import CheckpointError, ConfigError
+from dimix.plain import plain
 from dimix.worker.logger import duration, short
 
 
@@ -52,9 +54,12 @@ def run_seeds(
         raise ConfigError(
             f"--resume {resume}: names one run, but there are {len(seeds)} seeds. Use --resume without a folder."
         )
+    seeds, load_path = plain(seeds), options.get("load_path")
     checked = {k: v for k, v in options.items() if k != "load_path"}
-    compiled = compile_all(input_cfg, seed=seeds[0], **checked)
+    compiled = compile_all(input_cfg, seed=seeds[0], exp_name=exp_name, **checked)
     make_callbacks(compiled)  # what one of them misses is said once, here
+    if load_path is not None:
+        load_weights(make_policy(compiled), find_checkpoint(load_path), compiled)
     base = exp_name or f"{compiled.source.stem}_result"
     jobs = min(jobs or usable_cores(), len(seeds))
     out(f"training seeds {', '.join(map(str, seeds))}, {jobs} at a time, in {base}/seed<seed>/")

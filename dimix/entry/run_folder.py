@@ -40,7 +40,7 @@ class RunFolder:
         Raises:
             OutputError: the folder cannot be made or written.
         """
-        base = Path(wanted)
+        base = Path(wanted) if Path(wanted).name else Path(wanted).resolve()  # "." has no name to number
         for number in range(1, 10_000):
             path = base if number == 1 else base.with_name(f"{base.name}_{number}")
             try:
@@ -149,10 +149,10 @@ class RunFolder:
             self._lock = None
 
     def write_config(self, compiled: CompiledConfig) -> None:
-        """Write the resolved config as ``total_config.py``, which runs again, beside copies of what it reads."""
-        main, create = split_config(compiled.cfg)
+        """Write every setting as ``total_config.py``, which runs again, beside copies of what it reads."""
+        main, create = compiled.settings()
         keep_inputs(compiled.inputs, self.path)
-        head = f"Resolved config of the run {self.path.name}."
+        head = f"Settings of the run {self.path.name}; what follows from them, sizes say, is derived again."
         write_config(self.path / "total_config.py", main, create, head, compiled.inputs)
 
     def keep_resumable(self, count: int) -> None:
@@ -210,8 +210,3 @@ class RunFolder:
 def quote(path: Path) -> str:
     """A path as a shell takes it, in a command that is printed."""
     return shlex.quote(str(path))
-
-
-def split_config(cfg: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Main and create config of a compiled one."""
-    return {k: v for k, v in cfg.items() if k != "create_config"}, dict(cfg["create_config"])

@@ -14,7 +14,7 @@ from dimix.callbacks import Callback
 from dimix.config import CompiledConfig, compile_all
 from dimix.entry.banner import banner
 from dimix.entry.checkpoints import check_same_config, find_checkpoint, load_weights, read_run
-from dimix.entry.rooms import make_callbacks
+from dimix.entry.rooms import make_callbacks, make_policy
 from dimix.entry.run_folder import RunFolder
 from dimix.entry.stopping import StopSignals, say
 from dimix.entry.training_run import Result, TrainingRun
@@ -72,6 +72,9 @@ def serial_pipeline(
             raise ConfigError("-c: no config. Give a config file, or a run folder to resume.")
         compiled, saved = compile_all(input_cfg, exp_name=exp_name, **named), None
         listed = make_callbacks(compiled)
+        if load_path is not None:  # what does not fit is said before there is a folder
+            load_path = find_checkpoint(load_path)
+            load_weights(make_policy(compiled), load_path, compiled)
         folder = RunFolder.create(compiled.cfg.exp_name)
     else:
         if load_path is not None:
@@ -88,7 +91,7 @@ def serial_pipeline(
             if saved is not None:
                 run.load_state_dict(saved)
             elif load_path is not None:
-                load_weights(run.rooms.policy, find_checkpoint(load_path), compiled)
+                load_weights(run.rooms.policy, load_path, compiled)
             if announce:
                 out("\n".join(banner(compiled, run.rooms, str(folder.path))))
             if saved is not None:

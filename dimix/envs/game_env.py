@@ -65,6 +65,7 @@ class ManagerKeys:
     )
 
     config_ignored: ClassVar[dict[str, str]] = {
+        "shared_memory": "games in processes always share their arrays",
         "manager.shared_memory": "games in processes always share their arrays",
         "manager.copy_on_get": "what is kept is copied where it is kept",
         "manager.context": "processes start afresh, without the parent's memory",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+
+from dimix.errors import EnvError
+from dimix.plain import plain
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Entities:
     action: int | None = None
     named_by: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        _as_python(self)
+
 
 @dataclass(frozen=True)
 class EnvInfo:
@@ -46,6 +52,9 @@ class EnvInfo:
         has_jitter: whether starts can be moved, for the second evaluation.
         agent_types: unit type of each agent, in the agents' order; None where the environment knows no types.
         entities: where an observation tells of which unit, for agents that read them as sets; None where it does not.
+
+    Raises:
+        EnvError: a size that is no whole number of at least 1.
     """
 
     name: str
@@ -59,6 +68,14 @@ class EnvInfo:
     agent_types: tuple[str, ...] | None = None
     entities: tuple[Entities, ...] | None = None
 
+    def __post_init__(self) -> None:
+        _as_python(self)
+        sizes = {name: getattr(self, name) for name in ("agent_num", "obs_shape", "action_shape", "episode_limit")}
+        sizes |= {f"global_obs_shape[{i}]": size for i, size in enumerate(self.state_shape)}
+        for name, size in sizes.items():
+            if type(size) is not int or size < 1:
+                raise EnvError(f"EnvInfo.{name}: {size!r}. Right is a whole number of at least 1.")
+
     @property
     def state_shape(self) -> tuple[int, ...]:
         """Shape of the global state: (S,), or (channels, height, width)."""
@@ -69,6 +86,13 @@ class EnvInfo:
     def state_size(self) -> int:
         """Floats of the global state (S), an image's as well."""
         return math.prod(self.state_shape)
+
+
+def _as_python(sizes: Entities | EnvInfo) -> None:
+    """Give a record of an environment, who may count with numpy, Python's own numbers and texts, lists as tuples."""
+    for field in fields(sizes):
+        value = plain(getattr(sizes, field.name))
+        object.__setattr__(sizes, field.name, tuple(value) if isinstance(value, list) else value)
 
 
 class VecEnv(ABC):

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from dimix.config_file import flat, read_written_config
+from dimix.config_file import read_written_config
 from dimix.errors import ConfigError, OutputError
+from dimix.plain import flat
 
 METRICS_FILE = "log/metrics.csv"
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from dimix.errors import CheckpointError, OutputError
+from dimix.plain import plain
 
 FORMAT = "dimix checkpoint"
 VERSION = 1
@@ -125,23 +126,34 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _pack(value: Any, where: str) -> Any:
+    """The value in types that the safe loader gives back, and no subclass of them: it would refuse to load one."""
     if isinstance(value, np.ndarray):
-        if value.dtype.hasobject:
-            raise CheckpointError(f"checkpoint content {where}: array of objects. Right is an array of numbers.")
-        flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
-        if not flat.flags.writeable:  # torch shares memory with writeable arrays only
-            flat = flat.copy()
-        return {_ARRAY: torch.from_numpy(flat), "dtype": value.dtype.str, "shape": list(value.shape)}
-    if isinstance(value, np.generic):
-        return value.item()
+        return _pack_array(value, where)
     if isinstance(value, torch.Tensor):
-        return value.detach()
+        return value.detach().as_subclass(torch.Tensor)
     if isinstance(value, Mapping):
-        return {key: _pack(item, f"{where}.{key}" if where else str(key)) for key, item in value.items()}
+        return {
+            _pack_leaf(key, where): _pack(item, f"{where}.{key}" if where else str(key)) for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
-        return type(value)([_pack(item, f"{where}[{i}]") for i, item in enumerate(value)])
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
+        items = [_pack(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return tuple(items) if isinstance(value, tuple) else items
+    return _pack_leaf(value, where)
+
+
+def _pack_array(value: np.ndarray, where: str) -> dict[str, Any]:
+    if value.dtype.hasobject:
+        raise CheckpointError(f"checkpoint content {where}: array of objects. Right is an array of numbers.")
+    flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+    if not flat.flags.writeable:  # torch shares memory with writeable arrays only
+        flat = flat.copy()
+    return {_ARRAY: torch.from_numpy(flat), "dtype": value.dtype.str, "shape": list(value.shape)}
+
+
+def _pack_leaf(value: Any, where: str) -> bool | int | float | str | None:
+    own = plain(value)
+    if own is None or type(own) in (bool, int, float, str):
+        return own
     raise CheckpointError(
         f"checkpoint content {where}: {type(value).__name__}. Right: tensors, arrays, numbers, strings, lists, dicts."
     )

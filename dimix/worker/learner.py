@@ -77,7 +77,7 @@ class Learner:
             self.train_iter += 1
             self.sampled_steps += int(self.last_batch.filled.sum())
             for name, value in ({name: metrics[name] for name in self._policy.monitor_vars()} | added).items():
-                total[name] = total.get(name, 0.0) + value
+                total[name] = total.get(name, 0.0) + float(value)
                 count[name] = count.get(name, 0) + 1
         return {name: value / count[name] for name, value in total.items()}
 

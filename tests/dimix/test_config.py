@@ -2,10 +2,15 @@
 
 import copy
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dimix.config import compile_all, compile_config
+from dimix.config_checks import lookup
+from dimix.config_merge import Findings, OptionText, merge, set_option
+from dimix.config_schema import dict_schema
 from dimix.errors import ConfigError
 
 SMAC = dict(env=dict(type="smac", import_names=["dizoo.smac.envs.smac_env"]), policy=dict(type="qmix"))
@@ -74,8 +79,13 @@ def test_unknown_map_names_the_nearest():
 
 def test_meaningless_keys_of_di_engine_get_a_line_each():
     config = smac(
-        env=dict(difficulty=7, mirror_opponent=False, manager=dict(shared_memory=False, reset_timeout=6000)),
-        policy=dict(other=dict(replay_buffer=dict(max_reuse=1e9, max_staleness=1e9))),
+        env=dict(
+            difficulty=7,
+            mirror_opponent=False,
+            shared_memory=False,
+            manager=dict(shared_memory=False, reset_timeout=6000),
+        ),
+        policy=dict(learn=dict(multi_gpu=False), other=dict(replay_buffer=dict(max_reuse=1e9, max_staleness=1e9))),
     )
     config[1]["env_manager"] = dict(type="subprocess")
     config[1]["collector"] = dict(type="episode", get_train_sample=True)
@@ -86,6 +96,8 @@ def test_meaningless_keys_of_di_engine_get_a_line_each():
         "env.difficulty",
         "env.manager.shared_memory",
         "env.mirror_opponent",
+        "env.shared_memory",
+        "policy.learn.multi_gpu",
         "policy.other.replay_buffer.max_reuse",
         "policy.other.replay_buffer.max_staleness",
     ]
@@ -197,6 +209,8 @@ def test_device_that_is_not_there(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"policy.device \(in --device\): 'cuda' asked for"):
         compile_all(smac(), device="cuda")
+    with pytest.raises(ConfigError, match=r"policy.device \(in --device\): ''. Use 'auto', 'cpu'"):
+        compile_all(smac(), device="")
 
 
 @pytest.mark.parametrize(
@@ -204,6 +218,10 @@ def test_device_that_is_not_there(monkeypatch):
     [
         (dict(policy=dict(type="qmxi")), r"create_config.policy.type .*no policy 'qmxi'. Nearest: 'qmix', 'wqmix'"),
         (dict(env=dict(type="smc")), r"create_config.env.type .*no env 'smc'. Did you mean 'smac'"),
+        (
+            dict(env=dict(type="petting_zo", import_names=[])),
+            "no env 'petting_zo'. Did you mean 'petting_zoo'. Known: lbf, matrix_game, petting_zoo, smac, smax",
+        ),
         (
             dict(policy=dict(import_names=["no_such_module"])),
             "create_config.policy.import_names .*no module 'no_such_module'",
@@ -237,6 +255,91 @@ def test_options_take_the_type_of_their_key(text, dotted, value):
         found = found[name]
     assert found == value
     assert type(found) is type(value) or isinstance(found, dict)
+
+
+@pytest.mark.parametrize(
+    ("texts", "dotted", "value"),
+    [
+        (["policy.learn.optimizer_kwargs.weight_decay=1e-5"], "learn.optimizer_kwargs", {"weight_decay": 1e-5}),
+        (["policy.learn.optimizer_kwargs.amsgrad=False"], "learn.optimizer_kwargs", {"amsgrad": False}),
+        (["policy.learn.optimizer_kwargs.betas=(0.5,0.9)"], "learn.optimizer_kwargs", {"betas": [0.5, 0.9]}),
+        (
+            ["policy.model.parameter_sharing=groups", "policy.model.agent_groups.front=[0,1]"],
+            "model.agent_groups",
+            {"front": [0, 1]},
+        ),
+    ],
+)
+def test_options_below_a_free_dict_are_read_too(game_config, texts, dotted, value):
+    main, create = game_config()
+    main["policy"]["model"]["agent_groups"] = None  # as a saved config says it
+    found = lookup(compile_config((main, create), overrides=texts).policy, dotted)
+    assert repr(dict(found)) == repr(value)
+
+
+def test_words_in_options_are_plain_texts_at_every_depth():
+    given = {"options": {"kept": 1}}
+    for key, text in (("render.mode", "rgb_array"), ("shown", "False"), ("render.size", "[4,x]")):
+        set_option(given, f"options.{key}", OptionText(text), "-o", Findings("file"))
+    options = merge(dict_schema({"options": {}}, {}), given, "", {}, Findings("file"))["options"]
+    assert options == {"kept": 1, "render": {"mode": "rgb_array", "size": "[4,x]"}, "shown": False}
+    assert type(options["render"]["mode"]) is type(options["render"]["size"]) is str
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("optimizer_kwargs.betas={1,2}", r"optimizer_kwargs.betas \(in -o\): \{1, 2\} \(set\) cannot be saved. Use"),
+        ("optimizer_kwargs.eps=1e999", r"optimizer_kwargs.eps \(in -o\): inf cannot be saved. Use a finite number"),
+        ("optimizer_kwargs.momentun=1", r"optimizer_kwargs \(in -o\): adam refuses \{'momentun': 1\}"),
+        ("clip_value.x=1", r"clip_value.x \(in -o\): policy.learn.clip_value is 5 in main_config, not a branch"),
+    ],
+)
+def test_messages_about_options_name_them(text, message):
+    with pytest.raises(ConfigError, match="policy.learn." + message):
+        compile_all(smac(policy=dict(learn=dict(clip_value=5))), overrides=[f"policy.learn.{text}"])
+
+
+def test_a_free_dict_from_file_and_option_names_both():
+    config = smac(policy=dict(learn=dict(optimizer_kwargs=dict(eps=1e-8))))
+    with pytest.raises(ConfigError, match=r"optimizer_kwargs \(in main_config and -o\): adam refuses"):
+        compile_all(config, overrides=["policy.learn.optimizer_kwargs.momentun=1"])
+
+
+def test_numpys_values_become_pythons_own():
+    learn = dict(learning_rate=np.logspace(-4, -3, 5)[2], batch_size=np.int64(8), double_q=np.bool_(False))
+    policy = dict(learn=learn, model=dict(hidden_size_list=np.array([16, 16])))
+    cfg = compile_config(smac(policy=policy), seed=np.int64(3), env_step=np.float64(1e4), exp_name=Path("runs/a"))
+    found = [cfg.policy.learn[name] for name in learn] + [cfg.policy.model.hidden_size_list, cfg.seed, cfg.run.env_step]
+    assert repr(found) == repr([float(learn["learning_rate"]), 8, False, [16, 16], 3, 10000])
+    assert cfg.exp_name == str(Path("runs/a"))
+
+
+@pytest.mark.parametrize("name", ["", "  ", "/"])
+def test_run_folder_without_a_name(name):
+    with pytest.raises(ConfigError, match=r"exp_name \(in --exp-name\): '.*' names no folder of its own. Give it"):
+        compile_all(smac(), exp_name=name)
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("env.collector_env_num=3", "policy.collect.env_num", 3),
+        ("env.evaluator_env_num=3", "policy.eval.env_num", 3),
+        ("env.obs_agent_id=False", "policy.model.obs_shape", 176),
+        ("env.map_name=3m", "policy.model.agent_num", 3),
+        ("create_config.policy.type=wqmix", "policy.model.type", "wqmix"),
+    ],
+)
+def test_what_is_derived_is_derived_again(override, key, value):
+    main, create = compile_all(smac()).settings()
+    assert lookup(main, key) is None
+    assert lookup(compile_config((main, create), overrides=[override]), key) == value
+
+
+def test_an_option_may_repeat_what_is_derived():
+    assert compile_config(smac(), overrides=["policy.model.agent_num=10"]).policy.model.agent_num == 10
+    assert "9, but MMM has 10" in problems(smac(), overrides=["policy.model.agent_num=9"])[0]
 
 
 def test_map_name_that_looks_like_a_number_stays_a_text():

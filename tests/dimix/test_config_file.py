@@ -8,8 +8,9 @@ import pytest
 from easydict import EasyDict
 
 from dimix.config import compile_all
-from dimix.config_file import find_config, flat, read_config, read_written_config, write_config, zoo_configs
+from dimix.config_file import find_config, read_config, read_written_config, write_config, zoo_configs
 from dimix.errors import ConfigError
+from dimix.plain import flat
 
 GOOD = """
 from easydict import EasyDict
@@ -126,6 +127,18 @@ def test_files_that_are_no_written_config_are_not_run(tmp_path, capsys, text, me
     with pytest.raises(ConfigError, match=message):
         read_written_config(tmp_path / "c.py")
     assert capsys.readouterr().out == ""
+
+
+def test_sizes_in_files_of_earlier_runs_are_derived_again(tmp_path):
+    """They stated what follows from the settings, too; a file of the user's own that does is held to it."""
+    cfg = compile_all(write(tmp_path, GOOD)).cfg
+    main = {k: v for k, v in cfg.items() if k != "create_config"}
+    more = ["env.map_name=climbing", "env.collector_env_num=3"]
+    write_config(tmp_path / "old.py", main, cfg.create_config, "Resolved config of the run seed0.")
+    assert compile_all(tmp_path / "old.py", overrides=more).cfg.policy.model.action_shape == 3
+    write_config(tmp_path / "own.py", main, cfg.create_config, "My config.")
+    with pytest.raises(ConfigError, match=r"policy.collect.env_num \(in own.py\): .*, but env.collector_env_num = 3"):
+        compile_all(tmp_path / "own.py", overrides=more[1:])
 
 
 def test_file_that_runs_itself_is_named_in_messages(tmp_path):

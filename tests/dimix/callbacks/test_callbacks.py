@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -111,6 +112,22 @@ def test_added_metrics_are_averaged_and_logged(tmp_path, game_config, rows_of):
     train(game_config(), tmp_path / "run", [Tape()], env_step=32)
     added = [float(row["train/counted"]) for row in rows_of(tmp_path / "run") if row["train/counted"]]
     assert added == [1.5, 3.5]  # updates 1 and 2, then 3 and 4
+
+
+def test_added_metrics_become_numbers(tmp_path, game_config):
+    class Counts(Callback):
+        metric_names = ("tensor", "numpy")
+        seen = ()
+
+        def on_update_end(self, run, batch, metrics):
+            return {"tensor": torch.tensor(2.0), "numpy": np.float32(0.5)}
+
+        def on_metrics(self, run, values):
+            self.seen += tuple(repr(values[f"train/{name}"]) for name in self.metric_names if "train/loss" in values)
+
+    counts = Counts()
+    train(game_config(), tmp_path / "run", [counts], env_step=16)
+    assert counts.seen == ("2.0", "0.5")
 
 
 def test_metrics_that_nobody_announced_are_refused(tmp_path, game_config):

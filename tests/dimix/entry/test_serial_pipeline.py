@@ -8,11 +8,13 @@ import os
 import re
 import signal
 
+import numpy as np
 import pytest
 import torch
 
 from dimix.callbacks import Callback
 from dimix.config import compile_config
+from dimix.config_file import write_config
 from dimix.entry import eval_pipeline, serial_pipeline
 from dimix.entry.eval_pipeline import wilson_interval
 from dimix.entry.rooms import STREAMS, stream_seed
@@ -333,6 +335,83 @@ def test_checkpoint_of_another_game_is_refused(tmp_path, game_config):
     for call in (quiet, lambda *a, **k: eval_pipeline(*a[:1], out=lambda line: None, **k)):
         with pytest.raises(CheckpointError, match=message):
             call((main, create), load_path=tmp_path / "run/ckpt/best.pth.tar")
+
+
+def test_checkpoint_is_evaluated_with_another_number_of_games_side_by_side(tmp_path, game_config):
+    """Also one of an earlier dimix, whose config states what is derived."""
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    best, old = tmp_path / "run/ckpt/best.pth.tar", tmp_path / "old.pth.tar"
+    content = load_checkpoint(best)
+    assert "env_num" not in content["config"]["main"]["policy"]["eval"]
+    cfg = compile_config(tmp_path / "run/total_config.py")
+    content["config"]["main"] = {name: branch for name, branch in cfg.items() if name != "create_config"}
+    save_checkpoint(old, content)
+    options = dict(n_episode=np.int64(6), overrides=["env.evaluator_env_num=2"], out=lambda line: None)
+    new, earlier = (eval_pipeline(load_path=path, **options) for path in (best, old))
+    assert new == earlier and new.nominal.games_played == 6
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "env.obs_agent_id=False",
+            r"env.obs_agent_id: .* trained with True, the config says False \(obs_shape 7 instead of 5\). Use the same",
+        ),
+        (
+            "policy.model.hidden_size_list=[16]",
+            r"policy.model.hidden_size_list: the checkpoint was trained with \[8\], the config says \[16\]. Use the",
+        ),
+        (
+            "create_config.policy.type=wqmix",
+            "create_config.policy.type: the checkpoint was trained with 'qmix', the config says 'wqmix'",
+        ),
+    ],
+)
+def test_checkpoint_of_other_networks_names_the_key(tmp_path, game_config, override, message):
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"), env_step=16)
+    best = tmp_path / "run/ckpt/best.pth.tar"
+    with pytest.raises(CheckpointError, match=message):
+        eval_pipeline(load_path=best, overrides=[override], out=lambda line: None)
+    with pytest.raises(CheckpointError, match=message):
+        quiet(game_config(), load_path=best, overrides=[override], exp_name=str(tmp_path / "next"))
+    assert not (tmp_path / "next").exists()
+
+
+def test_a_run_of_an_earlier_dimix_goes_on(tmp_path, game_config):
+    """Its checkpoint and total_config.py state what is derived."""
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    cfg = compile_config(tmp_path / "run/total_config.py")
+    main = {name: branch for name, branch in cfg.items() if name != "create_config"}
+    write_config(tmp_path / "run/total_config.py", main, cfg.create_config, "Resolved config of the run run.")
+    latest = tmp_path / "run/ckpt/latest.pth.tar"
+    save_checkpoint(latest, {**load_checkpoint(latest), "config": {"main": main, "create": cfg.create_config}})
+    assert quiet(None, resume=tmp_path / "run", env_step=600).env_step >= 600
+
+
+def test_an_environment_that_changed_is_not_gone_on_with(tmp_path, game_config):
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    latest = tmp_path / "run/ckpt/latest.pth.tar"
+    content = load_checkpoint(latest)
+    content["env"]["obs_shape"] += 1
+    save_checkpoint(latest, content)
+    with pytest.raises(CheckpointError, match="policy.model.obs_shape: the run has 8, the config now 7"):
+        quiet(None, resume=tmp_path / "run", env_step=600)
+
+
+@pytest.mark.parametrize(
+    "options", [dict(device=""), dict(load_path="none.pth.tar"), dict(overrides=["policy.learn.x=1"])]
+)
+def test_what_cannot_start_leaves_no_folder(tmp_path, game_config, options):
+    with pytest.raises((ConfigError, CheckpointError)):
+        quiet(game_config(), exp_name=str(tmp_path / "run"), **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [0, 2.5, True])
+def test_games_that_cannot_be_counted(count):
+    with pytest.raises(ConfigError, match="n_episode: .* Use an int >= 1"):
+        eval_pipeline(load_path="none", n_episode=count)
 
 
 def test_checkpoint_without_one_of_the_networks_is_refused(tmp_path, game_config):

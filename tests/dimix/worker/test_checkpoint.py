@@ -1,7 +1,9 @@
 """Checkpoints: exact, whole or absent, and honest about what is wrong with a file."""
 
+import http
 import os
 from collections import OrderedDict
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -38,6 +40,31 @@ def test_everything_comes_back_as_it_was(tmp_path):
         np.testing.assert_array_equal(loaded[name], content[name])
     assert torch.equal(loaded["tensors"]["a"], content["tensors"]["a"])
     assert os.listdir(tmp_path / "sub") == ["a.tar"]
+
+
+class Text(str):
+    """A text that a pickle would name by its class."""
+
+
+class Pair(NamedTuple):
+    first: int
+    second: str
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Text("a"), "a"),
+        (np.str_("a"), "a"),
+        (http.HTTPStatus.OK, 200),
+        ({np.int64(3): Text("a")}, {3: "a"}),
+        (Pair(1, Text("a")), (1, "a")),
+        (torch.nn.Parameter(torch.ones(2)), torch.ones(2)),
+    ],
+)
+def test_subclasses_are_saved_as_what_the_safe_loader_reads(tmp_path, value, expected):
+    save_checkpoint(tmp_path / "a.pth.tar", {"value": value})
+    assert repr(load_checkpoint(tmp_path / "a.pth.tar")["value"]) == repr(expected)
 
 
 def test_the_earlier_file_is_kept_under_its_own_name(tmp_path):
