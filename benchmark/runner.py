@@ -15,6 +15,7 @@ from dimix.cores import usable_cores
 from dimix.entry.multi_seed import compile_once
 from dimix.entry.processes import Child, Job, Watcher, run_jobs
 from dimix.entry.stopping import say
+from dimix.errors import first_line
 from dimix.worker.logger import duration
 
 #: Seconds between two pictures of the queue, in a terminal (drawn over the last one) and in a file.
@@ -98,7 +99,7 @@ def _status(cells: Sequence[Cell], children: Sequence[Child], rows: Path, out: C
     done = sum(path_of(cell, rows).exists() for cell in cells)
     out(f"{done} of {len(cells)} cells have their row")
     if failed:
-        out("\n".join(["failed:", *(f"  {c.job.name}: {(c.error or '').splitlines()[0]}" for c in failed)]))
+        out("\n".join(["failed:", *(f"  {c.job.name}: {first_line(c.error)}" for c in failed)]))
         return 1
     if "stopped" in states or any(child.signalled for child in children):
         out("stopped; the same command goes on")

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from dimix import __version__
-from dimix.errors import ConfigError, DimixError
+from dimix.errors import ConfigError, DimixError, first_line
 
 MODES = ("serial", "eval", "check", "replay", "plot")
 QUERIES = ("policy", "model", "env", "callback", "map", "config")
@@ -319,12 +319,12 @@ def _names(kind: str) -> list[str]:
     if kind == "env":
         return [line for name in ENV_REGISTRY.names() for line in _env_lines(name, ENV_REGISTRY.get(name))]
     registry = {"policy": POLICY_REGISTRY, "model": MODEL_REGISTRY, "callback": CALLBACK_REGISTRY}[kind]
-    return [f"{name:<18} {(registry.get(name).__doc__ or '').strip().splitlines()[0]}" for name in registry.names()]
+    return [f"{name:<18} {first_line(registry.get(name).__doc__)}" for name in registry.names()]
 
 
 def _env_lines(name: str, env: type) -> list[str]:
     """An environment, and below it each package that it can be played with: there, or what installs it."""
-    lines = [f"{name:<18} {(env.__doc__ or '').strip().splitlines()[0]}"]
+    lines = [f"{name:<18} {first_line(env.__doc__)}"]
     for package in getattr(env, "packages", ()):
         use = f"{package.choice}: {package.module}" if package.choice else package.module
         state = "installed" if package.installed else f"not installed; {package.install}"

@@ -38,6 +38,11 @@ class OutputError(DimixError):
     """A folder or file that cannot be written."""
 
 
+def first_line(text: object) -> str:
+    """First line of a docstring or of an error's text, for a message; empty when there is none."""
+    return str(text or "").strip().partition("\n")[0]
+
+
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
     """The known names closest to a wrong one, as the end of an error message.
 

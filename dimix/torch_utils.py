@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dimix.errors import ConfigError, nearest
+from dimix.errors import ConfigError, first_line, nearest
 
 
 def resolve_device(name: str = "auto", cuda: bool = False) -> torch.device:
@@ -89,7 +89,7 @@ def check_optimizer(name: str, lr: float, kwargs: Mapping[str, Any]) -> None:
     try:
         optimizer.step()
     except (RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise ConfigError(
             f"policy.learn.optimizer: '{name}' cannot train these networks: {reason}. Use another one."
         ) from error

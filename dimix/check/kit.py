@@ -12,6 +12,7 @@ from dimix.check.games import GAMES
 from dimix.check.oracles import ORACLES, Entry
 from dimix.check.updates import UPDATES
 from dimix.check.weights import WEIGHTS
+from dimix.errors import first_line
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def run_checks(checks: Sequence[Check] = CHECKS) -> Iterator[Outcome]:
         try:
             passed, measured = check.run()
         except Exception as error:
-            passed, measured = False, traceback.format_exception_only(error)[-1].strip().splitlines()[0]
+            passed, measured = False, first_line(traceback.format_exception_only(error)[-1])
         yield Outcome(check, passed, measured, time.monotonic() - started)
 
 

@@ -18,6 +18,7 @@ NOT_TRAINED = (
     "run.train_iter",
     "run.stop_window",
     "run.checkpoint_interval_s",
+    "run.resume_checkpoints",
     "run.progress_interval_s",
     "run.tensorboard",
     "run.torch_threads",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dimix.errors import CheckpointError, OutputError
+from dimix.errors import CheckpointError, OutputError, first_line
 from dimix.plain import plain
 
 FORMAT = "dimix checkpoint"
@@ -54,7 +54,7 @@ def save_checkpoint(path: str | Path, content: Mapping[str, Any], previous: str 
         with contextlib.suppress(OSError):  # what went wrong is told below
             partial.unlink(missing_ok=True)
         there = "the earlier checkpoint there is untouched" if path.exists() else "no checkpoint is there"
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0]
+        reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
         raise OutputError(f"checkpoint {path} cannot be written: {reason}; {there}.") from error
 
 

@@ -14,6 +14,7 @@ from dimix import __version__
 from dimix.cli import command
 from dimix.config_file import find_config, zoo_configs
 from dimix.entry import serial_pipeline
+from dimix.registry import POLICY_REGISTRY
 
 MMM = "dizoo/smac/config/smac_MMM_qmix_config.py"
 NO_SEEDS = ("", "one", "-1", "1.5", "1,,2", "1-2-3", "1 2", "²")
@@ -181,6 +182,11 @@ def test_query_lists_names(kind, names):
     listed = [line.split()[0] for line in shown.output.splitlines()]
     assert set(names) <= set(listed)
     assert all(re.match(r"\S+ +\S", line) for line in shown.output.splitlines())
+
+
+def test_query_lists_classes_without_a_docstring(monkeypatch):
+    monkeypatch.setattr(POLICY_REGISTRY.get("qmix"), "__doc__", None)
+    assert "qmix" in invoke("-q", "policy").output.split()
 
 
 def test_query_of_configs_gives_paths_that_minus_c_takes():

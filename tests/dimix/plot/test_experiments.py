@@ -6,8 +6,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dimix.config import RUN_CONFIG
+from dimix.config_checks import DERIVED
+from dimix.entry.checkpoints import FREE_KEYS
 from dimix.plot import Run
-from dimix.plot.experiments import config_labels, group_runs, read_experiments
+from dimix.plot.experiments import NOT_TRAINED, config_labels, group_runs, read_experiments
 from dimix.plot.runs import read_runs
 
 
@@ -124,3 +127,10 @@ def test_runs_share_a_group_when_they_trained_the_same_and_no_label_hides_one(co
     trained = {run: sorted((k, repr(v)) for k, v in run.config.items() if k not in FREE) for run in runs}
     for one, other in combinations(runs, 2):
         assert (label[one] == label[other]) == (trained[one] == trained[other])
+
+
+def test_every_key_that_a_resumed_run_may_change_or_that_is_derived_makes_no_experiment():
+    """Callbacks alone may change both how a run is watched and what it trains."""
+    free = {f"run.{key}" for key in RUN_CONFIG["run"] if key != "callbacks"}
+    free |= {key.rstrip(".") for key in FREE_KEYS if key not in ("run.", "create_config.callback.")}
+    assert free | DERIVED.keys() <= set(NOT_TRAINED)
