@@ -114,7 +114,7 @@ def game_config() -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
 def dimix(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in a fresh process, in an empty folder."""
 
-    def run(*args: str, timeout: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run(*args: str, timeout: float = 600, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "dimix", *map(str, args)]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, **options)
 

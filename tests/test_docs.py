@@ -59,7 +59,7 @@ def test_adapter_of_the_environments_page_learns(tmp_path, dimix):
     assert len(files["my_env.py"].splitlines()) <= 40
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    done = dimix("-m", "serial", "-c", "my_env_config.py", "-s", 0, "-o", "run.tensorboard=False", timeout=400)
+    done = dimix("-m", "serial", "-c", "my_env_config.py", "-s", 0, "-o", "run.tensorboard=False", timeout=600)
     assert done.returncode == 0, done.stderr
     assert "qmix on meeting meeting, seed 0" in done.stdout and "greedy return" in done.stdout
     result = json.loads((tmp_path / "my_env_result/seed0/result.json").read_text())

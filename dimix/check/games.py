@@ -119,12 +119,12 @@ KNOWN = [
     Known("QMIX, two steps", "finds the best of its paper", TWO, "qmix", 8.0, 600),
     Known("VDN, two steps", "a sum settles for the safe one", TWO, "vdn", 7.0, 600),
     Known("QMIX, rows", "a monotonic value cannot hold it", ROWS, "qmix", 0.0, 300),
-    Known("OW-QMIX, rows", "finds the best", ROWS, "wqmix", 8.0, 400, dict(wqmix_ow=True, alpha=0.1)),
-    Known("CW-QMIX, rows", "finds the best", ROWS, "wqmix", 8.0, 400, dict(wqmix_ow=False, alpha=0.1)),
+    Known("OW-QMIX, rows", "finds the best", ROWS, "wqmix", 8.0, 600, dict(wqmix_ow=True, alpha=0.1)),
+    Known("CW-QMIX, rows", "finds the best", ROWS, "wqmix", 8.0, 600, dict(wqmix_ow=False, alpha=0.1)),
     Known("QTRAN-base, rows", "finds the best", ROWS, "qtran", 8.0, 500, dict(qtran="base", **CALM)),
     Known("QTRAN-alt, rows", "finds the best", ROWS, "qtran", 8.0, 500, dict(qtran="alt", **CALM)),
-    Known("GRU, memory", "answers both cues", CUE, "qmix", 1.0, 500, model=dict(lstm_type="gru")),
-    Known("LSTM, memory", "answers both cues", CUE, "qmix", 1.0, 500, model=dict(lstm_type="lstm")),
+    Known("GRU, memory", "answers both cues", CUE, "qmix", 1.0, 1000, model=dict(lstm_type="gru")),
+    Known("LSTM, memory", "answers both cues", CUE, "qmix", 1.0, 1000, model=dict(lstm_type="lstm")),
     Known("MLP, memory", "cannot tell them apart: chance", CUE, "qmix", 0.5, 500, model=dict(lstm_type="mlp")),
 ]
 

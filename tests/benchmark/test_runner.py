@@ -92,7 +92,7 @@ def test_a_killed_queue_goes_on_and_its_row_is_that_of_a_run_in_one_go(tmp_path,
     first = subprocess.Popen(
         [sys.executable, "-m", "benchmark", *map(str, arguments)], cwd=REPO, start_new_session=True
     )
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while not list(tmp_path.rglob("previous.pth.tar")):  # the second checkpoint: something has been trained
         assert time.monotonic() < deadline and first.poll() is None
         time.sleep(0.02)

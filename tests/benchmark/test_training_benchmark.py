@@ -54,7 +54,7 @@ def test_the_clock_adds_up_each_part_and_passes_results_through(bench):
     with pytest.raises(ZeroDivisionError):
         fails()
     busy(0.05)  # not timed
-    assert 0.04 <= clock.seconds["a"] < 0.06 and 0.01 <= clock.seconds["b"] < 0.03
+    assert 0.04 <= clock.seconds["a"] < 0.09 and 0.01 <= clock.seconds["b"] < 0.05
 
 
 def test_median_of_rounds_by_hand(bench):

@@ -14,16 +14,20 @@ MORE = [
 EVERY = {known.name: known for known in (*KNOWN, *MORE)}
 
 
+#: Half the variance of the payoffs of `ROWS`: the loss of the best constant.
+CONSTANT = 0.5 * (64 + 4 * 144 - (8 - 4 * 12) ** 2 / 9) / 9
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_known_answers(name, training_seed, margin):
     known = EVERY[name]
     earned, metrics = known.train(training_seed)
     assert earned == known.expected
-    if known.game == ROWS and known.expected == 8.0:  # the joint value holds the whole table
-        margin.below(metrics["central_loss" if known.policy == "wqmix" else "td_loss"], 1e-2)
+    if known.game == ROWS and known.expected == 8.0:  # the joint value holds the table: nine tenths of its variance
+        loss = metrics["central_loss" if known.policy == "wqmix" else "td_loss"]
+        margin.below(loss, 0.1 * CONSTANT * known.learn.get("reward_scale", 1.0) ** 2)
     elif known.game == ROWS and known.policy in ("qmix", "vdn"):  # they cannot even fit it
         margin.above(metrics["td_error_abs"], 2.0)
-    elif known.game == CUE and known.expected == 1.0:
-        margin.below(metrics["td_error_abs"], 0.01)
-    elif known.game == CUE:
-        margin.above(metrics["td_error_abs"], 0.05)
+    elif known.game == CUE:  # 0.125 is what a constant answer leaves: half a point, in one step of four
+        with_memory = known.expected == 1.0
+        (margin.below if with_memory else margin.above)(metrics["td_error_abs"], 0.03)

@@ -31,7 +31,7 @@ class HalvedQMIX(QMIXPolicy):
 
 def dimix(folder, *args):
     command = [sys.executable, "-m", "dimix.cli", *map(str, args)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
 
 
 def done(folder, *args):

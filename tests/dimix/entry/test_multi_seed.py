@@ -100,7 +100,7 @@ def test_ctrl_c_stops_all_seeds_and_resume_goes_on_with_them(tmp_path, dimix):
     while not all(path.exists() for path in saved) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130, (tmp_path / "console.txt").read_text()
+    assert process.wait(timeout=600) == 130, (tmp_path / "console.txt").read_text()
     before = [json.loads((path.parent.parent / "result.json").read_text()) for path in saved]
     assert [result["reason"] for result in before] == ["SIGTERM", "SIGTERM"]  # how the parent tells its children
     goal = max(result["env_step"] for result in before) + 200

@@ -156,7 +156,7 @@ def test_the_example_uses_a_unit_of_its_own_and_terrain_of_its_own():
 def test_the_example_trains(dimix, shrink, tmp_path):
     small = [word for text in (*shrink, f"env.map_name={BRIDGE}") for word in ("-o", text)]
     config = "dizoo/smac/config/smac_3m_qmix_config.py"
-    done = dimix("-m", "serial", "-c", config, *small, "-s", 0, "--exp-name", "bridge", "--env-step", 2000, timeout=300)
+    done = dimix("-m", "serial", "-c", config, *small, "-s", 0, "--exp-name", "bridge", "--env-step", 2000, timeout=600)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "bridge/result.json").read_text())
     assert result["reason"] == "env_step" and result["env_step"] >= 2000

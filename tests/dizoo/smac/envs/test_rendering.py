@@ -36,7 +36,7 @@ def on_a_screen():
                 env={**os.environ, "DISPLAY": display},
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=600,
             )
             assert found.returncode == 0, found.stderr
             return found.stdout
