@@ -149,6 +149,8 @@ class Display(Watcher):
         if child.error:
             self._failed += 1
             self._say(f"{child.job.name}: failed: {child.error}")
+        elif child.result is None:
+            self._say(f"{child.job.name}: stopped")
         elif child.result["state"] == "finished":
             self._seconds.append(child.result["seconds"])
             self._say(f"{child.job.name}: {_won(child.result['final'])} in {duration(child.result['seconds'])}")

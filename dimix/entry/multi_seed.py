@@ -16,7 +16,7 @@ from dimix.entry.rooms import compile_notice, make_callbacks, make_env, make_pol
 from dimix.entry.run_folder import RunFolder, quote
 from dimix.entry.serial_pipeline import serial_pipeline
 from dimix.entry.stopping import say
-from dimix.errors import CheckpointError, ConfigError
+from dimix.errors import CheckpointError, ConfigError, first_line
 from dimix.plain import plain
 from dimix.worker.logger import duration, short
 
@@ -132,7 +132,8 @@ def _table(children: Sequence[Child]) -> str:
 def _row(child: Child) -> tuple[str, ...]:
     seed, result = str(child.job.options["seed"]), child.result
     if result is None:
-        return seed, *("-" for _ in _FIGURES), "failed", (child.error or "").partition("\n")[0][:60]
+        ended = "failed" if child.error is not None else "stopped"
+        return seed, *("-" for _ in _FIGURES), ended, first_line(child.error)[:60]
     values = [(read(result), write) for _, read, write in _FIGURES]
     cells = ("-" if value is None else write(value) for value, write in values)
     return seed, *cells, result["reason"], result["run_folder"]

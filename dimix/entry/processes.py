@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ class Child:
 
     Attributes:
         job: what it does.
-        result: what the target returned; None while it runs and when it failed.
+        result: what the target returned; None while it runs, when it failed, and when it was stopped before it began.
         error: why it failed, None if it did not.
         signalled: whether it was asked to stop.
     """
@@ -140,7 +141,10 @@ def _read(child: Child, watcher: Watcher) -> bool:
         kind, content = child.pipe.recv()
     except EOFError:
         child.process.join()
-        if child.result is None and child.error is None:
+        unheard = child.signalled and child.process.exitcode == -signal.SIGTERM  # it had not begun to listen
+        if unheard:
+            watcher.line(child, "stopped before it began")
+        elif child.result is None and child.error is None:
             child.error = f"the process ended without a result (exit status {child.process.exitcode})"
         return False
     if kind == "line":

@@ -220,7 +220,7 @@ def test_device_that_is_not_there(monkeypatch):
         (dict(env=dict(type="smc")), r"create_config.env.type .*no env 'smc'. Did you mean 'smac'"),
         (
             dict(env=dict(type="petting_zo", import_names=[])),
-            "no env 'petting_zo'. Did you mean 'petting_zoo'. Known: lbf, matrix_game, petting_zoo, smac, smax",
+            "no env 'petting_zo'. Did you mean 'petting_zoo'. Known: .*lbf, matrix_game, petting_zoo, smac, smax",
         ),
         (
             dict(policy=dict(import_names=["no_such_module"])),

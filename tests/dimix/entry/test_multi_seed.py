@@ -11,8 +11,9 @@ import time
 
 import pytest
 
+from dimix.entry import serial_pipeline
 from dimix.entry.multi_seed import _table
-from dimix.entry.processes import Child, Job
+from dimix.entry.processes import Child, Job, Watcher, run_jobs
 
 CONFIG = """
 
@@ -143,3 +144,26 @@ def test_fewer_than_two_finished_seeds_have_no_mean(children):
 def test_games_without_jittered_starts_have_no_mean_of_them():
     lines = _table([finished(seed, 1.0, None, 1000, 1.0) for seed in (0, 1)]).splitlines()
     assert [re.split("  +", line)[2] for line in lines] == ["jitter", "-", "-", "-", "-"]
+
+
+class _Impatient(Watcher):
+    """Asks to stop while the process still imports, and keeps what it says."""
+
+    def __init__(self):
+        self.lines = []
+
+    def line(self, child, text):
+        self.lines.append(text)
+
+    def tick(self, running):
+        if running and not running[0].signalled:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_process_that_is_stopped_before_it_begins_has_not_failed(tmp_path):
+    watcher, config = _Impatient(), "dizoo/matrix_game/config/two_step_qmix_config.py"
+    options = {"input_cfg": config, "seed": 0, "exp_name": str(tmp_path / "run")}
+    (child,) = run_jobs([Job("seed 0", serial_pipeline, options)], 1, watcher)
+    assert child.error is None and child.signalled
+    assert child.result is not None or watcher.lines == ["stopped before it began"]
+    assert "failed" not in _table([child])

@@ -78,6 +78,7 @@ def test_printed_commands_can_be_pasted(tmp_path):
     commands = [line.partition("  ")[2].strip() for line in folder.explain().splitlines() if "dimix -m" in line]
     assert [shlex.split(c)[3:5] for c in commands] == [
         ["--load-path", str(folder.final)],
+        [str(folder.path), "-o"],
         ["--resume", str(folder.path)],
     ]
 

@@ -152,23 +152,24 @@ def test_gradients_stop_at_the_chunk(rng, make_random_batch, make_config):
         torch.testing.assert_close(p.grad, grad, rtol=1e-4, atol=1e-6, msg=name)
 
 
-CHUNKS = dict(tbptt=2, learning_rate=0.005)
+CHUNKS = dict(tbptt=2, learning_rate=0.002)
+NO_CUE = 0.5 * 0.5 / 4  # least error without the cue: half a point where the agents agree, in one step of four
 
 
 @pytest.mark.parametrize("lstm_type", ["gru", "lstm"])
 def test_what_lies_behind_a_chunk_is_learned_through_the_carried_state(lstm_type, training_seed, margin):
     """The cue is three steps back, in the chunk before: no gradient comes from there, its trace in the state does."""
     agents = dict(lstm_type=lstm_type, hidden_size_list=[64])
-    earned, metrics = greedy_return("cue", "qmix", 500, CHUNKS, training_seed, **agents)
+    earned, metrics = greedy_return("cue", "qmix", 1000, CHUNKS, training_seed, **agents)
     assert earned == 1.0
-    margin.below(metrics["td_error_abs"], 0.03)
+    margin.below(metrics["td_error_abs"], 0.7 * NO_CUE)
 
 
 def test_without_the_carried_state_the_cue_is_lost(monkeypatch, training_seed, margin):
     carrying = QMIXPolicy._row_values
     monkeypatch.setattr(QMIXPolicy, "_row_values", lambda *args: carrying(*args[:-1], torch.zeros_like(args[-1])))
     _, metrics = greedy_return("cue", "qmix", 500, CHUNKS, training_seed, lstm_type="gru", hidden_size_list=[64])
-    margin.above(metrics["td_error_abs"], 0.03)  # it does not learn; what its team earns is chance
+    margin.above(metrics["td_error_abs"], 0.8 * NO_CUE)  # it does not learn; what its team earns is chance
 
 
 def test_cut_steps(rng, make_random_batch):
