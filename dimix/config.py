@@ -176,7 +176,7 @@ def settings_of(main: Mapping[str, Any], policy_class: Any) -> dict[str, Any]:
 
 
 def compile_all(
-    input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, Any]],
+    input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, Any]] | ConfigSource,
     *,
     overrides: Sequence[str] = (),
     seed: int | None = None,
@@ -188,7 +188,7 @@ def compile_all(
     """Check a config completely and fill in all defaults and sizes.
 
     Args:
-        input_cfg: path of a config file, or ``(main_config, create_config)``.
+        input_cfg: path of a config file, or ``(main_config, create_config)``, or either of them read already.
         overrides: ``dotted.key=value`` texts that win over the file; typed by the key's type. Keys of the create config
             start with ``create_config.``.
         seed: seed of the run; None keeps the config's.

@@ -48,15 +48,18 @@ class ConfigSource:
         return self.path.stem.removesuffix("_config") if self.path else "dimix"
 
 
-def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, Any]]) -> ConfigSource:
+def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, Any]] | ConfigSource) -> ConfigSource:
     """The user's two dicts, from a file or as given.
 
     Args:
-        input_cfg: path of a config file (a zoo path works from any folder), or ``(main_config, create_config)``.
+        input_cfg: path of a config file (a zoo path works from any folder), or ``(main_config, create_config)``; what
+            has been read already stays as it is.
 
     Raises:
         ConfigError: no such file (nearest zoo file named), no ``main_config`` in it, an error in its code.
     """
+    if isinstance(input_cfg, ConfigSource):
+        return input_cfg
     if isinstance(input_cfg, str | Path):
         path = find_config(input_cfg)
         module = import_file(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from benchmark.learning import Run, ranges, table
 from dimix.callbacks import Callback
 from dimix.cli import command
 from dimix.config_doc import page
@@ -99,6 +100,15 @@ def test_commands_in_the_docs_are_right(source, line):
 def test_links_between_pages_lead_somewhere(path):
     for target in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", path.read_text("utf-8")):
         assert (path.parent / target).exists(), target
+
+
+def test_figures_of_the_readme_are_those_measured():
+    """One file of measurements stands behind the table, and behind that of the benchmarks."""
+    measured = json.loads((REPO / "benchmark/results/learning.json").read_text("utf-8"))
+    runs = [Run(**run) for run in measured["runs"]]
+    assert ranges(runs) in (REPO / "README.md").read_text("utf-8")
+    assert measured["about"]["machine"]["cpu"].partition(" ")[0] in (REPO / "README.md").read_text("utf-8")
+    assert table(runs) in (REPO / "benchmark/README.md").read_text("utf-8")
 
 
 def test_help_shows_the_example_of_the_readme():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dimix.config import CompiledConfig, compile_all
+from dimix.config_file import ConfigSource
 from dimix.config_schema import make_key
 from dimix.entry.checkpoints import find_checkpoint, load_weights, read_any
 from dimix.entry.recording import GameFiles
@@ -115,7 +116,7 @@ def _as_trained(
     overridden = {text.partition("=")[0].strip() for text in overrides}
     inputs = {name: entry for name, entry in content.get("inputs", {}).items() if name not in overridden}
     folder = path.parent.parent
-    source = (content["config"]["main"], content["config"]["create"])
+    source = ConfigSource(content["config"]["main"], content["config"]["create"], f"checkpoint {path.name}", None)
     compiled = compile_all(source, overrides=(*use_kept(inputs, folder), *overrides), **named)
     if changed := find_changes(inputs, compiled.inputs):
         raise CheckpointError(

@@ -439,6 +439,12 @@ def test_evaluation_of_a_checkpoint(tmp_path, game_config):
     assert "1 distinct game" in lines[1]
 
 
+def test_problems_with_the_config_of_a_checkpoint_name_the_checkpoint(tmp_path, game_config):
+    quiet(game_config(), 0, exp_name=str(tmp_path / "run"))
+    with pytest.raises(ConfigError, match=r"policy.other.eps.end \(in checkpoint best.pth.tar\): .* is more than"):
+        eval_pipeline(load_path=tmp_path / "run", overrides=["policy.other.eps.start=0.01"], out=lambda line: None)
+
+
 def test_wilson_interval_by_hand():
     # 5 of 10, z = 2: centre (0.5 + 0.2) / 1.4 = 0.5, half width 2 * sqrt(0.025 + 0.01) / 1.4 = 0.267261
     assert wilson_interval(5, 10, z=2.0) == pytest.approx((0.5 - 0.267261, 0.5 + 0.267261), abs=1e-6)
