@@ -14,6 +14,7 @@ from dimix.config import CompiledConfig
 from dimix.config_checks import agent_input, lookup
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import VecEnv
+from dimix.errors import ConfigError
 from dimix.policy.base_policy import Policy
 from dimix.registry import CALLBACK_REGISTRY
 from dimix.schedule import Schedule
@@ -86,6 +87,10 @@ class Rooms:
         evaluator: plays greedy games.
         jitter_evaluator: the same from jittered starts; None when the environment has none.
         epsilon: chance of a random action by env step.
+
+    Raises:
+        ConfigError: more memory than there is, or games are to be recorded that cannot be.
+        EnvError: an environment cannot be made.
     """
 
     def __init__(self, compiled: CompiledConfig) -> None:
@@ -112,6 +117,10 @@ class Rooms:
             if jitter_games(compiled)
             else None
         )
+        every = lookup(compiled.cfg, "env.replay.every")
+        if every and not hasattr(self.evaluator.env, "record"):
+            kind = type(self.evaluator.env).__name__
+            raise ConfigError(f"env.replay.every: {every}, but {compiled.info.name} ({kind}) has no replays. Use 0.")
         eps = policy_cfg.other.eps
         self.epsilon = Schedule(eps.type, eps.start, eps.end, eps.decay)
 

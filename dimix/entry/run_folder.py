@@ -7,7 +7,8 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,15 @@ class RunFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the `lock` within."""
+        self.lock()
+        try:
+            yield
+        finally:
+            self.unlock()
 
     def write_config(self, compiled: CompiledConfig) -> None:
         """Write every setting as ``total_config.py``, which runs again, beside copies of what it reads."""

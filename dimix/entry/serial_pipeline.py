@@ -14,7 +14,7 @@ from dimix.callbacks import Callback
 from dimix.config import CompiledConfig, compile_all
 from dimix.entry.banner import banner
 from dimix.entry.checkpoints import check_same_config, find_checkpoint, load_weights, read_run
-from dimix.entry.rooms import make_callbacks, make_policy
+from dimix.entry.rooms import Rooms, compile_notice, make_callbacks
 from dimix.entry.run_folder import RunFolder
 from dimix.entry.stopping import StopSignals, say
 from dimix.entry.training_run import Result, TrainingRun
@@ -70,38 +70,31 @@ def serial_pipeline(
     if resume is None or resume is False:
         if input_cfg is None:
             raise ConfigError("-c: no config. Give a config file, or a run folder to resume.")
-        compiled, saved = compile_all(input_cfg, exp_name=exp_name, **named), None
-        listed = make_callbacks(compiled)
-        if load_path is not None:  # what does not fit is said before there is a folder
-            load_path = find_checkpoint(load_path)
-            load_weights(make_policy(compiled), load_path, compiled)
-        folder = RunFolder.create(compiled.cfg.exp_name)
+        folder, compiled, saved = None, compile_all(input_cfg, exp_name=exp_name, **named), None
     else:
         if load_path is not None:
             raise ConfigError("--load-path with --resume: a resumed run has its own weights. Give one of the two.")
         folder, compiled, saved = _reopen(input_cfg, resume, exp_name, named)
-        listed = make_callbacks(compiled)
+    listed = make_callbacks(compiled)
     torch.set_num_threads(compiled.cfg.run.torch_threads)
-    folder.lock()
-    try:
-        with (
-            StopSignals() as signals,
-            closing(TrainingRun(compiled, folder, signals, [*listed, *callbacks], out)) as run,
-        ):
+    if notice := compile_notice(compiled.env_class):
+        out(notice)
+    with StopSignals() as signals, closing(Rooms(compiled)) as rooms:
+        if load_path is not None:
+            load_weights(rooms.policy, find_checkpoint(load_path), compiled)
+        folder = folder or RunFolder.create(compiled.cfg.exp_name)  # whatever cannot start has said so by now
+        with folder.locked():
+            run = TrainingRun(compiled, rooms, folder, signals, [*listed, *callbacks], out)
             if saved is not None:
                 run.load_state_dict(saved)
-            elif load_path is not None:
-                load_weights(run.rooms.policy, load_path, compiled)
             if announce:
-                out("\n".join(banner(compiled, run.rooms, str(folder.path))))
+                out("\n".join(banner(compiled, rooms, str(folder.path))))
             if saved is not None:
                 run.go_on(asked=_limits(saved["config"]["main"]["run"]) != _limits(compiled.cfg.run))
             result = run.train()
             if explain and not result.interrupted:
                 out(folder.explain())
             return result
-    finally:
-        folder.unlock()
 
 
 def _limits(run: Mapping[str, Any]) -> list[int | None]:

@@ -17,11 +17,11 @@ from dimix.config import CompiledConfig
 from dimix.config_checks import lookup
 from dimix.entry.checkpoints import run_content, run_state, weights_content
 from dimix.entry.recording import GameFiles
-from dimix.entry.rooms import Rooms, compile_notice, jitter_games
+from dimix.entry.rooms import Rooms, jitter_games
 from dimix.entry.run_folder import RunFolder, quote
 from dimix.entry.stopping import StopSignals
 from dimix.envs.vec_env import EnvInfo
-from dimix.errors import ConfigError, TrainingError
+from dimix.errors import TrainingError
 from dimix.policy.base_policy import Policy
 from dimix.types import batch_fields
 from dimix.worker import EvalResult, Evaluator, MetricLogger, save_checkpoint
@@ -74,6 +74,7 @@ class TrainingRun:
 
     Args:
         compiled: the config.
+        rooms: made from it.
         folder: where everything is written.
         signals: tells whether someone asked to stop.
         callbacks: what looks on besides the run's own logging and stopping.
@@ -83,15 +84,13 @@ class TrainingRun:
     def __init__(
         self,
         compiled: CompiledConfig,
+        rooms: Rooms,
         folder: RunFolder,
         signals: StopSignals,
         callbacks: Sequence[Callback],
         out: Callable[[str], None],
     ) -> None:
-        self._compiled, self._folder, self._signals, self.out = compiled, folder, signals, out
-        if notice := compile_notice(compiled.env_class):
-            out(notice)
-        self.rooms = Rooms(compiled)
+        self._compiled, self.rooms, self._folder, self._signals, self.out = compiled, rooms, folder, signals, out
         env, run = compiled.cfg.env, compiled.cfg.run
         self._stop_rule = StopRule(env.stop_value, run.stop_window, run.env_step, run.train_iter)
         added = Callbacks(callbacks).metric_names
@@ -108,7 +107,7 @@ class TrainingRun:
         self._callbacks = Callbacks([self._stop_rule, BestPolicy(folder.best), MetricLog(logger), *callbacks])
         before, after = (self._callbacks.bound(moment, self) for moment in ("on_update_start", "on_update_end"))
         self.rooms.learner.follow(before, after, added)
-        self._games = _game_files(compiled, folder, self.rooms)
+        self._games = _game_files(compiled, folder, rooms)
         self._next_eval = 0
         self._evaluation: dict[str, float] = {}
         self._seconds_before = self._cpu_before = 0.0
@@ -343,10 +342,6 @@ class TrainingRun:
         elif self._stop_reason() == "stop_value":
             self.out(f"{stop_value}; train on with another --env-step, or with -o env.stop_value=2")
 
-    def close(self) -> None:
-        """End what holds processes."""
-        self.rooms.close()
-
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
 
@@ -355,17 +350,9 @@ class TrainingRun:
 
 
 def _game_files(compiled: CompiledConfig, folder: RunFolder, rooms: Rooms) -> GameFiles | None:
-    """Where games of evaluations are recorded; None when the config asks for none.
-
-    Raises:
-        ConfigError: it does, and the environment cannot be recorded.
-    """
-    every = lookup(compiled.cfg, "env.replay.every")
-    if not every:
+    """Where games of evaluations are recorded; None when the config asks for none."""
+    if not lookup(compiled.cfg, "env.replay.every"):
         return None
-    if not hasattr(rooms.evaluator.env, "record"):
-        kind = type(rooms.evaluator.env).__name__
-        raise ConfigError(f"env.replay.every: {every}, but {compiled.info.name} ({kind}) has no replays. Use 0.")
     return GameFiles(folder.replays, rooms.policy, {"policy": str(compiled.cfg.policy.type)})
 
 

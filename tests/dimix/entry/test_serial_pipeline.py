@@ -400,7 +400,13 @@ def test_an_environment_that_changed_is_not_gone_on_with(tmp_path, game_config):
 
 
 @pytest.mark.parametrize(
-    "options", [dict(device=""), dict(load_path="none.pth.tar"), dict(overrides=["policy.learn.x=1"])]
+    "options",
+    [
+        dict(device=""),
+        dict(load_path="none.pth.tar"),
+        dict(overrides=["policy.learn.x=1"]),
+        dict(overrides=["policy.other.replay_buffer.replay_buffer_size=1e12"]),  # more than any memory
+    ],
 )
 def test_what_cannot_start_leaves_no_folder(tmp_path, game_config, options):
     with pytest.raises((ConfigError, CheckpointError)):
