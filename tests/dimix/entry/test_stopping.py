@@ -16,6 +16,14 @@ from dimix.worker import load_checkpoint
 CONFIG = "dizoo/smac/config/smac_3m_qmix_config.py"
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """SIGHUP as in a terminal, also where the suite itself runs under nohup: processes inherit what is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def test_first_signal_is_a_flag_and_the_second_interrupts():
     before = signal.getsignal(signal.SIGINT)
     with StopSignals() as signals:
