@@ -20,6 +20,7 @@ from dimix.worker import Collector, Evaluator, ReplayBuffer
 
 #: Steps at the front of a game at which there is nothing to choose, and how many beginnings its copies take in turns.
 WAITS, BEGINNINGS = {"cue": 3}, {"cue": 2}
+LAST = 100  # updates whose metrics are averaged: a single one may be a spike
 
 
 def config(game: str, policy: str, updates: dict[str, Any], seed: int = 0, **model: Any) -> CompiledConfig:
@@ -66,16 +67,15 @@ def every_game(compiled: CompiledConfig, policy: Policy) -> EpisodeBatch:
 
 def greedy_return(
     game: str, policy: str, n_updates: int, learn: dict[str, Any] | None = None, seed: int = 0, **model: Any
-) -> tuple[float, dict[str, Any]]:
-    """What the greedy team earns after training on every game at once, and the last update's metrics."""
+) -> tuple[float, dict[str, float]]:
+    """What the greedy team earns after training on every game at once, and its metrics, means of the last updates."""
     compiled = config(game, policy, learn or {}, seed, **model)
     team = make_policy(compiled)
     batch = every_game(compiled, team)
-    metrics: dict[str, Any] = {}
-    for _ in range(n_updates):
-        metrics = team.learn_mode.forward(batch)
+    metrics = [team.learn_mode.forward(batch) for _ in range(n_updates)][-LAST:]
+    means = {name: sum(float(m[name]) for m in metrics) / len(metrics) for name in team.learn_mode.monitor_vars()}
     evaluator = Evaluator(make_env(compiled, "evaluate"), team.eval_mode, make_agent_input(compiled))
-    return evaluator.evaluate(compiled.cfg.env.evaluator_env_num).ep_reward, metrics
+    return evaluator.evaluate(compiled.cfg.env.evaluator_env_num).ep_reward, means
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Known:
     learn: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
 
-    def train(self, seed: int = 0) -> tuple[float, dict[str, Any]]:
+    def train(self, seed: int = 0) -> tuple[float, dict[str, float]]:
         """See `greedy_return`."""
         return greedy_return(self.game, self.policy, self.n_updates, self.learn, seed, **self.model)
 

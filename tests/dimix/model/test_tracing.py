@@ -57,7 +57,7 @@ def play(step, model, x):
 def assert_plays_alike(step, model, x=None):
     x = seen() if x is None else x
     for ours, theirs in zip(play(step, model, x), play(model.forward_step, model, x), strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+        torch.testing.assert_close(ours, theirs, atol=5e-6, rtol=0)
 
 
 def example(model, envs=2):
@@ -114,7 +114,7 @@ def test_vmap_and_functional_gradients(kind):
     x, hidden = example(model, 4)
     with torch.no_grad():
         q, _ = torch.vmap(model.forward_step)(x.unflatten(0, (2, 2)), hidden.unflatten(0, (2, 2)))
-        torch.testing.assert_close(q.flatten(0, 1), model.forward_step(x, hidden)[0], atol=1e-6, rtol=0)
+        torch.testing.assert_close(q.flatten(0, 1), model.forward_step(x, hidden)[0], atol=5e-6, rtol=0)
 
     def total(parameters):
         return torch.func.functional_call(model, parameters, (x, hidden))[0].square().sum()
