@@ -87,38 +87,51 @@ class Known:
         proves: what it shows, in a few words.
         game: name of the game.
         policy: registered name of the policy.
-        expected: the greedy team's return.
+        expected: the greedy team's return; None where it hangs on the first weights.
         n_updates: enough for it, by measurement over many seeds.
         learn: keys of ``policy.learn``.
         model: keys of ``policy.model``.
+        least_loss: no value of this kind comes closer to the game.
     """
 
     name: str
     proves: str
     game: str
     policy: str
-    expected: float
+    expected: float | None
     n_updates: int
     learn: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
+    least_loss: float = 0.0
+
+    @property
+    def answer(self) -> str:
+        """What is right, in words."""
+        return f"loss >= {self.least_loss:g}" if self.expected is None else f"return {self.expected:g}"
 
     def train(self, seed: int = 0) -> tuple[float, dict[str, float]]:
         """See `greedy_return`."""
         return greedy_return(self.game, self.policy, self.n_updates, self.learn, seed, **self.model)
 
     def check(self) -> tuple[bool, str]:
-        """Whether a training earned what it has to, and what it earned."""
-        earned, _ = self.train()
+        """Whether a training came to its answer, and what it came to."""
+        earned, metrics = self.train()
+        if self.expected is None:
+            return metrics["loss"] > 0.999 * self.least_loss, f"loss {metrics['loss']:.2f}"
         return earned == self.expected, f"return {earned:g}"
 
 
 CALM = dict(reward_scale=0.1, learning_rate=0.002, nopt_min_weight=1.0)  # larger steps towards -12 kill its ReLUs
 TWO, ROWS, CUE = "two_step", "non_monotonic", "cue"
+#: Half the mean squared error of the best monotonic value for `ROWS`, by pooling what it cannot order: 8 kept and the
+#: other eight cells at -6 (16), or the four zeros kept, the 8 and the four -12 at -8 (17.8). Both are minima of QMIX's
+#: loss; most first weights lead to the second, whose greedy team earns 0.
+MONOTONIC = 0.5 * 8 * 6**2 / 9
 
 KNOWN = [
     Known("QMIX, two steps", "finds the best of its paper", TWO, "qmix", 8.0, 600),
     Known("VDN, two steps", "a sum settles for the safe one", TWO, "vdn", 7.0, 600),
-    Known("QMIX, rows", "a monotonic value cannot hold it", ROWS, "qmix", 0.0, 300),
+    Known("QMIX, rows", "a monotonic value cannot hold it", ROWS, "qmix", None, 300, least_loss=MONOTONIC),
     Known("OW-QMIX, rows", "finds the best", ROWS, "wqmix", 8.0, 600, dict(wqmix_ow=True, alpha=0.1)),
     Known("CW-QMIX, rows", "finds the best", ROWS, "wqmix", 8.0, 600, dict(wqmix_ow=False, alpha=0.1)),
     Known("QTRAN-base, rows", "finds the best", ROWS, "qtran", 8.0, 500, dict(qtran="base", **CALM)),
@@ -128,4 +141,4 @@ KNOWN = [
     Known("MLP, memory", "cannot tell them apart: chance", CUE, "qmix", 0.5, 500, model=dict(lstm_type="mlp")),
 ]
 
-GAMES: list[Entry] = [(known.name, known.proves, f"return {known.expected:g}", known.check) for known in KNOWN]
+GAMES: list[Entry] = [(known.name, known.proves, known.answer, known.check) for known in KNOWN]

@@ -2,14 +2,25 @@
 
 import pytest
 
-from dimix.check.games import CUE, KNOWN, ROWS, TWO, Known
+from dimix.check.games import CUE, KNOWN, MONOTONIC, ROWS, TWO, Known
 
 #: Besides those of ``dimix -m check``.
 MORE = [
     Known("IQL, two steps", "agents alone settle for the safe one", TWO, "iql", 7.0, 600),
     Known("VDN, rows", "a sum cannot hold it", ROWS, "vdn", 0.0, 300),
-    Known("OW-QMIX without weights, rows", "fails as QMIX", ROWS, "wqmix", 0.0, 400, dict(wqmix_ow=True, alpha=1.0)),
-    Known("CW-QMIX without weights, rows", "fails as QMIX", ROWS, "wqmix", 0.0, 400, dict(wqmix_ow=False, alpha=1.0)),
+    *(
+        Known(
+            f"{name} without weights, rows",
+            "fails as QMIX",
+            ROWS,
+            "wqmix",
+            None,
+            400,
+            dict(wqmix_ow=ow, alpha=1.0),
+            least_loss=MONOTONIC,
+        )
+        for name, ow in (("OW-QMIX", True), ("CW-QMIX", False))
+    ),
 ]
 EVERY = {known.name: known for known in (*KNOWN, *MORE)}
 
@@ -25,7 +36,10 @@ NO_CUE = 0.5 * 0.5 / 4
 def test_known_answers(name, training_seed, margin):
     known = EVERY[name]
     earned, metrics = known.train(training_seed)
-    assert earned == known.expected
+    if known.expected is None:  # 0 from most first weights, 8 from a few
+        assert earned in (0.0, 8.0) and metrics["loss"] > 0.999 * known.least_loss
+    else:
+        assert earned == known.expected
     if known.game == ROWS and known.expected == 8.0:  # the joint value holds the table: nine tenths of its variance
         loss = metrics["central_loss" if known.policy == "wqmix" else "td_loss"]
         margin.below(loss, 0.1 * CONSTANT * known.learn.get("reward_scale", 1.0) ** 2)

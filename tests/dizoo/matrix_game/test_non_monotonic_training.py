@@ -3,6 +3,7 @@
 import pytest
 
 from dimix.entry import serial_pipeline
+from dimix.plot import read_run
 from dizoo.matrix_game.config import non_monotonic_qtran_config, non_monotonic_wqmix_config
 
 
@@ -20,10 +21,12 @@ def test_wqmix_finds_the_best_return(tmp_path, training_seed, ow):
     assert result.evaluation["eval/ep_reward"] == 8.0
 
 
-def test_equal_weights_settle_for_a_zero(tmp_path, training_seed):
-    by_luck = "env.stop_value=2"  # the first weights may play the 8 for a while
-    result = train(tmp_path, training_seed, "policy.learn.alpha=1.0", by_luck, env_step=4_000)
-    assert result.evaluation["eval/ep_reward"] == 0.0
+@pytest.mark.parametrize(("alpha", "all_equal"), [(1.0, True), (0.1, False)])
+def test_alpha_reaches_the_weights(tmp_path, alpha, all_equal):
+    """With equal weights it is QMIX, which cannot hold the game: tests/dimix/check/test_games.py."""
+    train(tmp_path, 0, f"policy.learn.alpha={alpha}", env_step=400)
+    _, _, weights = read_run(tmp_path / "run").curve("train/loss_weight")
+    assert len(weights) and (weights == 1.0).all() == all_equal
 
 
 @pytest.mark.parametrize("form", ["base", "alt"])
