@@ -32,8 +32,8 @@ CONSTANT = 0.5 * (64 + 4 * 144 - (8 - 4 * 12) ** 2 / 9) / 9
 NO_CUE = 0.5 * 0.5 / 4
 
 
-# Seeds 0 to 19 use at most these shares of a limit: OW and CW 0.02, QTRAN 0.01, GRU and LSTM 0.13; the errors that have to
-# stay above one are bounded from below by what such agents can know (0.77 of it with every seed).
+# Seeds 0 to 19 use at most these shares of a limit: OW and CW 0.02, QTRAN 0.01, GRU and LSTM 0.13. The errors that have
+# to stay above one are bounded from below by what such agents can know (0.77 of it with every seed).
 @pytest.mark.parametrize("name", EVERY)
 def test_known_answers(name, training_seed, margin):
     known = EVERY[name]
