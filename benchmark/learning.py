@@ -31,8 +31,8 @@ from benchmark.provenance import machine, versions
 from benchmark.rows import RESULTS
 from dimix.cores import usable_cores
 from dimix.entry.processes import ONE_THREAD
+from dimix.plot.table import GOOD, IN_A_ROW, learned_at
 
-GOOD, IN_A_ROW = 0.95, 5
 LONGEST = 1_000_000  # env steps of a run that does not get there
 WON, WON_JITTER = "eval/battle_won", "eval/battle_won_jitter"
 
@@ -84,10 +84,8 @@ class Run:
             first = good.index(True)
             self.first_s = evals[first].wall_s
             self.stable = sum(good[first:]) / len(good[first:])
-        for i in range(IN_A_ROW - 1, len(good)):
-            if all(good[i - IN_A_ROW + 1 : i + 1]):
-                self.fifth_s, self.fifth_step = evals[i].wall_s, evals[i].env_step
-                break
+        if (fifth := learned_at(e.won for e in evals)) is not None:
+            self.fifth_s, self.fifth_step = evals[fifth].wall_s, evals[fifth].env_step
         self.jitter_s = next((e.wall_s for e in evals if e.won_jitter >= 0.9), None)
         last = evals[-IN_A_ROW:]
         self.last_won = sum(e.won for e in last) / max(len(last), 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dimix.errors import ConfigError, nearest
+from dimix.errors import ConfigError, first_line, nearest
 from dimix.inputs import INPUTS, MODULES, RunInput
 from dimix.plain import plain
 
@@ -118,8 +118,8 @@ def zoo_configs() -> list[Path]:
 
 def zoo_docs() -> dict[str, str]:
     """First line of the docstring of every ready-made config, by its path as ``-c`` takes it (``dizoo/...``)."""
-    docs = {path: ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "" for path in zoo_configs()}
-    return {"/".join(path.parts[-4:]): doc.partition("\n")[0] for path, doc in docs.items()}
+    docs = {path: first_line(ast.get_docstring(ast.parse(path.read_text("utf-8")))) for path in zoo_configs()}
+    return {"/".join(path.parts[-4:]): doc for path, doc in docs.items()}
 
 
 def import_file(path: Path) -> ModuleType:

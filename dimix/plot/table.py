@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -79,12 +79,18 @@ def summarise(experiment: str, runs: Sequence[Run]) -> Row:
 def env_steps_to_good(run: Run) -> float:
     """Env steps at the fifth evaluation in a row with 0.95 of its games won; infinite when it never happened."""
     step, _, won = run.curve("eval/battle_won")
+    at = learned_at(won)
+    return math.inf if at is None else float(step[at])
+
+
+def learned_at(won: Iterable[float]) -> int | None:
+    """Which evaluation ends the first `IN_A_ROW` in a row that won `GOOD` of their games; None when none does."""
     in_a_row = 0
-    for at, rate in zip(step, won, strict=True):
+    for at, rate in enumerate(won):
         in_a_row = in_a_row + 1 if rate >= GOOD else 0
         if in_a_row == IN_A_ROW:
-            return float(at)
-    return math.inf
+            return at
+    return None
 
 
 def _last(runs: Sequence[Run], metric: str) -> tuple[float, float]:
