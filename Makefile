@@ -30,7 +30,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/python -m dimix.config_doc > docs/config.md
+	$(BIN)/python -m dimix.config.page > docs/config.md
 
 clean:
 	rm -rf $(VENV) build dist ./*.egg-info

@@ -52,7 +52,7 @@ setup(
     packages=find_packages(include=["dimix", "dimix.*", "dizoo", "dizoo.*"]),
     package_data={
         "dimix": ["py.typed"],
-        "dizoo.smac.battle": ["data/*.json", "data/traces/*.npz"],
+        "dizoo.smac.battle.maps": ["data/*.json", "data/traces/*.npz"],
         "dizoo.smac.replay": ["page.*", "*.js"],
     },
     include_package_data=False,

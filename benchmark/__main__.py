@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.cells import make_cells
-from benchmark.rows import RESULTS, RUNS, path_of
-from benchmark.runner import compare_rows, run_cells
+from benchmark.win_rate.cells import make_cells
+from benchmark.win_rate.queue import compare_rows, run_cells
+from benchmark.win_rate.rows import RESULTS, RUNS, path_of
 from dimix.errors import DimixError
 
 HERE = Path(__file__).resolve().parent
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         if args.command == "report":
-            from benchmark.report import report  # needs packages that a training does not
+            from benchmark.win_rate.report import report  # needs packages that a training does not
 
             report(args.rows, args.readme, args.curves)
             return 0

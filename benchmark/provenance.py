@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dimix.cores import usable_cores
+from dimix.machine.cores import usable_cores
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("dimix", "dizoo")  # what decides a training's course

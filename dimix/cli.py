@@ -300,8 +300,8 @@ def _output(options: dict[str, Any]) -> str:
 
 def _names(kind: str) -> list[str]:
     """What ``-q`` prints, one name a line with the first line of its docstring, or a map's environment."""
-    from dimix.config import import_known
-    from dimix.config_file import zoo_docs
+    from dimix.config.compile import import_known
+    from dimix.config.file import zoo_docs
     from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
 
     if kind == "config":

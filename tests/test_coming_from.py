@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dimix.cli import command
-from dimix.config import CREATE_CONFIG, compile_config, full_schema, import_known
-from dimix.config_schema import Key, class_schema, dict_schema, walk
+from dimix.config.compile import CREATE_CONFIG, compile_config, full_schema, import_known
+from dimix.config.schema import Key, class_schema, dict_schema, walk
 from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs/coming-from.md").read_text("utf-8")

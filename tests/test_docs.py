@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmark.learning import Run, ranges, table
+from benchmark.win_rate.learning import Run, ranges, table
 from dimix.callbacks import Callback
 from dimix.cli import command
-from dimix.config_doc import page
-from dimix.config_file import find_config
+from dimix.config.file import find_config
+from dimix.config.page import page
 from dimix.policy import QMIXPolicy
 
 REPO = Path(__file__).resolve().parent.parent
@@ -83,7 +83,7 @@ def test_extending_page_lists_moments_that_exist():
 
 
 def test_config_page_is_current():
-    assert (REPO / "docs/config.md").read_text("utf-8") == page(), "run: python -m dimix.config_doc > docs/config.md"
+    assert (REPO / "docs/config.md").read_text("utf-8") == page(), "run: python -m dimix.config.page > docs/config.md"
 
 
 @pytest.mark.parametrize(("source", "line"), commands(), ids=lambda v: v[:60])

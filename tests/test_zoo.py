@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dimix.config import compile_all
-from dimix.config_file import zoo_configs
+from dimix.config.compile import compile_all
+from dimix.config.file import zoo_configs
 from dimix.registry import ENV_REGISTRY
-from dizoo.smac.battle.scenario import map_names
+from dizoo.smac.battle.maps.scenario import map_names
 
 
 def skip_without_packages(path):

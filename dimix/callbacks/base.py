@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Protocol
 from easydict import EasyDict
 
 from dimix.envs.vec_env import EnvInfo
-from dimix.policy.base_policy import Policy
-from dimix.types import EpisodeBatch
+from dimix.policy.base import Policy
+from dimix.replay.batch import EpisodeBatch
 from dimix.worker.collector import CollectStats
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from dimix.callbacks.base import Callback, Run
 from dimix.errors import ConfigError, OutputError
-from dimix.plain import plain
+from dimix.machine.plain import plain
 from dimix.registry import CALLBACK_REGISTRY
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dimix.types import EpisodeBatch, batch_fields, make_batch, validate
+from dimix.replay.batch import EpisodeBatch, batch_fields, make_batch, validate
 
 
 def random_batch(

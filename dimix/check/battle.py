@@ -12,7 +12,7 @@ def recorded_battle(folder: Path | None = None) -> tuple[bool, str]:
 
     It runs in a process of its own, as the engine is a package that knows nothing of dimix.
     """
-    command = [sys.executable, "-m", "dizoo.smac.battle.verify", *([str(folder)] if folder else [])]
+    command = [sys.executable, "-m", "dizoo.smac.battle.recording.verify", *([str(folder)] if folder else [])]
     done = subprocess.run(command, capture_output=True, text=True)
     said = (done.stdout or done.stderr).strip().splitlines() or ["it said nothing"]
     failed = [line for line in said if line.startswith("FAIL")]

@@ -11,12 +11,13 @@ import numpy as np
 from torch import Tensor
 
 from dimix.check.oracles import Entry
-from dimix.config import CompiledConfig, compile_all
+from dimix.config.compile import CompiledConfig, compile_all
 from dimix.entry.rooms import make_agent_input, make_env, make_policy
 from dimix.envs.vec_env import EnvInfo
-from dimix.policy.base_policy import ActMode, Policy
-from dimix.types import EpisodeBatch
-from dimix.worker import Collector, Evaluator, ReplayBuffer
+from dimix.policy.base import ActMode, Policy
+from dimix.replay.batch import EpisodeBatch
+from dimix.replay.buffer import ReplayBuffer
+from dimix.worker import Collector, Evaluator
 
 #: Steps at the front of a game at which there is nothing to choose, and how many beginnings its copies take in turns.
 WAITS, BEGINNINGS = {"cue": 3}, {"cue": 2}

@@ -10,7 +10,7 @@ import torch
 from dimix.check.targets import largest_difference
 from dimix.model import Mixer
 from dimix.policy.exploration import epsilon_greedy
-from dimix.worker.priorities import FLOOR, Priorities
+from dimix.replay.priorities import FLOOR, Priorities
 
 #: Name, what it proves, what is expected, how it is measured.
 Entry = tuple[str, str, str, Callable[[], tuple[bool, str]]]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dimix.check.targets import brute_force
-from dimix.types import EpisodeBatch
+from dimix.replay.batch import EpisodeBatch
 
 Row = list[Tensor]  # one value per agent
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dimix import value_learning
+from dimix.policy import value_learning
 
 
 def brute_force(

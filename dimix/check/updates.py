@@ -15,11 +15,11 @@ from dimix.check import references
 from dimix.check.batches import padded, random_batch, reordered
 from dimix.check.oracles import Entry
 from dimix.check.references import Reference
-from dimix.config import policy_schema
-from dimix.config_schema import defaults
+from dimix.config.compile import policy_schema
+from dimix.config.schema import defaults
 from dimix.policy import QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
-from dimix.types import EpisodeBatch
+from dimix.replay.batch import EpisodeBatch
 
 #: Episodes with everything in them: padding behind most, all three ends, one of a single step.
 LENGTHS, ENDS, STEPS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated", "truncated"], 8

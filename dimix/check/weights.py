@@ -10,7 +10,7 @@ from torch import Tensor
 from dimix.check.oracles import Entry
 from dimix.check.updates import ALPHA, small_policy
 from dimix.model import WQMix
-from dimix.types import EpisodeBatch, make_batch
+from dimix.replay.batch import EpisodeBatch, make_batch
 
 # Every agent's q is (0, 1, 4, 2, 3), so its greedy action is 2, or 4 where 2 is masked. Its central value is
 # (1, 2, 3, 4, 5), and the central mixer is a sum: Q*(greedy) = 3 + 3 + 3 = 9; 6 where one agent is dead; 5 + 3 + 3 = 11

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from dimix import __version__
-from dimix.config import CompiledConfig
+from dimix.config.compile import CompiledConfig
 from dimix.entry.rooms import Rooms, jitter_games
-from dimix.torch_utils import parameter_count
+from dimix.policy.optim import parameter_count
 from dimix.worker.logger import short
 
 

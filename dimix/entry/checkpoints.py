@@ -10,17 +10,17 @@ from typing import Any
 
 from easydict import EasyDict
 
-from dimix.config import CompiledConfig, full_schema, settings_of
-from dimix.config_checks import DERIVED, lookup, without_derived
-from dimix.config_schema import walk
+from dimix.config.checks import DERIVED, lookup, without_derived
+from dimix.config.compile import CompiledConfig, full_schema, settings_of
+from dimix.config.inputs import find_changes
+from dimix.config.schema import walk
 from dimix.entry.rooms import Rooms
 from dimix.entry.run_folder import RunFolder
 from dimix.envs.vec_env import Entities, EnvInfo
 from dimix.errors import CheckpointError, DimixError
-from dimix.inputs import find_changes
-from dimix.plain import flat, plain
-from dimix.policy.base_policy import Policy
-from dimix.worker import load_checkpoint
+from dimix.machine.checkpoint_file import load_checkpoint
+from dimix.machine.plain import flat, plain
+from dimix.policy.base import Policy
 
 #: Keys that a resumed run may change: they do not touch the course of training up to where it stops.
 FREE_KEYS = ("exp_name", "run.", "env.stop_value", "env.replay.", "create_config.callback.")

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dimix.config import CompiledConfig, compile_all
-from dimix.config_file import ConfigSource
-from dimix.config_schema import make_key
+from dimix.config.compile import CompiledConfig, compile_all
+from dimix.config.file import ConfigSource
+from dimix.config.inputs import find_changes, find_strays, use_kept
+from dimix.config.schema import make_key
 from dimix.entry.checkpoints import find_checkpoint, load_weights, read_any
 from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import jitter_games, make_agent_input, make_env, make_policy
 from dimix.entry.run_folder import quote
 from dimix.errors import CheckpointError, ConfigError
-from dimix.inputs import find_changes, find_strays, use_kept
-from dimix.plain import plain
+from dimix.machine.plain import plain
 from dimix.worker import EvalResult, Evaluator
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from dimix.config import CompiledConfig, compile_all
-from dimix.cores import usable_cores
+from dimix.config.compile import CompiledConfig, compile_all
 from dimix.entry.checkpoints import find_checkpoint, load_weights
-from dimix.entry.processes import Child, Job, Watcher, run_jobs
 from dimix.entry.rooms import compile_notice, make_callbacks, make_env, make_policy
 from dimix.entry.run_folder import RunFolder, quote
 from dimix.entry.serial_pipeline import serial_pipeline
-from dimix.entry.stopping import say
 from dimix.errors import CheckpointError, ConfigError, first_line
-from dimix.plain import plain
+from dimix.machine.cores import usable_cores
+from dimix.machine.plain import plain
+from dimix.machine.processes import Child, Job, Watcher, run_jobs
+from dimix.machine.signals import say
 from dimix.worker.logger import duration, short
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from dimix.config import import_known
+from dimix.config.compile import import_known
 from dimix.envs.vec_env import VecEnv
 from dimix.errors import ConfigError, OutputError
-from dimix.policy.base_policy import Policy
+from dimix.policy.base import Policy
 from dimix.registry import ENV_REGISTRY
 
 

@@ -10,16 +10,18 @@ import numpy as np
 import torch
 
 from dimix.callbacks import Callback
-from dimix.config import CompiledConfig
-from dimix.config_checks import agent_input, lookup
+from dimix.config.checks import agent_input, lookup
+from dimix.config.compile import CompiledConfig
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import VecEnv
 from dimix.errors import ConfigError
-from dimix.policy.base_policy import Policy
+from dimix.policy.base import Policy
+from dimix.policy.schedule import Schedule
 from dimix.registry import CALLBACK_REGISTRY
-from dimix.schedule import Schedule
+from dimix.replay.buffer import ReplayBuffer
+from dimix.replay.priorities import Priorities
 from dimix.utils import set_pkg_seed
-from dimix.worker import Collector, Evaluator, Learner, Priorities, ReplayBuffer
+from dimix.worker import Collector, Evaluator, Learner
 
 #: What is random in a run; every stream has a seed of its own, drawn from the run's seed and this order.
 STREAMS = ("collect", "evaluate", "evaluate_jitter", "policy", "replay")

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dimix.config import CompiledConfig
-from dimix.config_file import write_config
+from dimix.config.compile import CompiledConfig
+from dimix.config.file import write_config
+from dimix.config.inputs import INPUTS, keep_inputs
 from dimix.errors import CheckpointError, OutputError
-from dimix.inputs import INPUTS, keep_inputs
 
 LATEST, PREVIOUS, BEST, FINAL = "latest.pth.tar", "previous.pth.tar", "best.pth.tar", "final.pth.tar"
 

@@ -11,15 +11,15 @@ from typing import Any
 import torch
 
 from dimix.callbacks import Callback
-from dimix.config import CompiledConfig, compile_all
+from dimix.config.compile import CompiledConfig, compile_all
+from dimix.config.inputs import find_strays, from_origin
 from dimix.entry.banner import banner
 from dimix.entry.checkpoints import check_same_config, find_checkpoint, load_weights, read_run
 from dimix.entry.rooms import Rooms, compile_notice, make_callbacks
 from dimix.entry.run_folder import RunFolder
-from dimix.entry.stopping import StopSignals, say
 from dimix.entry.training_run import Result, TrainingRun
 from dimix.errors import ConfigError
-from dimix.inputs import find_strays, from_origin
+from dimix.machine.signals import StopSignals, say
 
 
 def serial_pipeline(

@@ -13,18 +13,19 @@ import torch
 from easydict import EasyDict
 
 from dimix.callbacks import BestPolicy, Callback, Callbacks, MetricLog, StopRule
-from dimix.config import CompiledConfig
-from dimix.config_checks import lookup
+from dimix.config.checks import lookup
+from dimix.config.compile import CompiledConfig
 from dimix.entry.checkpoints import run_content, run_state, weights_content
 from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import Rooms, jitter_games
 from dimix.entry.run_folder import RunFolder, quote
-from dimix.entry.stopping import StopSignals
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import TrainingError
-from dimix.policy.base_policy import Policy
-from dimix.types import batch_fields
-from dimix.worker import EvalResult, Evaluator, MetricLogger, save_checkpoint
+from dimix.machine.checkpoint_file import save_checkpoint
+from dimix.machine.signals import StopSignals
+from dimix.policy.base import Policy
+from dimix.replay.batch import batch_fields
+from dimix.worker import EvalResult, Evaluator, MetricLogger
 from dimix.worker.logger import duration, short
 
 

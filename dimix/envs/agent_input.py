@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dimix.compiled import compiled
 from dimix.errors import EnvError
+from dimix.machine.compiled import compiled
 
 
 class AgentInput:

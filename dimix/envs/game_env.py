@@ -1,45 +1,20 @@
 """One game at a time: the small interface that other people's environments are fitted to.
 
 A subclass of `GameEnv` is all that an adapter needs; batches, processes, seeds, time limits, restarts and saving come
-with it (`dimix.envs.game_vec_env`). docs/environments.md shows one in forty lines.
+with it (`dimix.envs.games.vec_env`). docs/environments.md shows one in forty lines.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-import numpy as np
 from easydict import EasyDict
-from numpy.typing import ArrayLike
 
-from dimix.envs.vec_env import EnvInfo, VecEnv
+from dimix.envs.games.game import Frame, Game
+from dimix.envs.games.vec_env import GameVecEnv
+from dimix.envs.vec_env import VecEnv
 
-
-class Frame(NamedTuple):
-    """What one game shows after a reset or a step. A short form stands for what is the same in most environments.
-
-    Attributes:
-        agent_state: (A, O_base) floats, each agent's own observation.
-        global_state: (S,) floats, or (channels, height, width); None: the agents' observations one after the other,
-            S = A * O_base.
-        action_mask: (A, N) bools, True where the action may be taken, at least one per agent; None: all of them.
-        alive: (A,) bools, agents that still act; None: all of them.
-        reward: team reward of the step; not looked at after a reset.
-        terminated: the game itself is over.
-        truncated: cut by the environment's own time limit. One that reaches ``EnvInfo.episode_limit`` without saying so
-            is cut there.
-        battle_won: the team won, told on the last step.
-    """
-
-    agent_state: ArrayLike
-    global_state: ArrayLike | None = None
-    action_mask: ArrayLike | None = None
-    alive: ArrayLike | None = None
-    reward: float = 0.0
-    terminated: bool = False
-    truncated: bool = False
-    battle_won: bool = False
+__all__ = ["Frame", "GameEnv", "ManagerKeys"]
 
 
 class ManagerKeys:
@@ -79,23 +54,11 @@ class ManagerKeys:
     }
 
 
-class GameEnv(ManagerKeys, ABC):
-    """One game of a multi-agent environment.
+class GameEnv(ManagerKeys, Game):
+    """One game of a multi-agent environment that a config can name: see `Game`, and below what a subclass may add.
 
-    A game has to be decided by the seed of its reset and the actions since: dimix saves those, and plays them again
-    when a run is resumed. Draw randomness from a generator that ``reset`` makes from its seed, not from Python's or
-    numpy's global one. Where that cannot be had, set ``deterministic = False``: the games that run when a checkpoint is
-    taken are then dropped at the resume, and started anew.
-
-    Subclasses are registered with `ENV_REGISTRY`, add their own keys to ``config`` and need not be thread-safe. To run
-    in processes they have to stand in a module that can be imported, not in the script that was started.
-
-    Args:
-        cfg: the config's ``env`` branch, defaults merged in.
-
-    Attributes:
-        info: sizes; set by the constructor, the same for all games of one config.
-        deterministic: whether seed and actions decide a game.
+    Subclasses are registered with `ENV_REGISTRY` and add their own keys to ``config``. To run in processes they have to
+    stand in a module that can be imported, not in the script that was started.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -113,42 +76,6 @@ class GameEnv(ManagerKeys, ABC):
         obs_agent_id=True,
     )
 
-    info: EnvInfo
-    deterministic: ClassVar[bool] = True
-
-    @abstractmethod
-    def __init__(self, cfg: EasyDict) -> None: ...
-
-    @abstractmethod
-    def reset(self, seed: int) -> Frame:
-        """Start an episode.
-
-        Args:
-            seed: of everything random in this episode, in [0, 2**31).
-        """
-
-    @abstractmethod
-    def step(self, action: np.ndarray) -> Frame:
-        """Play one joint action; never called on a game that is over.
-
-        Args:
-            action: (A,) int64, one available action per agent. The array is reused: copy what you keep.
-        """
-
-    def close(self) -> None:  # noqa: B027 (most games have nothing to give back)
-        """Give back windows, files and programs, where there are any."""
-
-    @classmethod
-    def describe(cls, cfg: EasyDict) -> EnvInfo:
-        """Sizes of the environment that a config's ``env`` branch asks for, read from a game that is built for it.
-
-        Raises:
-            EnvError: the game cannot be built.
-        """
-        game = cls(cfg)
-        game.close()
-        return game.info
-
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:
         """E games of a config's ``env`` branch as one batch.
@@ -159,6 +86,4 @@ class GameEnv(ManagerKeys, ABC):
             num_envs: games (E).
             seed: of all episodes; each has its own, drawn from this one, the game's number and the episode's.
         """
-        from dimix.envs.game_vec_env import GameVecEnv
-
         return GameVecEnv(cls, cfg, num_envs, seed)

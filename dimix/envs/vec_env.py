@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dimix.errors import EnvError
-from dimix.plain import plain
+from dimix.machine.plain import plain
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Networks: agents, mixers and what is built of them."""
 
 from dimix.model.agent import AgentNetwork
-from dimix.model.mixer import Mixer
+from dimix.model.mixers.central import CentralMixer
+from dimix.model.mixers.monotonic import Mixer
 from dimix.model.packing import Packing
 from dimix.model.qmix import QMix
 from dimix.model.qtran import QTran
 from dimix.model.state_encoder import StateEncoder
-from dimix.model.wqmix import CentralMixer, WQMix
+from dimix.model.wqmix import WQMix
 
 __all__ = ["AgentNetwork", "CentralMixer", "Mixer", "Packing", "QMix", "QTran", "StateEncoder", "WQMix"]

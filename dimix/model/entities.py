@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dimix.model.fused_entities import entity_scores, entity_sum
-from dimix.model.fusible import fusible
+from dimix.model.kernels.entities import entity_scores, entity_sum
+from dimix.model.kernels.fusible import fusible
 
 
 class EntityKind(nn.Module):

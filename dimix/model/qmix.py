@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dimix.agent_groups import group_numbers
-from dimix.config_schema import class_schema, defaults
+from dimix.config.schema import class_schema, defaults
 from dimix.model.agent import AgentNetwork
-from dimix.model.mixer import Mixer
+from dimix.model.mixers.monotonic import Mixer
 from dimix.model.packing import Packing
+from dimix.model.sharing import group_numbers
 from dimix.model.state_encoder import ImageMixer, StateEncoder, image_shape, image_sizes
 from dimix.registry import MODEL_REGISTRY
 
@@ -42,7 +42,7 @@ class QMix(nn.Module):
         orthogonal_init: orthogonal start of the agents' linear layers (see `AgentNetwork`).
         rnn_layers: recurrent layers of the agent network.
         parameter_sharing: agents that share weights: ``"all"``, ``"type"``, ``"groups"``, ``"none"``.
-        agent_groups: for ``"groups"``: see `dimix.agent_groups.group_numbers`.
+        agent_groups: for ``"groups"``: see `dimix.model.sharing.group_numbers`.
         agent_types: for ``"type"``: unit type of each agent.
         equivariant: agents read the others as sets (`dimix.model.entities`): what they know of one unit holds for
             another that looks the same, whatever its number.

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from dimix.model.fused_gru import fused_gru, gru_step
-from dimix.model.fusible import fusible
 from dimix.model.grouped import grouped_parameter, register_groups
+from dimix.model.kernels.fusible import fusible
+from dimix.model.kernels.gru import fused_gru, gru_step
 from dimix.model.packing import Packing
 
 

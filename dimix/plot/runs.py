@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from dimix.config_file import read_written_config
+from dimix.config.file import read_written_config
 from dimix.errors import ConfigError, OutputError
-from dimix.plain import flat
+from dimix.machine.plain import flat
 
 METRICS_FILE = "log/metrics.csv"
 

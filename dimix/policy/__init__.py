@@ -1,6 +1,6 @@
 """Policies: how a network acts and how it learns."""
 
-from dimix.policy.base_policy import ActMode, LearnMode, Policy
+from dimix.policy.base import ActMode, LearnMode, Policy
 from dimix.policy.iql import IQLPolicy
 from dimix.policy.qmix import QMIXPolicy
 from dimix.policy.qtran import QTRANPolicy

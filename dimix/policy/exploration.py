@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dimix.compiled import compiled
+from dimix.machine.compiled import compiled
 
 
 def epsilon_greedy(

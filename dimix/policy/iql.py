@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from dimix.config_checks import lookup
+from dimix.config.checks import lookup
 from dimix.model import QMix
 from dimix.policy.qmix import QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
-from dimix.types import EpisodeBatch
+from dimix.replay.batch import EpisodeBatch
 
 
 @POLICY_REGISTRY.register("iql")

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dimix import value_learning
-from dimix.config_checks import lookup
+from dimix.config.checks import lookup
 from dimix.errors import BatchError, CheckpointError, ConfigError, TrainingError
 from dimix.model import Packing, QMix
-from dimix.policy.base_policy import Policy
+from dimix.policy import value_learning
+from dimix.policy.base import Policy
 from dimix.policy.exploration import Explorer, epsilon_greedy, greedy
+from dimix.policy.optim import check_optimizer, make_optimizer, soft_update
 from dimix.policy.running_moments import RunningMoments
+from dimix.policy.schedule import Schedule
 from dimix.registry import POLICY_REGISTRY
-from dimix.schedule import Schedule
-from dimix.torch_utils import check_optimizer, make_optimizer, soft_update
-from dimix.types import EpisodeBatch, cut_steps
+from dimix.replay.batch import EpisodeBatch, cut_steps
 
 
 class Learned(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from dimix.config_checks import lookup
+from dimix.config.checks import lookup
 from dimix.policy.qmix import QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
 

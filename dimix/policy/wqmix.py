@@ -8,11 +8,11 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from dimix import value_learning
 from dimix.model import QMix, WQMix
+from dimix.policy import value_learning
 from dimix.policy.qmix import QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
-from dimix.types import EpisodeBatch
+from dimix.replay.batch import EpisodeBatch
 
 
 @POLICY_REGISTRY.register("wqmix")

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import VecEnv
-from dimix.errors import CheckpointError
-from dimix.policy.base_policy import ActMode
-from dimix.worker.open_episodes import Rows
-from dimix.worker.replay_buffer import ReplayBuffer
+from dimix.policy.base import ActMode
+from dimix.replay.buffer import ReplayBuffer
+from dimix.replay.open_episodes import Rows
+from dimix.worker.rollout import Rollout
 
 
 @dataclass
@@ -44,69 +43,6 @@ class CollectStats:
         return {name: float(np.mean(getattr(self, name))) for name in ("ep_reward", "ep_length", "battle_won")}
 
 
-class GameState:
-    """What one batch of environments carries from step to step besides its own state.
-
-    Attributes:
-        hidden: (E, A, H) tensor, recurrent state of the agents.
-        last_action: (E, A) int64, -1 at the start of an episode.
-        ep_return: (E,) float64, reward so far.
-    """
-
-    def __init__(self, env: VecEnv, policy: ActMode, agent_input: AgentInput) -> None:
-        info = env.info
-        self._policy = policy
-        self._agent_input = agent_input
-        self._start_hidden = policy.init_hidden(1)
-        self._agent_state = np.zeros((env.num_envs, info.agent_num, agent_input.size), np.float32)
-        self.hidden = policy.init_hidden(env.num_envs)
-        self.last_action = np.full((env.num_envs, info.agent_num), -1, np.int64)
-        self.ep_return = np.zeros(env.num_envs)
-
-    def begin(self, env_ids: np.ndarray) -> None:
-        """Forget what belongs to the last episode of these environments."""
-        self.hidden[torch.from_numpy(env_ids)] = self._start_hidden.to(self.hidden)
-        self.last_action[env_ids] = -1
-        self.ep_return[env_ids] = 0.0
-        self._policy.begin(env_ids)
-
-    def step(self, env: VecEnv, epsilon: float) -> np.ndarray:
-        """Choose actions for all environments in one call and make one step; returns the actions (E, A)."""
-        agent_state = self._agent_input.build(env.agent_state, self.last_action, self._agent_state)
-        obs = {"agent_state": agent_state, "action_mask": env.action_mask}
-        where = epsilon if env.explores is None else epsilon * env.explores
-        action, self.hidden = self._policy.forward(obs, self.hidden, where)
-        if env.demonstration is not None:
-            action = np.where(env.demonstration >= 0, env.demonstration, action)
-        env.step(action)
-        self.last_action[:] = action
-        self.ep_return += env.reward
-        return action
-
-    def state_dict(self) -> dict[str, Any]:
-        """All attributes."""
-        return {
-            "hidden": self.hidden.cpu().clone(),
-            "last_action": self.last_action.copy(),
-            "ep_return": self.ep_return.copy(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave.
-
-        Raises:
-            CheckpointError: another number of environments, agents or hidden units.
-        """
-        if state["hidden"].shape != self.hidden.shape:
-            raise CheckpointError(
-                f"hidden states of running games: shape {tuple(state['hidden'].shape)}. "
-                f"Right is {tuple(self.hidden.shape)}: same number of environments, agents and hidden units."
-            )
-        self.hidden = state["hidden"].to(self.hidden)
-        self.last_action[:] = state["last_action"]
-        self.ep_return[:] = state["ep_return"]
-
-
 class Collector:
     """Plays with exploration; battles that are not over at the end of a call go on in the next one.
 
@@ -127,7 +63,7 @@ class Collector:
         self._env = env
         self._buffer = buffer
         self._ids = np.arange(env.num_envs)
-        self._games = GameState(env, policy, agent_input)
+        self._games = Rollout(env, policy, agent_input)
         self._started = False
         buffer.open(env.num_envs)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import VecEnv
-from dimix.policy.base_policy import ActMode
-from dimix.worker.collector import GameState
+from dimix.policy.base import ActMode
+from dimix.worker.rollout import Rollout
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Evaluator:
             raise ValueError(f"evaluate: n_episode {n_episode}. Right is 1 or more.")
         env = self.env
         to_play = n_episode // env.num_envs + (np.arange(env.num_envs) < n_episode % env.num_envs)
-        games = GameState(env, self._policy, self._agent_input)
+        games = Rollout(env, self._policy, self._agent_input)
         history = np.zeros(env.num_envs, np.uint64)  # hash of the actions so far
         env.reset()
         games.begin(np.arange(env.num_envs))

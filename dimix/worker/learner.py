@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dimix.errors import TrainingError
-from dimix.policy.base_policy import LearnMode
-from dimix.types import EpisodeBatch
-from dimix.worker.replay_buffer import ReplayBuffer
+from dimix.policy.base import LearnMode
+from dimix.replay.batch import EpisodeBatch
+from dimix.replay.buffer import ReplayBuffer
 
 
 class Learner:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from dimix.worker import load_checkpoint
+from dimix.machine.checkpoint_file import load_checkpoint
+from tests.dimix.toys import toy_env, toy_input, toy_policy  # noqa: F401 (fixtures)
 
 
 def rows(folder) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dimix import __version__
 from dimix.cli import command
-from dimix.config_file import find_config, zoo_configs
+from dimix.config.file import find_config, zoo_configs
 from dimix.entry import serial_pipeline
 from dimix.registry import POLICY_REGISTRY
 

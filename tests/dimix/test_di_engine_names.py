@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dimix.config import compile_all
+from dimix.config.compile import compile_all
 from dimix.model import QMix
 from dimix.policy import IQLPolicy, Policy, QMIXPolicy, QTRANPolicy, VDNPolicy, WQMIXPolicy
 from dimix.registry import MODEL_REGISTRY, POLICY_REGISTRY, Registry

@@ -2,7 +2,7 @@
 
 from dizoo.smac.battle.engine import BattleEngine, keeps_compiled, needs_compile, warm_up
 from dizoo.smac.battle.errors import ActionError, BattleError, MapError
-from dizoo.smac.battle.scenario import Scenario, load_scenario, map_names
+from dizoo.smac.battle.maps.scenario import Scenario, load_scenario, map_names
 
 __all__ = [
     "ActionError",

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dizoo.smac.battle.errors import BattleError
-from dizoo.smac.battle.rules import Profile, get_profile
-from dizoo.smac.battle.state import ATTACK_MOVE_COMMAND, NO_ACTION, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, Array
+from dizoo.smac.battle.kernels.state import ATTACK_MOVE_COMMAND, NO_ACTION, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, Array
+from dizoo.smac.battle.maps.rules import Profile, get_profile
 from dizoo.smac.battle.text import nearest
 
 

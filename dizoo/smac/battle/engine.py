@@ -19,14 +19,14 @@ from dizoo.smac.battle.checks import (
     profile_with,
     whole_number,
 )
-from dizoo.smac.battle.compiler import compiled_marker, mark_compiled
 from dizoo.smac.battle.errors import ActionError, BattleError
-from dizoo.smac.battle.features import obs_names, state_names
-from dizoo.smac.battle.kernels import BEGIN, FINISH, first_bad_action, reset_battles, step_battles
-from dizoo.smac.battle.rng import stream_keys
-from dizoo.smac.battle.rules import TICKS_PER_STEP, Profile
-from dizoo.smac.battle.scenario import Scenario, load_scenario
-from dizoo.smac.battle.state import BATTLE, FRAME, NO_ACTION, UNIT, Array, Outputs, empty_scratch, empty_state
+from dizoo.smac.battle.kernels.compiler import compiled_marker, mark_compiled
+from dizoo.smac.battle.kernels.driver import BEGIN, FINISH, first_bad_action, reset_battles, step_battles
+from dizoo.smac.battle.kernels.observation import obs_names, state_names
+from dizoo.smac.battle.kernels.rng import stream_keys
+from dizoo.smac.battle.kernels.state import BATTLE, FRAME, NO_ACTION, UNIT, Array, Outputs, empty_scratch, empty_state
+from dizoo.smac.battle.maps.rules import TICKS_PER_STEP, Profile
+from dizoo.smac.battle.maps.scenario import Scenario, load_scenario
 from dizoo.smac.battle.tables import build_world
 
 WEAPON_DELAY_S = (-0.0625, 0.125)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from dizoo.smac.battle.rules import TICKS_PER_SECOND
-from dizoo.smac.battle.scenario import Scenario, UnitType
-from dizoo.smac.battle.state import KIND, MAP, RULES, WALL, Array, World
+from dizoo.smac.battle.kernels.state import KIND, MAP, RULES, WALL, Array, World
+from dizoo.smac.battle.maps.rules import TICKS_PER_SECOND
+from dizoo.smac.battle.maps.scenario import Scenario, UnitType
 
 
 def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool) -> World:

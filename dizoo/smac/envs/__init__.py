@@ -12,11 +12,11 @@ from typing import Any
 from dizoo.smac.envs.registration import register_envs
 
 _LAZY = {
-    "BattleEnv": "gymnasium_env",
-    "BattleParallelEnv": "pettingzoo_env",
-    "parallel_env": "pettingzoo_env",
-    "StarCraft2Env": "starcraft2_env",
-    "SingleBattle": "single_battle",
+    "BattleEnv": "dropin.gymnasium_env",
+    "BattleParallelEnv": "dropin.pettingzoo_env",
+    "parallel_env": "dropin.pettingzoo_env",
+    "StarCraft2Env": "dropin.starcraft2_env",
+    "SingleBattle": "dropin.single_battle",
 }
 
 __all__ = [*_LAZY, "register_envs"]  # noqa: PLE0604

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dimix.envs.vec_env import Entities, EnvInfo
-from dizoo.smac.battle.features import DIRECTIONS
-from dizoo.smac.battle.scenario import FIRST_TARGET_ACTION, Scenario
+from dizoo.smac.battle.kernels.observation import DIRECTIONS
+from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario
 
 
 def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = True) -> EnvInfo:
@@ -29,7 +29,7 @@ def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = Tru
 
 
 def obs_entities(scenario: Scenario) -> tuple[Entities, ...]:
-    """The enemies, then the other allies: the blocks of `dizoo.smac.battle.features.obs_names`.
+    """The enemies, then the other allies: the blocks of `dizoo.smac.battle.kernels.observation.obs_names`.
 
     A fighter's actions name enemies, a healer's name allies; which of them an agent is, its own type tells. Where types
     are not shown, all actions count as naming enemies.

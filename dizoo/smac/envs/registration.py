@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-ENTRY_POINT = "dizoo.smac.envs.gymnasium_env:BattleEnv"
-_MAPS = Path(__file__).resolve().parent.parent / "battle" / "data" / "maps.json"
+ENTRY_POINT = "dizoo.smac.envs.dropin.gymnasium_env:BattleEnv"
+_MAPS = Path(__file__).resolve().parent.parent / "battle" / "maps" / "data" / "maps.json"
 
 
 def register_envs() -> None:

@@ -15,17 +15,17 @@ from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import ConfigError, EnvError
 from dimix.registry import ENV_REGISTRY
 from dizoo.smac.battle import BattleEngine, keeps_compiled, needs_compile
-from dizoo.smac.battle.backplay import Backplay
 from dizoo.smac.battle.checks import battle_ids
 from dizoo.smac.battle.errors import BattleError, MapError
-from dizoo.smac.battle.recorder import BattleRecorder, RecordedGame
-from dizoo.smac.battle.rules import get_profile
-from dizoo.smac.battle.scenario import load_scenario, map_files, map_names
-from dizoo.smac.battle.search import won_games
-from dizoo.smac.envs.backends import GAMES, check_keys, check_variation
+from dizoo.smac.battle.maps.rules import get_profile
+from dizoo.smac.battle.maps.scenario import load_scenario, map_files, map_names
+from dizoo.smac.battle.recording.recorder import BattleRecorder, RecordedGame
+from dizoo.smac.envs.games.backends import GAMES, check_keys, check_variation
+from dizoo.smac.envs.games.sc2_game import REWARD_KEYS, SMAC, SMACV2
+from dizoo.smac.envs.games.smaclite_game import SMACLITE
 from dizoo.smac.envs.map_info import map_info
-from dizoo.smac.envs.sc2_game import REWARD_KEYS, SMAC, SMACV2
-from dizoo.smac.envs.smaclite_game import SMACLITE
+from dizoo.smac.search.backplay import Backplay
+from dizoo.smac.search.search import won_games
 
 _ROLES = {"collect": 0, "evaluate": 1, "evaluate_jitter": 2}
 

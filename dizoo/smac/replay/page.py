@@ -13,8 +13,8 @@ from importlib import resources
 
 import numpy as np
 
-from dizoo.smac.battle.replay import pack
-from dizoo.smac.battle.state import Array
+from dizoo.smac.battle.kernels.state import Array
+from dizoo.smac.battle.recording.replay import pack
 from dizoo.smac.replay.scene import Scene
 
 

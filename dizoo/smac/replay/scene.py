@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from dizoo.smac.battle.replay import Replay, describe, load_replay, target_unit
-from dizoo.smac.battle.rules import TICKS_PER_SECOND, TICKS_PER_STEP
-from dizoo.smac.battle.state import Array
-from dizoo.smac.battle.trace import load_trace
+from dizoo.smac.battle.kernels.state import Array
+from dizoo.smac.battle.maps.rules import TICKS_PER_SECOND, TICKS_PER_STEP
+from dizoo.smac.battle.recording.replay import Replay, describe, load_replay, target_unit
+from dizoo.smac.battle.recording.trace import load_trace
 
 STEP_S = TICKS_PER_STEP / TICKS_PER_SECOND
 MARGIN = 2.5  # cells around the fighting that are shown

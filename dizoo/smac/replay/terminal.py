@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dizoo.smac.battle.maps import legend, unit_letters
+from dizoo.smac.battle.maps.command import legend, unit_letters
 from dizoo.smac.replay.scene import STEP_S, Scene
 
 _BAR = 20

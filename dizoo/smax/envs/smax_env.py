@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from easydict import EasyDict
 
-from dimix.envs.game_arrays import as_ids, check_actions, layout, map_arrays
+from dimix.envs.games.arrays import as_ids, check_actions, layout, map_arrays
 from dimix.envs.packages import Package
 from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import ConfigError, EnvError, nearest

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dimix.callbacks import Callback, Callbacks
-from dimix.config import compile_config
+from dimix.config.compile import compile_config
 from dimix.entry import serial_pipeline
 from dimix.errors import ConfigError, TrainingError
 from dimix.policy import QMIXPolicy

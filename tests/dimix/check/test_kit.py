@@ -7,7 +7,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from dimix import value_learning
 from dimix.check import CHECKS, kit, run_checks, table
 from dimix.check.battle import recorded_battle
 from dimix.check.games import GAMES, config, every_game
@@ -16,9 +15,9 @@ from dimix.check.updates import from_reordered
 from dimix.cli import command
 from dimix.entry.rooms import make_policy
 from dimix.model import Mixer, QMix
-from dimix.policy import QMIXPolicy, exploration
-from dimix.worker.priorities import Priorities
-from dizoo.smac.battle.verify import SHIPPED
+from dimix.policy import QMIXPolicy, exploration, value_learning
+from dimix.replay.priorities import Priorities
+from dizoo.smac.battle.recording.verify import SHIPPED
 
 BY_NAME = {check.name: check for check in CHECKS}
 LEARNED = {entry[0] for entry in GAMES}

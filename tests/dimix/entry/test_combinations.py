@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dimix.config import compile_all
+from dimix.config.compile import compile_all
 from dimix.entry.rooms import Rooms
 from dimix.errors import ConfigError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dimix.config import compile_all
+from dimix.config.compile import compile_all
 from dimix.entry import serial_pipeline
 from dimix.registry import ENV_REGISTRY
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dizoo.smac.battle.mapfile import standard_maps
+from dizoo.smac.battle.maps.mapfile import standard_maps
 
 CONFIG = """
 from easydict import EasyDict

@@ -13,7 +13,7 @@ import pytest
 
 from dimix.entry import serial_pipeline
 from dimix.entry.multi_seed import _table
-from dimix.entry.processes import Child, Job, Watcher, run_jobs
+from dimix.machine.processes import Child, Job, Watcher, run_jobs
 
 CONFIG = """
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dimix.entry import eval_pipeline, serial_pipeline
-from dimix.worker import load_checkpoint
+from dimix.machine.checkpoint_file import load_checkpoint
 
 OLD = Path(__file__).resolve().parents[2] / "data/runs"
 

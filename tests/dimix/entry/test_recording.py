@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from dimix.config import compile_all
+from dimix.config.compile import compile_all
 from dimix.entry import eval_pipeline, replay_pipeline, serial_pipeline
 from dimix.entry.checkpoints import load_weights, read_any
 from dimix.entry.recording import team_values
 from dimix.entry.rooms import make_agent_input, make_policy
 from dimix.errors import ConfigError, EnvError, OutputError
-from dizoo.smac.battle.replay import load_replay
+from dizoo.smac.battle.recording.replay import load_replay
 
 
 def train(folder, **options):

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from dimix.callbacks import Callback
-from dimix.config import compile_config
-from dimix.config_file import write_config
+from dimix.config.compile import compile_config
+from dimix.config.file import write_config
 from dimix.entry import eval_pipeline, serial_pipeline
 from dimix.entry.eval_pipeline import wilson_interval
 from dimix.entry.rooms import STREAMS, stream_seed
 from dimix.errors import CheckpointError, ConfigError, OutputError, TrainingError
+from dimix.machine.checkpoint_file import load_checkpoint, save_checkpoint
 from dimix.policy import QMIXPolicy
-from dimix.worker import load_checkpoint, save_checkpoint
 
 
 def quiet(*args, **options):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from dimix.config import compile_all
+from dimix.config.compile import compile_all
 from dimix.errors import ConfigError
 from dimix.model import QMix, QTran, WQMix
 from dimix.model.entities import EntityEncoder
 from dizoo.smac.battle import BattleEngine
-from dizoo.smac.battle.features import obs_names
-from dizoo.smac.battle.rules import SIGHT_RANGE, TARGET_RANGE
-from dizoo.smac.battle.scenario import load_scenario, map_names
+from dizoo.smac.battle.kernels.observation import obs_names
+from dizoo.smac.battle.maps.rules import SIGHT_RANGE, TARGET_RANGE
+from dizoo.smac.battle.maps.scenario import load_scenario, map_names
 from dizoo.smac.envs.map_info import map_info
 
 ENEMIES, ALLIES, ACTIONS, AGENTS = 4, 2, 11, 3

@@ -5,7 +5,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dimix.model import QMix
-from dimix.model.fusible import fusible
+from dimix.model.kernels.fusible import fusible
 
 ENVS, STEPS, AGENTS, OBS, ACTIONS = 5, 6, 3, 24, 9
 #: Two columns, three enemies of four features, two allies of three, one's own column, the first of which names them.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dimix.config_file import write_config
+from dimix.config.file import write_config
 
 ROWS = """env_step,train_iter,train/loss,eval/battle_won,speed/env_steps_per_s
 0,0,,0.0,

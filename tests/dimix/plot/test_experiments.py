@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dimix.config import RUN_CONFIG
-from dimix.config_checks import DERIVED
+from dimix.config.checks import DERIVED
+from dimix.config.compile import RUN_CONFIG
 from dimix.entry.checkpoints import FREE_KEYS
 from dimix.plot import Run
 from dimix.plot.experiments import NOT_TRAINED, config_labels, group_runs, read_experiments

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from dimix.envs.agent_input import AgentInput
 from dimix.policy import QMIXPolicy
 from dimix.policy.exploration import Explorer, epsilon_greedy, greedy
+from dimix.replay.buffer import ReplayBuffer
 from dimix.worker.collector import Collector
-from dimix.worker.replay_buffer import ReplayBuffer
 from dizoo.matrix_game.envs.matrix_game_env import MatrixGameEnv
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dimix.config_schema import class_schema, defaults
+from dimix.config.schema import class_schema, defaults
 from dimix.registry import POLICY_REGISTRY
 
 LENGTHS, ENDS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated", "truncated"]

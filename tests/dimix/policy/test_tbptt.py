@@ -8,12 +8,12 @@ import torch
 
 from dimix.check.games import greedy_return
 from dimix.check.updates import with_other_target
-from dimix.config import compile_all
-from dimix.config_schema import class_schema, defaults
+from dimix.config.compile import compile_all
+from dimix.config.schema import class_schema, defaults
 from dimix.errors import ConfigError
 from dimix.policy import QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
-from dimix.types import batch_fields, cut_steps, validate
+from dimix.replay.batch import batch_fields, cut_steps, validate
 
 LENGTHS, ENDS = [7, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated", "truncated"]
 GAMMA, LAMBDA, CLIP = 0.99, 0.6, 0.5

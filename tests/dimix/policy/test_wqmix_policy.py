@@ -9,7 +9,7 @@ from dimix.check.updates import with_other_target
 from dimix.errors import ConfigError
 from dimix.model import QMix
 from dimix.policy import WQMIXPolicy
-from dimix.types import batch_fields, make_batch
+from dimix.replay.batch import batch_fields, make_batch
 
 LENGTHS, ENDS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated", "truncated"]
 ALPHA = 0.3

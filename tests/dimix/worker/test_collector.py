@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from dimix.errors import CheckpointError
-from dimix.types import batch_fields, validate
-from dimix.worker.checkpoint import load_checkpoint, save_checkpoint
+from dimix.machine.checkpoint_file import load_checkpoint, save_checkpoint
+from dimix.replay.batch import batch_fields, validate
+from dimix.replay.buffer import ReplayBuffer
 from dimix.worker.collector import Collector, CollectStats
-from dimix.worker.replay_buffer import ReplayBuffer
 
 
 class Room:

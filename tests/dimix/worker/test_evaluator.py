@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dimix.envs.agent_input import AgentInput
-from dimix.worker.checkpoint import load_checkpoint, save_checkpoint
+from dimix.machine.checkpoint_file import load_checkpoint, save_checkpoint
 from dimix.worker.evaluator import EvalResult, Evaluator
 from dizoo.matrix_game.envs.matrix_game_env import MatrixGameEnv
 

@@ -3,10 +3,10 @@
 import pytest
 
 from dimix.errors import TrainingError
-from dimix.policy.base_policy import LearnMode
+from dimix.policy.base import LearnMode
+from dimix.replay.buffer import ReplayBuffer
 from dimix.worker.collector import Collector
 from dimix.worker.learner import Learner
-from dimix.worker.replay_buffer import ReplayBuffer
 
 
 class Tape:

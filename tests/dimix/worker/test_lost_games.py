@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dimix.types import validate
+from dimix.replay.batch import validate
+from dimix.replay.buffer import ReplayBuffer
 from dimix.worker.collector import Collector
 from dimix.worker.evaluator import Evaluator
-from dimix.worker.replay_buffer import ReplayBuffer
 
 
 @pytest.fixture

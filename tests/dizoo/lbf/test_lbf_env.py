@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from easydict import EasyDict
 
-from dimix.config import compile_all
-from dimix.config_schema import class_schema, defaults
+from dimix.config.compile import compile_all
+from dimix.config.schema import class_schema, defaults
 from dimix.envs.packages import Package
 from dimix.errors import ConfigError, EnvError
 from dizoo.lbf.envs.lbf_env import LBFGame

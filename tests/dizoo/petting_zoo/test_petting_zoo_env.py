@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from easydict import EasyDict
 
-from dimix.config import compile_all
-from dimix.config_schema import class_schema, defaults
+from dimix.config.compile import compile_all
+from dimix.config.schema import class_schema, defaults
 from dimix.errors import ConfigError
 from dimix.policy.exploration import epsilon_greedy
 from dizoo.petting_zoo.envs.petting_zoo_env import FAMILIES, PettingZooGame

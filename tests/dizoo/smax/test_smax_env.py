@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dimix.config import compile_all
+from dimix.config.compile import compile_all
 from dimix.entry import serial_pipeline
 from dimix.errors import ConfigError, EnvError
 

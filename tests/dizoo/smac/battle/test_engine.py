@@ -388,7 +388,7 @@ def test_a_forked_child_can_use_threads_after_its_parent_did():
 def test_the_engine_needs_numpy_and_numba_only_and_import_compiles_nothing():
     code = (
         "import sys, dizoo.smac.battle as b\n"
-        "from dizoo.smac.battle.kernels import step_battles\n"
+        "from dizoo.smac.battle.kernels.driver import step_battles\n"
         "assert not step_battles.signatures\n"
         "print([m for m in ('torch', 'dimix', 'gymnasium', 'pettingzoo') if m in sys.modules])"
     )

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from dimix.config import compile_all
+from dimix.config.compile import compile_all
 from dimix.errors import ConfigError
-from dizoo.smac.envs import smaclite_game
+from dizoo.smac.envs.games import smaclite_game
 from dizoo.smax.envs import smax_env
 
 

@@ -8,15 +8,17 @@ import pytest
 import torch
 from easydict import EasyDict
 
-from dimix.config import compile_all
+from dimix.config.compile import compile_all
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import Entities, EnvInfo
 from dimix.errors import ConfigError, EnvError
+from dimix.machine.checkpoint_file import load_checkpoint, save_checkpoint
 from dimix.policy import QMIXPolicy
 from dimix.registry import ENV_REGISTRY
-from dimix.types import batch_fields, validate
-from dimix.worker import Collector, Evaluator, Learner, ReplayBuffer, load_checkpoint, save_checkpoint
-from dizoo.smac.battle.mapfile import standard_maps
+from dimix.replay.batch import batch_fields, validate
+from dimix.replay.buffer import ReplayBuffer
+from dimix.worker import Collector, Evaluator, Learner
+from dizoo.smac.battle.maps.mapfile import standard_maps
 from dizoo.smac.envs.smac_env import SMACEnv
 
 

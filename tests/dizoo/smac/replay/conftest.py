@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dizoo.smac.battle import BattleEngine
-from dizoo.smac.battle.recorder import BattleRecorder
+from dizoo.smac.battle.recording.recorder import BattleRecorder
 
 TRACES = Path(__file__).resolve().parents[3] / "data/traces"
 

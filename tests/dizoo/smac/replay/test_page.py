@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dizoo.smac.battle.replay import load_replay, save_replay
+from dizoo.smac.battle.recording.replay import load_replay, save_replay
 from dizoo.smac.replay import show
 from dizoo.smac.replay.page import page
 from dizoo.smac.replay.scene import open_scene

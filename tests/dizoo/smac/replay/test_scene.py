@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dizoo.smac.battle.errors import BattleError
-from dizoo.smac.battle.replay import Replay, load_replay, save_replay
+from dizoo.smac.battle.recording.replay import Replay, load_replay, save_replay
 from dizoo.smac.replay.scene import Scene, open_scene, open_scenes
 
 

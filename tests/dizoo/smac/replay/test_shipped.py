@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from dizoo.smac.battle.replay import load_replay
+from dizoo.smac.battle.recording.replay import load_replay
 from dizoo.smac.replay.scene import open_scene
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dimix.errors import EnvError, OutputError
-from dizoo.smac.battle.maps import draw
-from dizoo.smac.battle.maps import show as show_map
-from dizoo.smac.battle.replay import load_replay, save_replay
-from dizoo.smac.battle.scenario import load_scenario
+from dizoo.smac.battle.maps.command import draw
+from dizoo.smac.battle.maps.command import show as show_map
+from dizoo.smac.battle.maps.scenario import load_scenario
+from dizoo.smac.battle.recording.replay import load_replay, save_replay
 from dizoo.smac.replay import picture, show, terminal
 from dizoo.smac.replay.scene import open_scene
 from dizoo.smac.replay.terminal import legend_text, step_text

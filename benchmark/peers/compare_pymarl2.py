@@ -1,0 +1,249 @@
+"""Loss and gradients of one update: dimix beside PyMARL2's learners, on the same recorded battles and weights.
+
+    git clone https://github.com/hijkzzz/pymarl2
+    python benchmark/peers/compare_pymarl2.py --pymarl2 pymarl2 [--learner qmix] [--map MMM] [--episodes 32] [--double]
+
+Learners: ``qmix`` (their `NQLearner`), ``ow`` and ``cw`` (WQMIX, their `MAXQLearner`; it sums w (q_tot - y)^2 and half
+the central network's squared error, so half of its loss and gradients is compared with dimix under
+``central_loss_weight=0.5``).
+
+Battles are played with random actions on the battle engine. PyMARL2 gets them in its own layout; its classes are
+imported from the given folder and used as they are. It counts a dead agent's no-op in the mix, so dimix does the same
+here (``mask_dead_agents=False``), in plain and in fused form. Exits with 1 if a relative difference is above the
+tolerance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import torch
+from easydict import EasyDict
+from torch import Tensor
+
+from dimix.config.schema import class_schema, defaults
+from dimix.envs.agent_input import AgentInput
+from dimix.model import CentralMixer, Mixer, QMix, WQMix
+from dimix.policy import QMIXPolicy, WQMIXPolicy
+from dimix.replay.batch import EpisodeBatch, batch_fields, make_batch
+from dimix.replay.buffer import ReplayBuffer
+from dimix.worker.collector import Collector
+from dizoo.smac.envs.smac_env import SMACEnv
+
+Gradients = dict[str, Tensor]
+GAMMA, LAMBDA, ALPHA = 0.99, 0.6, 0.1
+
+
+def make_policy(sizes: dict[str, int], dtype: torch.dtype, fused: bool, learner: str = "qmix") -> QMIXPolicy:
+    """PyMARL2's fine-tuned recipe; a target network that differs from the online one."""
+    weighted = learner != "qmix"
+    policy_class, model_class = (WQMIXPolicy, WQMix) if weighted else (QMIXPolicy, QMix)
+    cfg = EasyDict(defaults(class_schema(policy_class)))
+    cfg.learn.update(mask_dead_agents=False, clip_type="none", discount_factor=GAMMA, td_lambda=LAMBDA, average_theta=1)
+    if weighted:
+        cfg.learn.update(wqmix_ow=learner == "ow", alpha=ALPHA, central_loss_weight=0.5)
+    cfg.model = EasyDict(defaults(class_schema(model_class)))
+    cfg.model.update(sizes, fused=fused)
+    torch.manual_seed(0)
+    policy = policy_class(cfg, seed=0)
+    with torch.no_grad():
+        for p in policy._target_model.parameters():
+            p.add_(0.2 * torch.randn_like(p) * p.abs().mean())
+    for network in (policy.model, policy._target_model, policy._averaged_model):
+        network.to(dtype)
+    return policy
+
+
+def record(map_name: str, episodes: int) -> tuple[EpisodeBatch, dict[str, int]]:
+    """Whole battles, played at random, and the model's sizes."""
+    cfg = EasyDict(defaults(class_schema(SMACEnv)))
+    cfg.map_name = map_name
+    env = SMACEnv.create(cfg, "collect", min(episodes, 32), 0)
+    info = env.info
+    agent_input = AgentInput(info.obs_shape, info.action_shape, info.agent_num)
+    sizes = dict(
+        agent_num=info.agent_num,
+        obs_shape=agent_input.size,
+        global_obs_shape=info.global_obs_shape,
+        action_shape=info.action_shape,
+    )
+    policy = make_policy(sizes, torch.float32, True)
+    buffer = ReplayBuffer(2 * episodes, info, agent_input)
+    Collector(env, policy.collect_mode, buffer, agent_input).collect(episodes, 1.0)
+    fields = batch_fields(buffer.sample(episodes))
+    fields["hidden_state"] = torch.zeros(episodes, info.agent_num, policy.model.state_size)
+    return make_batch(fields), sizes
+
+
+class PeerBatch(dict[str, Tensor]):
+    """PyMARL's episode batch: T + 1 rows of everything."""
+
+    def __init__(self, batch: EpisodeBatch, dtype: torch.dtype) -> None:
+        def with_last_row(x: Tensor) -> Tensor:
+            return torch.cat([x, torch.zeros_like(x[:, :1])], 1)
+
+        # Row 0, and the row after each step.
+        next_row = torch.cat([torch.ones_like(batch.filled[:, :1]), batch.filled], 1)
+        super().__init__(
+            obs=batch.obs.agent_state.to(dtype),
+            state=batch.obs.global_state.to(dtype),
+            avail_actions=batch.obs.action_mask.int(),
+            actions=with_last_row(batch.action).unsqueeze(-1),
+            reward=with_last_row(batch.reward).unsqueeze(-1).to(dtype),
+            terminated=with_last_row(batch.terminated).unsqueeze(-1).to(torch.uint8),
+            filled=next_row.unsqueeze(-1).long(),
+        )
+        self.batch_size, self.max_seq_length = next_row.shape
+        self.device = batch.reward.device
+
+
+def peer_gradients(
+    folder: Path, policy: QMIXPolicy, batch: PeerBatch, sizes: dict[str, int], learner_name: str
+) -> tuple[float, Gradients]:
+    """One update of PyMARL2's learner from the policy's weights; loss, and gradients under dimix's parameter names."""
+    sys.path.insert(0, str(folder / "src"))
+    # Imported by its modules for printing alone; the real ones ask for StarCraft II and a plotting library.
+    for module, attribute in {"envs.matrix_game": "print_matrix_status", "matplotlib.pyplot": "xcorr"}.items():
+        stand_in = ModuleType(module)
+        setattr(stand_in, attribute, None)
+        sys.modules.update({module.split(".")[0]: stand_in, module: stand_in})
+    from controllers.n_controller import NMAC  # type: ignore[import-not-found]
+    from learners.max_q_learner import MAXQLearner  # type: ignore[import-not-found]
+    from learners.nq_learner import NQLearner  # type: ignore[import-not-found]
+
+    args = SimpleNamespace(
+        n_agents=sizes["agent_num"], n_actions=sizes["action_shape"], state_shape=sizes["global_obs_shape"],
+        agent="n_rnn", agent_output_type="q", action_selector="epsilon_greedy", rnn_hidden_dim=64,
+        obs_last_action=False, obs_agent_id=False,  # they are in the observation already
+        epsilon_start=1.0, epsilon_finish=0.05, epsilon_anneal_time=1, test_greedy=True,
+        mixer="qmix", mixing_embed_dim=32, hypernet_embed=64, use_cuda=False, learner_log_interval=1,
+        optimizer="adam", lr=1e-3, gamma=GAMMA, td_lambda=LAMBDA, grad_norm_clip=1e30,
+        target_update_interval=10**9, env="sc2",
+        double_q=True, hypernet_layers=2, w=ALPHA, hysteretic_qmix=learner_name == "ow", qmix_loss=1, central_loss=1,
+        central_mixer="ff", central_mac="basic_central_mac", central_agent="central_rnn", central_action_embed=1,
+        central_mixing_embed_dim=256,
+    )  # fmt: skip
+    logged: dict[str, float] = {}
+    logger = SimpleNamespace(log_stat=lambda name, value, step: logged.update({name: value}))
+    mac = NMAC({"obs": {"vshape": sizes["obs_shape"]}}, None, args)
+    weighted = isinstance(policy.model, WQMix)
+    scheme = {"obs": {"vshape": sizes["obs_shape"]}}
+    learner = MAXQLearner(mac, scheme, logger, args) if weighted else NQLearner(mac, None, logger, args)
+    dtype = batch["obs"].dtype
+    nets: list[tuple[Any, Any, QMix]] = [
+        (mac.agent, learner.mixer, policy.model),
+        (learner.target_mac.agent, learner.target_mixer, policy._target_model),
+    ]
+    if isinstance(policy.model, WQMix) and isinstance(policy._target_model, WQMix):
+        nets += [
+            (learner.central_mac.agent, learner.central_mixer, policy.model.central),
+            (learner.target_central_mac.agent, learner.target_central_mixer, policy._target_model.central),
+        ]
+    for agent, mixer, model in nets:
+        for theirs, ours in matching(agent.to(dtype), mixer.to(dtype), model):
+            theirs.data.copy_(ours.data)
+    learner.train(batch, t_env=0, episode_num=0)
+    twin = copy.deepcopy(policy.model)  # receives their gradients under our names
+    for p in twin.parameters():
+        p.grad = torch.full_like(p, torch.nan)  # a parameter without a partner shows
+    twins = [(mac.agent, learner.mixer, twin)]
+    if isinstance(twin, WQMix):
+        twins.append((learner.central_mac.agent, learner.central_mixer, twin.central))
+    for agent, mixer, model in twins:
+        for theirs, ours in matching(agent, mixer, model, gradient=True):
+            ours.copy_(theirs.grad)
+    loss, share = float(logged["loss" if weighted else "loss_td"]), 0.5 if weighted else 1.0
+    return share * loss, {name: share * p.grad for name, p in twin.named_parameters() if p.grad is not None}
+
+
+def matching(agent: Any, mixer: Any, model: QMix, gradient: bool = False) -> list[tuple[Any, Tensor]]:
+    """Pairs of their parameter and ours (or our gradient); the mixer's first layers are slices of one matrix."""
+
+    def ours(parameter: Tensor) -> Tensor:
+        data = parameter.grad if gradient else parameter.data
+        assert data is not None
+        return data
+
+    def layer(theirs: Any, weight: Tensor, bias: Tensor, rows: slice = slice(None)) -> list[tuple[Any, Tensor]]:
+        return [(theirs.weight, ours(weight)[rows]), (theirs.bias, ours(bias)[rows])]
+
+    cell, mine, encoder = model.agent.memory.cell, model.mixer, model.agent.encoder[0]
+    assert isinstance(cell, torch.nn.GRU) and isinstance(encoder, torch.nn.Linear)
+    pairs = layer(agent.fc1, encoder.weight, encoder.bias) + layer(
+        agent.fc2, model.agent.head.weight, model.agent.head.bias
+    )
+    pairs += [
+        (getattr(agent.rnn, n), ours(getattr(cell, n + "_l0")))
+        for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    ]
+    if isinstance(mine, CentralMixer):
+        for theirs, own in zip(
+            [*mixer.net[::2], *mixer.V[::2]], [*mine.hidden, mine.out, mine.value_hidden, mine.value], strict=True
+        ):
+            pairs += layer(theirs, own.weight, own.bias)
+        return pairs
+    assert isinstance(mine, Mixer)
+    if hasattr(mixer, "hyper_w_1"):  # the mixer of MAXQLearner; NQLearner's has other names
+        hyper_w1, hyper_w2, hyper_b1, value_net = mixer.hyper_w_1, mixer.hyper_w_final, mixer.hyper_b_1, mixer.V
+    else:
+        hyper_w1, hyper_w2, hyper_b1, value_net = mixer.hyper_w1, mixer.hyper_w2, mixer.hyper_b1[0], mixer.hyper_b2
+    first = mine.state_layer
+    w1, w2, value, b1 = torch.arange(sum(mine.split)).split(mine.split)
+    pairs += layer(hyper_w1[2], mine.w1.weight, mine.w1.bias) + layer(hyper_w2[2], mine.w2.weight, mine.w2.bias)
+    pairs += layer(value_net[2], mine.value.weight, mine.value.bias)
+    for theirs, rows in [(hyper_w1[0], w1), (hyper_w2[0], w2), (value_net[0], value), (hyper_b1, b1)]:
+        pairs += layer(theirs, first.weight, first.bias, slice(int(rows[0]), int(rows[-1]) + 1))
+    return pairs
+
+
+def main() -> int:
+    """Print the table; 1 if a difference is above the tolerance."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--pymarl2", type=Path, required=True, help="a clone of hijkzzz/pymarl2")
+    parser.add_argument("--learner", choices=["qmix", "ow", "cw"], default="qmix")
+    parser.add_argument("--map", default="MMM")
+    parser.add_argument("--episodes", type=int, default=32)
+    parser.add_argument("--double", action="store_true", help="both sides in float64 (plain form only)")
+    parser.add_argument("--tolerance", type=float, default=1e-5)
+    args = parser.parse_args()
+    if not (args.pymarl2 / "src" / "learners" / "nq_learner.py").is_file():
+        parser.error(f"--pymarl2 {args.pymarl2}: no src/learners/nq_learner.py in it. Give a clone of hijkzzz/pymarl2.")
+    torch.set_num_threads(1)
+    dtype = torch.float64 if args.double else torch.float32
+    batch, sizes = record(args.map, args.episodes)
+    floats = {k: v.to(dtype) if v.is_floating_point() else v for k, v in batch_fields(batch).items()}
+    batch = make_batch(floats)
+    print(f"{args.learner} on {args.map}: {args.episodes} episodes, {int(batch.filled.sum())} steps, {dtype}")
+    runs: dict[str, tuple[float, Gradients]] = {}
+    for name, fused in [("plain", False)] if args.double else [("plain", False), ("fused", True)]:
+        policy = make_policy(sizes, dtype, fused, args.learner)
+        if "pymarl2" not in runs:
+            runs["pymarl2"] = peer_gradients(args.pymarl2, policy, PeerBatch(batch, dtype), sizes, args.learner)
+        loss = policy.learn_mode.forward(batch)["loss"]
+        runs[name] = loss, {n: p.grad for n, p in policy.model.named_parameters() if p.grad is not None}
+    return report(runs, args.tolerance)
+
+
+def report(runs: dict[str, tuple[float, Gradients]], tolerance: float) -> int:
+    """Relative differences of the loss and, in the Euclidean norm, of each parameter's gradient."""
+    loss, grads = runs.pop("pymarl2")
+    print(f"| quantity | PyMARL2 | {' | '.join(runs)} |")
+    print("| --- | --- |" + " --- |" * len(runs))
+    worst = {name: abs(ours / loss - 1) for name, (ours, _) in runs.items()}
+    print(f"| loss | {loss:.9g} | " + " | ".join(f"{d:.1e}" for d in worst.values()) + " |")
+    for parameter, grad in grads.items():
+        far = {n: float((g[parameter] - grad).norm() / grad.norm()) for n, (_, g) in runs.items()}
+        worst = {n: max(worst[n], d) for n, d in far.items()}
+        print(f"| {parameter} | {float(grad.norm()):.4g} | " + " | ".join(f"{d:.1e}" for d in far.values()) + " |")
+    good = all(d < tolerance for d in worst.values())  # NaN is not below it
+    print(f"largest relative difference {max(worst.values()):.1e}: {'below' if good else 'NOT below'} {tolerance:g}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

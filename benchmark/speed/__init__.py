@@ -1,0 +1,1 @@
+"""How fast and how large: simulator, learner, training, environments, replay memory."""

@@ -1,0 +1,200 @@
+"""The replay memory: its size, ours and PyMARL's layout, on episodes that were really played; the time of priorities.
+
+    python -m benchmark.speed.replay_memory [--maps MMM 27m_vs_30m] [--teams random] [--episodes 256] [--out FILE]
+    python -m benchmark.speed.replay_memory --priorities 1000 15000 500000
+
+The second form draws batches by priority from so many units and sets their priorities anew: in the sum tree, and with
+numpy over the whole array (``Generator.choice`` with chances), the plain way.
+
+PyMARL's layout (`EpisodeBatch` with the scheme of its SMAC runs) is counted, not allocated: per step float32 state and
+observations, int32 availability masks, int64 and float32 one-hot actions, float32 reward, uint8 terminated, int64
+filled, and that for episode_limit + 1 steps of every episode, however short it was. Ours is what the buffer's arrays
+hold after these episodes, times capacity / episodes; last action and agent id are rebuilt on sampling in both.
+
+How long battles last and how soon agents die decides a part of it, so each team is a line of its own: ``random`` is
+what a run stores first; ``focus_fire`` and ``attack_nearest`` (scripts that win where they can) stand for a trained
+team.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dimix.envs.agent_input import AgentInput
+from dimix.envs.vec_env import EnvInfo
+from dimix.machine.memory import format_bytes
+from dimix.replay.buffer import ReplayBuffer
+from dimix.replay.open_episodes import Rows
+from dimix.replay.priorities import Priorities
+from dizoo.smac.battle import BattleEngine
+from dizoo.smac.battle.teams.scripted import TEAMS, make_team
+from dizoo.smac.envs.smac_env import SMACEnv
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of ``capacity`` episodes of one map, as one team plays it.
+
+    Attributes:
+        mean_length: steps of an episode.
+        episode_limit: of the map.
+        pymarl: bytes in PyMARL's layout.
+        unpadded: the same layout without padding.
+        plain: ours if rows were plain arrays (no padding, no one-hots, a byte per flag).
+        dimix: ours.
+        ratio: pymarl / dimix.
+    """
+
+    map: str
+    team: str
+    episodes: int
+    capacity: int
+    mean_length: float
+    episode_limit: int
+    pymarl: float
+    unpadded: float
+    plain: float
+    dimix: float
+    ratio: float
+
+
+def pymarl_step_bytes(info: EnvInfo) -> int:
+    """Bytes of one step in PyMARL's EpisodeBatch."""
+    per_agent = 4 * info.obs_shape + 4 * info.action_shape + 8 + 4 * info.action_shape  # obs, avail, action, one-hot
+    return info.agent_num * per_agent + 4 * info.global_obs_shape + 4 + 1 + 8  # state, reward, terminated, filled
+
+
+def play(buffer: ReplayBuffer, engine: BattleEngine, team_name: str, episodes: int) -> None:
+    """Fill a buffer: the same number of games in every battle of the batch, so that short ones are not preferred."""
+    env, team = SMACEnv(engine), make_team(team_name, engine.scenario)
+    ids = np.arange(env.num_envs)
+    to_play = np.full(env.num_envs, -(-episodes // env.num_envs))
+    buffer.open(env.num_envs)
+    buffer.begin(ids, Rows.of(env))
+    while len(running := np.flatnonzero(to_play)):
+        action = team.act(env.global_state, env.action_mask)
+        env.step(action)
+        buffer.append(running, action, env.reward, Rows.of(env))
+        over = running[(env.terminated | env.truncated)[running]]
+        buffer.finish(over, env.terminated)
+        to_play[over] -= 1
+        again = over[to_play[over] > 0]
+        env.reset(again)
+        buffer.begin(again, Rows.of(env))
+
+
+def measure(map_name: str, team: str, episodes: int, capacity: int) -> Size:
+    """Play and count."""
+    engine = BattleEngine(map_name, 32, seed=0, num_threads=1)
+    info = SMACEnv(engine).info
+    buffer = ReplayBuffer(episodes, info, AgentInput(info.obs_shape, info.action_shape, info.agent_num))
+    play(buffer, engine, team, episodes)
+    count, rows = buffer.num_episodes, buffer.num_steps + buffer.num_episodes
+    pymarl = float(pymarl_step_bytes(info) * (info.episode_limit + 1) * capacity)
+    ours = buffer.nbytes / count * capacity
+    return Size(
+        map=map_name,
+        team=team,
+        episodes=count,
+        capacity=capacity,
+        mean_length=buffer.num_steps / count,
+        episode_limit=info.episode_limit,
+        pymarl=pymarl,
+        unpadded=pymarl_step_bytes(info) * rows / count * capacity,
+        plain=buffer.plan.plain_row_bytes * rows / count * capacity,
+        dimix=ours,
+        ratio=pymarl / ours,
+    )
+
+
+@dataclass(frozen=True)
+class DrawTime:
+    """Median microseconds of a batch of 32 out of `units`: in the sum tree, and over the whole array."""
+
+    units: int
+    draw: float
+    update: float
+    array: float
+
+
+def median_us(call: Callable[[], object], seconds: float = 1.0) -> float:
+    """Median time of a call, microseconds, over at least 20 calls."""
+    times: list[float] = []
+    call()
+    while len(times) < 20 or sum(times) < seconds:
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return 1e6 * float(np.median(times))
+
+
+def draw_time(units: int, batch_size: int = 32) -> DrawTime:
+    """Time drawing and updating with random priorities."""
+    rng = np.random.default_rng(0)
+    priorities = Priorities()
+    priorities.append(units)
+    values = rng.random(units)
+    priorities.update(np.arange(units), values)
+    drawn, _ = priorities.draw(rng, batch_size)
+    surprise = rng.random(batch_size)
+
+    def over_the_array() -> None:
+        chance = values**priorities.alpha
+        found = rng.choice(units, batch_size, replace=False, p=chance / chance.sum())
+        values[found] = surprise
+
+    return DrawTime(
+        units,
+        median_us(lambda: priorities.draw(rng, batch_size)),
+        median_us(lambda: priorities.update(drawn, surprise)),
+        median_us(over_the_array),
+    )
+
+
+def time_priorities(units: list[int]) -> None:
+    """Print one line per number of units."""
+    print("microseconds for a batch of 32, median")
+    print(f"{'units':>8} {'draw':>8} {'update':>8} {'both':>8} {'whole array':>12}")
+    for n in units:
+        t = draw_time(n)
+        print(f"{n:8} {t.draw:8.1f} {t.update:8.1f} {t.draw + t.update:8.1f} {t.array:12.1f}", flush=True)
+
+
+def main() -> None:
+    """Print one line per map and team, or per number of units."""
+    parser = argparse.ArgumentParser(description="Size of the replay memory, or time of its priorities.")
+    parser.add_argument("--maps", nargs="+", default=["MMM", "27m_vs_30m"])
+    parser.add_argument("--teams", nargs="+", default=["random", "focus_fire", "attack_nearest"], choices=sorted(TEAMS))
+    parser.add_argument("--episodes", type=int, default=256, help="games to play per line")
+    parser.add_argument("--capacity", type=int, default=5000, help="episodes of the full buffer")
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--priorities", type=int, nargs="+", metavar="UNITS", help="time draws by priority instead")
+    args = parser.parse_args()
+    if args.priorities:
+        time_priorities(args.priorities)
+        return
+    print(f"{args.capacity} episodes; sizes in bytes of arrays")
+    names = " ".join(f"{name:>9}" for name in ("PyMARL", "unpadded", "plain", "dimix"))
+    print(f"{'map':14} {'team':15} {'steps/limit':>12} {names} {'ratio':>7}")
+    sizes = []
+    for map_name in args.maps:
+        for team in args.teams:
+            size = measure(map_name, team, args.episodes, args.capacity)
+            sizes.append(size)
+            columns = " ".join(f"{format_bytes(v):>9}" for v in (size.pymarl, size.unpadded, size.plain, size.dimix))
+            steps = f"{size.mean_length:.0f}/{size.episode_limit}"
+            print(f"{map_name:14} {team:15} {steps:>12} {columns} {size.ratio:6.1f}x", flush=True)
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps([asdict(size) for size in sizes], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""Speed and memory of the battle engine, side by side with other simulators, in one run on one machine.
+
+``python -m benchmark.speed.simulator`` prints a table; ``--write`` also writes it to ``benchmark/results``.
+SMAClite and SMAX take part when they are importable here or when ``--smaclite-python`` / ``--smax-python`` name a
+Python that has them; each runs in a process of its own, map by map between ours, so that a busy machine slows all
+sides alike.
+
+Random available actions; observations, states and masks of every step included, and the resets of finished games.
+Choosing the actions is not timed. Figures are environment steps (one step of one battle's whole team) per second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.provenance import machine, versions
+from dizoo.smac.battle import BattleEngine
+from dizoo.smac.battle.maps.scenario import map_names
+from dizoo.smac.battle.teams.scripted import random_actions
+
+HERE = Path(__file__).resolve().parents[1]
+RESULTS = HERE / "results"
+PEER_SCRIPT = HERE / "peers" / "simulators.py"
+PEERS = {"smaclite": "smaclite", "smaclite-cpp": "smaclite", "smax": "jaxmarl"}  # column: module
+_SMACLITE_MAPS = (
+    "10m_vs_11m", "27m_vs_30m", "2c_vs_64zg", "2s3z", "2s_vs_1sc", "3s5z", "3s5z_vs_3s6z", "3s_vs_5z",
+    "bane_vs_bane", "corridor", "MMM", "MMM2",
+)  # fmt: skip
+# SMAX has its own versions of its maps: other ranges, speeds and no healers; its figures are for orientation.
+PEER_MAPS = {
+    "smaclite": _SMACLITE_MAPS,
+    "smaclite-cpp": _SMACLITE_MAPS,
+    "smax": (
+        "3m", "2s3z", "25m", "3s5z", "8m", "5m_vs_6m", "10m_vs_11m", "27m_vs_30m", "3s5z_vs_3s6z", "3s_vs_5z",
+        "6h_vs_8z",
+    ),
+}  # fmt: skip
+WARM_UP_STEPS = 20
+START_CODE = """
+import time
+start = time.perf_counter()
+from dizoo.smac.battle import BattleEngine
+imported = time.perf_counter()
+engine = BattleEngine("MMM", 16)
+engine.reset()
+engine.step(engine.action_mask.argmax(axis=2))
+print(imported - start, time.perf_counter() - start)
+"""
+
+
+def measure_ours(map_name: str, batch: int, threads: int, seconds: float, rules: str) -> dict[str, float]:
+    """Our engine on one map.
+
+    Returns:
+        ``steps_per_s`` by the clock, ``steps_per_cpu_s`` by the processor time of all threads, ``steps``, and
+        ``bytes_per_battle``: size of the engine's arrays, over the number of battles.
+    """
+    engine = BattleEngine(map_name, batch, seed=0, rules=rules, num_threads=threads)
+    engine.reset()
+    rng = np.random.default_rng(0)
+    wall = cpu = 0.0
+    steps = -WARM_UP_STEPS
+    while wall < seconds:
+        actions = random_actions(engine.action_mask, rng)
+        t, c = time.perf_counter(), time.process_time()
+        engine.step(actions)
+        over = np.flatnonzero(engine.terminated | engine.truncated)
+        if len(over):
+            engine.reset(over)
+        steps += 1
+        if steps > 0:
+            wall += time.perf_counter() - t
+            cpu += time.process_time() - c
+    return {
+        "batch": batch,
+        "threads": threads,
+        "steps": steps * batch,
+        "steps_per_s": steps * batch / wall,
+        "steps_per_cpu_s": steps * batch / cpu,
+        "bytes_per_battle": array_bytes(engine) / batch,
+    }
+
+
+def measure_peer(peer: str, python: str, map_name: str, seconds: float) -> dict[str, Any]:
+    """Another simulator in its own process, on one core; ``error`` in the result says why there is no figure."""
+    one_core = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    command = [python, str(PEER_SCRIPT), peer, map_name, str(seconds)]
+    if hasattr(os, "sched_getaffinity") and peer == "smax":  # XLA has no reliable switch for one thread
+        command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
+    done = subprocess.run(command, env={**os.environ, **one_core, "XLA_FLAGS": flags}, capture_output=True, text=True)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        return {"error": (done.stderr.strip().splitlines() or ["no output"])[-1]}
+    return json.loads(lines[-1])
+
+
+def measure_start() -> dict[str, float]:
+    """Seconds from nothing to the first step, with an empty and with a full cache of compiled code."""
+    out = {}
+    with tempfile.TemporaryDirectory() as cache:
+        for kind in ("cold", "warm"):
+            done = subprocess.run(
+                [sys.executable, "-c", START_CODE],
+                env={**os.environ, "NUMBA_CACHE_DIR": cache},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            imported, first_step = map(float, done.stdout.split()[-2:])
+            out[f"{kind}_import_s"], out[f"{kind}_first_step_s"] = imported, first_step
+    return out
+
+
+def array_bytes(engine: BattleEngine) -> int:
+    """Memory of an engine's state and outputs."""
+    return sum(value.nbytes for value in vars(engine).values() if isinstance(value, np.ndarray))
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """The report as a table with its conditions above it."""
+    m, peers = report["machine"], report["peers"]
+    cores = m["cores"]
+    head = ["map", "1 core", "us/step", f"{cores} cores", "scaling", "KiB/battle"]
+    for peer in peers:
+        head += [peer, "ratio"]
+    lines = [
+        f"Environment steps per second, random available actions, batch {report['batch']}, rules `{report['rules']}`, "
+        "all outputs and resets included.",
+        f"{m['cpu']}, {cores} cores, load {m['load']} at the start; Python {m['python']}, numpy {m['numpy']}, "
+        f"numba {m['numba']}. Command: `{report['command']}`",
+        "1 core is per second of processor time; several cores by the clock. Ratios compare 1 core with 1 core.",
+        "",
+        "| " + " | ".join(head) + " |",
+        "| --- |" + " ---: |" * (len(head) - 1),
+    ]
+    for name, row in report["maps"].items():
+        one, many = row["one_core"], row["all_cores"]
+        speed = one["steps_per_cpu_s"]
+        cells = [name, f"{speed:,.0f}", f"{1e6 / speed:.1f}", f"{many['steps_per_s']:,.0f}"]
+        cells += [f"{many['steps_per_s'] / one['steps_per_s']:.2f}", f"{one['bytes_per_battle'] / 1024:.1f}"]
+        for peer in peers:
+            figure = row["peers"].get(peer, {}).get("steps_per_cpu_s")
+            cells += [f"{figure:,.0f}", f"{speed / figure:,.0f}x"] if figure else ["-", "-"]
+        lines.append("| " + " | ".join(cells) + " |")
+    start = report.get("start")
+    if start:
+        lines += [
+            "",
+            f"From nothing to the first step: {start['cold_first_step_s']:.1f} s with nothing compiled yet, "
+            f"{start['warm_first_step_s']:.1f} s afterwards ({start['warm_import_s']:.1f} s of it importing).",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def find_peers(args: argparse.Namespace) -> dict[str, str]:
+    """Which simulators take part, and with which Python."""
+    found = {}
+    for peer, module in PEERS.items():
+        python = args.smax_python if peer == "smax" else args.smaclite_python
+        if peer == "smaclite-cpp" and not args.smaclite_cpp:
+            continue
+        if python:
+            found[peer] = python
+        elif importlib.util.find_spec(module):
+            found[peer] = sys.executable
+    return found
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Speed and memory of the battle engine beside other simulators.")
+    parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: all shipped maps")
+    parser.add_argument("--rules", default="smaclite", help="rule profile of our side (default smaclite)")
+    parser.add_argument("--batch", type=int, default=256, help="battles in one call (default 256)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="timed seconds per figure (default 3)")
+    parser.add_argument("--smaclite-python", metavar="PATH", help="a Python that has smaclite")
+    parser.add_argument("--smaclite-cpp", action="store_true", help="also smaclite's C++ collision avoidance")
+    parser.add_argument("--smax-python", metavar="PATH", help="a Python that has jaxmarl")
+    parser.add_argument("--no-start", action="store_true", help="do not measure compile and start times")
+    parser.add_argument("--write", action="store_true", help="write benchmark/results/simulator.json and .md")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, and write when asked to."""
+    args = parse_args(argv)
+    peers = find_peers(args)
+    here = {**machine(), **versions("numpy", "numba")}
+    report: dict[str, Any] = {
+        "command": "python -m benchmark.speed.simulator" + "".join(f" {a}" for a in _public_arguments(argv)),
+        "machine": here,
+        "batch": args.batch,
+        "rules": args.rules,
+        "seconds": args.seconds,
+        "peers": list(peers),
+        "maps": {},
+    }
+    for name in args.maps:
+        row: dict[str, Any] = {"one_core": measure_ours(name, args.batch, 1, args.seconds, args.rules), "peers": {}}
+        for peer, python in peers.items():
+            if name in PEER_MAPS[peer]:
+                row["peers"][peer] = measure_peer(peer, python, name, args.seconds)
+        row["all_cores"] = measure_ours(name, args.batch, here["cores"], args.seconds, args.rules)
+        report["maps"][name] = row
+        figures = [f"{peer} {r.get('steps_per_cpu_s', 0):,.0f}" if "error" not in r else f"{peer}: {r['error']}"
+                   for peer, r in row["peers"].items()]  # fmt: skip
+        ours = f"1 core {row['one_core']['steps_per_cpu_s']:,.0f}, all {row['all_cores']['steps_per_s']:,.0f}"
+        print(f"{name}: {', '.join([ours, *figures])}", file=sys.stderr, flush=True)
+    if not args.no_start:
+        report["start"] = measure_start()
+    text = as_markdown(report)
+    print(text)
+    if args.write:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / "simulator.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        (RESULTS / "simulator.md").write_text(text, encoding="utf-8")
+    return 0
+
+
+def _public_arguments(argv: Sequence[str] | None) -> list[str]:
+    """The arguments, without the paths of this machine."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    return [
+        "PYTHON" if i and words[i - 1] in ("--smaclite-python", "--smax-python") else w for i, w in enumerate(words)
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

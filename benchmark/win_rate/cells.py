@@ -1,0 +1,229 @@
+"""The cells of the benchmark: one training each, by map, algorithm, rules, training jitter, length and seed."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dimix.config.compile import CompiledConfig, compile_all
+from dimix.config.file import read_config
+from dimix.errors import ConfigError, nearest
+from dimix.registry import POLICY_REGISTRY
+from dimix.worker.logger import short
+from dizoo.smac.battle.maps.scenario import map_names
+
+ROOT = Path(__file__).resolve().parents[2]
+ZOO = "dizoo/smac/config"
+
+#: How the zoo's files spell the maps that DI-engine's spell so.
+FILE_NAMES = {
+    "10m_vs_11m": "10m11m",
+    "27m_vs_30m": "27m30m",
+    "2c_vs_64zg": "2c64zg",
+    "3s5z_vs_3s6z": "3s5z3s6z",
+    "5m_vs_6m": "5m6m",
+    "8m_vs_9m": "8m9m",
+}
+#: The map whose zoo files show what an algorithm's settings are, for the maps that have no file of it.
+MODEL_MAP = "3s5z"
+
+#: Env steps of a training where none are asked for: enough for QMIX to win and to keep winning, found map by map.
+ENV_STEPS = {
+    "3m": 200_000,
+    "8m": 200_000,
+    "25m": 400_000,
+    "5m_vs_6m": 500_000,
+    "8m_vs_9m": 500_000,
+    "10m_vs_11m": 500_000,
+    "27m_vs_30m": 800_000,
+    "MMM": 500_000,
+    "MMM2": 1_000_000,
+    "2s3z": 300_000,
+    "3s5z": 800_000,
+    "3s5z_vs_3s6z": 2_000_000,
+    "3s_vs_3z": 600_000,
+    "3s_vs_4z": 1_000_000,
+    "3s_vs_5z": 3_000_000,
+    "1c3s5z": 1_000_000,
+    "2m_vs_1z": 800_000,
+    "corridor": 900_000,
+    "6h_vs_8z": 3_000_000,
+    "2s_vs_1sc": 600_000,
+    "so_many_baneling": 500_000,
+    "bane_vs_bane": 500_000,
+    "2c_vs_64zg": 200_000,
+}
+#: The same for training from moved starts, where that takes longer.
+MOVED_ENV_STEPS = {"3m": 300_000, "5m_vs_6m": 1_000_000, "2s3z": 800_000, "3s5z": 1_000_000}
+#: The same under the rules ``smac``, which are harder for some teams; MMM2 by guess, not yet run so long, and 2m_vs_1z
+#: is not won so.
+SMAC_ENV_STEPS = {
+    "2s3z": 1_000_000,
+    "3s5z": 2_000_000,
+    "3s_vs_3z": 2_000_000,
+    "3s_vs_4z": 3_000_000,
+    "2m_vs_1z": 3_000_000,
+    "MMM2": 2_000_000,
+}
+
+#: Algorithms that are not a policy's registered name: policy, and what is set besides.
+VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ow_qmix": ("wqmix", ("policy.learn.wqmix_ow=True", "policy.learn.alpha=0.5")),
+    "cw_qmix": ("wqmix", ("policy.learn.wqmix_ow=False", "policy.learn.alpha=0.75")),
+    "equivariant": ("qmix", ("policy.model.equivariant=True",)),
+    "open_loop": ("qmix", ("env.open_loop=True", "env.obs_last_action=False", "policy.model.equivariant=False")),
+    "net_reward": ("qmix", ("env.reward_only_positive=False", "env.reward_negative_scale=0")),
+}
+#: QMIX in battles shown or paid otherwise: not compared with the family.
+OTHER_TASKS = ("open_loop", "net_reward")
+#: The same, and QMIX itself.
+QMIX_ALONE = ("qmix", *OTHER_TASKS)
+NEVER = 1.1  # a win rate that no run reaches
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the benchmark.
+
+    Attributes:
+        map: one of the 23 SMAC maps.
+        algo: a policy's registered name, or one of `VARIANTS`.
+        rules: ``smaclite`` or ``smac``.
+        train_jitter: starts of training games are moved by up to so many cells.
+        env_steps: length of the training.
+        seed: of the run.
+        options: further ``dotted.key=value`` texts.
+        until_won: stop as the config says, once the team wins; else train for all env steps.
+    """
+
+    map: str
+    algo: str
+    rules: str
+    train_jitter: float
+    env_steps: int
+    seed: int
+    options: tuple[str, ...] = ()
+    until_won: bool = False
+
+    @property
+    def group(self) -> str:
+        """What the seeds of one experiment share, as a file name."""
+        parts = [self.rules, self.map, self.algo, f"jitter{self.train_jitter:g}", short(self.env_steps)]
+        if self.until_won:
+            parts.append("until_won")
+        if self.options:
+            text = re.sub(r"[^\w.=+-]", "_", ",".join(self.options))
+            parts.append(text if len(text) <= 80 else hashlib.sha256(text.encode()).hexdigest()[:12])
+        return "__".join(parts)
+
+    @property
+    def name(self) -> str:
+        """The cell as a file name."""
+        return f"{self.group}__seed{self.seed}"
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What the cell sets over its config files; the user's options last."""
+        own = [f"env.map_name={self.map}", f"env.rules={self.rules}", f"env.start_jitter={self.train_jitter}"]
+        if not self.until_won:
+            own.append(f"env.stop_value={NEVER}")
+        return (*own, *_policy(self.algo)[1], *self.options)
+
+    def compile(self, **options: Any) -> CompiledConfig:
+        """The cell's config, checked; see `dimix.config.compile_all` for the options.
+
+        Raises:
+            ConfigError: everything that is wrong with it.
+        """
+        return compile_all(
+            self.config()[1], seed=self.seed, env_step=self.env_steps, overrides=self.overrides, **options
+        )
+
+    def config(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
+        """The zoo files that the cell is made of, and their main and create config.
+
+        A map's own file for the algorithm where there is one; else the map's QMIX file, and under it what the
+        algorithm's file of `MODEL_MAP` says about the policy.
+
+        Raises:
+            ConfigError: the map has no file.
+        """
+        policy = _policy(self.algo)[0]
+        own, qmix, model = zoo_file(self.map, policy), zoo_file(self.map, "qmix"), zoo_file(MODEL_MAP, policy)
+        if (ROOT / own).exists():
+            source = read_config(ROOT / own)
+            return [own], (source.main, source.create)
+        base = read_config(ROOT / qmix)
+        create = {**base.create, "policy": {"type": policy}}
+        if not (ROOT / model).exists():
+            return [qmix], (base.main, create)
+        branch = read_config(ROOT / model).main.get("policy", {})
+        return [qmix, model], ({**base.main, "policy": _joined(branch, base.main.get("policy", {}))}, create)
+
+
+def zoo_file(map_name: str, policy: str) -> str:
+    """The ready-made config of a map and policy, as `dimix.config.file.find_config` takes it; it may not exist."""
+    return f"{ZOO}/smac_{FILE_NAMES.get(map_name, map_name)}_{policy}_config.py"
+
+
+def make_cells(
+    maps: Sequence[str],
+    algos: Sequence[str],
+    seeds: Sequence[int],
+    rules: Sequence[str],
+    train_jitters: Sequence[float],
+    env_steps: int | None = None,
+    options: Sequence[str] = (),
+    until_won: bool = False,
+) -> list[Cell]:
+    """All combinations, checked; seed by seed, so that a queue that is stopped early has something of everything.
+
+    Without ``env_steps`` every map gets its own, see `own_env_steps`.
+
+    Raises:
+        ConfigError: everything that is wrong with their configs.
+    """
+    for option, given, known in (("--maps", maps, map_names()), ("--algos", algos, _algorithms())):
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"{option} {name}: unknown.{nearest(name, known)} There are {', '.join(known)}.")
+    combinations = itertools.product(seeds, rules, train_jitters, algos, maps)
+    cells = [
+        Cell(m, a, r, j, env_steps or own_env_steps(m, r, j), s, tuple(options), until_won)
+        for s, r, j, a, m in combinations
+    ]
+    for cell in cells:
+        if cell.seed == seeds[0]:
+            cell.compile()
+    return list(dict.fromkeys(cells))
+
+
+def own_env_steps(map_name: str, rules: str, train_jitter: float) -> int:
+    """Length of a map's trainings under the given rules, from the nominal or from moved starts."""
+    own = [ENV_STEPS[map_name]]
+    if rules == "smac":
+        own.append(SMAC_ENV_STEPS.get(map_name, 0))
+    if train_jitter:
+        own.append(MOVED_ENV_STEPS.get(map_name, 0))
+    return max(own)
+
+
+def _algorithms() -> list[str]:
+    import dimix.policy  # noqa: F401  (registers)
+
+    return [*POLICY_REGISTRY.names(), *VARIANTS]
+
+
+def _policy(algo: str) -> tuple[str, tuple[str, ...]]:
+    return VARIANTS.get(algo, (algo, ()))
+
+
+def _joined(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested dicts as one; where both have a value, the second's counts."""
+    both = {k: _joined(under[k], v) if isinstance(v, Mapping) and k in under else v for k, v in over.items()}
+    return {**under, **both}

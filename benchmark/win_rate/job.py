@@ -1,0 +1,171 @@
+"""What one process of the benchmark does: train a cell, play the final games, write its row."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import dimix
+from benchmark.provenance import machine, revision, versions
+from benchmark.win_rate.cells import Cell
+from benchmark.win_rate.rows import cell_json, config_hash, flat_config, path_of, read_metrics, write_row
+from dimix.entry import Result, serial_pipeline
+from dimix.entry.checkpoints import load_weights
+from dimix.entry.rooms import make_agent_input, make_env, make_policy
+from dimix.entry.run_folder import RunFolder
+from dimix.errors import CheckpointError, OutputError
+from dimix.worker import EvalResult, Evaluator
+from dizoo.smac.battle.kernels.compiler import source_digest
+
+#: The final games: name, environment role, chance of a random action.
+FINAL = (("greedy", "evaluate", 0.0), ("epsilon", "evaluate", 0.05), ("jitter", "evaluate_jitter", 0.0))
+#: Added to the seed for the final games, which nobody has trained or chosen on.
+FINAL_SEED = 1_000_000
+#: TensorBoard files of hundreds of runs are for nobody.
+QUIET = ("run.tensorboard=False",)
+WAIT_S = 20.0  # for a process of a killed queue to notice and let go
+
+
+def train_cell(
+    cell: Cell, work: Path, rows: Path, jobs: int, final_games: int, out: Callable[[str], None]
+) -> dict[str, Any]:
+    """Train a cell, or go on with it, and write its row.
+
+    Args:
+        cell: what to train.
+        work: its run folder is made in ``work/<cell name>/``.
+        rows: where the row goes.
+        jobs: runs at a time, for the row.
+        final_games: games of each kind that the trained team plays.
+        out: takes the lines meant for people.
+
+    Returns:
+        ``{"state": "finished" | "stopped" | "busy"}``, finished ones with the final games' results.
+
+    Raises:
+        DimixError: the training failed.
+    """
+    folder = work / cell.name
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = RunFolder(folder)
+    if not _locked(lock):
+        return {"state": "busy"}
+    try:
+        if path_of(cell, rows).exists():  # another queue was faster
+            return {"state": "busy"}
+        result, revisions = _train(cell, folder, out)
+        if result.interrupted:
+            return {"state": "stopped"}
+        out("playing the final games")
+        run_folder = RunFolder(Path(result.run_folder))
+        final = play_final(cell, run_folder.final, final_games)
+        write_row(make_row(cell, result, revisions, jobs, final), rows)
+        run_folder.keep_resumable(0)
+        return {"state": "finished", "final": final, "seconds": result.seconds}
+    finally:
+        lock.unlock()
+
+
+def _locked(folder: RunFolder) -> bool:
+    """Claim the folder; False when another process keeps it."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            folder.lock()
+            return True
+        except OutputError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.5)
+
+
+def _train(cell: Cell, folder: Path, out: Callable[[str], None]) -> tuple[Result, list[str | None]]:
+    """The training, resumed where there is one; with the revisions of the code that worked on it."""
+    history = folder / "revisions.json"
+    options: dict[str, Any] = dict(
+        env_step=cell.env_steps, overrides=(*cell.overrides, *QUIET), announce=False, explain=False, out=out
+    )
+    config, wanted = cell.config()[1], str(folder / "run")
+    try:
+        resume = RunFolder.last_of(wanted)
+        before = json.loads(history.read_text()) if history.exists() else []
+        revisions = _remember(history, before)
+        return serial_pipeline(config, cell.seed, resume=resume, **options), revisions
+    except CheckpointError as e:
+        if any(folder.glob("run*")):
+            out(f"cannot go on with the run that was begun, starts anew ({e})")
+    revisions = _remember(history, [])
+    return serial_pipeline(config, cell.seed, exp_name=wanted, **options), revisions
+
+
+def _remember(history: Path, revisions: list[str | None]) -> list[str | None]:
+    """The revisions with this process's, kept for the next resume; read at its start, before the checkout moves on."""
+    now = revision()
+    if not revisions or revisions[-1] != now:
+        revisions = [*revisions, now]
+    history.write_text(json.dumps(revisions))
+    return revisions
+
+
+def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, float]]:
+    """The three kinds of final games with the policy that evaluation plays with.
+
+    Args:
+        cell: what was trained.
+        checkpoint: its networks.
+        games: of each kind, >= 1.
+
+    Returns:
+        By the names of `FINAL`: games_won, games_played, distinct_games, ep_reward, ep_length.
+    """
+    compiled = replace(cell, seed=cell.seed + FINAL_SEED).compile()
+    found = {}
+    for name, role, epsilon in FINAL:
+        policy = make_policy(compiled)
+        load_weights(policy, checkpoint, compiled)
+        env = make_env(compiled, role)
+        result = Evaluator(env, policy.eval_mode, make_agent_input(compiled)).evaluate(games, epsilon)
+        env.close()
+        found[name] = _summary(result)
+    return found
+
+
+def _summary(result: EvalResult) -> dict[str, float]:
+    kept = asdict(result)
+    del kept["std_ep_reward"]
+    return {name: round(value, 3) for name, value in kept.items()}
+
+
+def make_row(
+    cell: Cell, result: Result, revisions: list[str | None], jobs: int, final: dict[str, dict[str, float]]
+) -> dict[str, Any]:
+    """The row of a finished run; see `benchmark.win_rate.rows`."""
+    flat = flat_config(cell.compile().cfg)
+    evaluations, replay_ratio = read_metrics(Path(result.run_folder))
+    return {
+        "cell": cell_json(cell),
+        "files": cell.config()[0],
+        "config_hash": config_hash(flat),
+        "code": revisions,
+        "versions": {"dimix": dimix.__version__, "engine": source_digest()[:12], **versions("torch", "numpy", "numba")},
+        "machine": machine(),
+        "jobs": jobs,
+        "finished": time.strftime("%Y-%m-%d", time.gmtime()),
+        "training": {
+            "reason": result.reason,
+            "env_steps": result.env_step,
+            "updates": result.train_iter,
+            "episodes": result.episode_count,
+            "seconds": result.seconds,
+            "cpu_seconds": result.cpu_seconds,
+            "env_steps_per_s": round(result.env_step / max(result.seconds, 1e-9), 1),
+            "replay_ratio": replay_ratio,
+        },
+        "final": final,
+        "evaluations": evaluations,
+        "config": flat,
+    }

@@ -1,0 +1,193 @@
+"""``python -m benchmark run``: trains cells side by side until each has its row, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.win_rate.cells import Cell
+from benchmark.win_rate.job import train_cell
+from benchmark.win_rate.rows import config_changes, flat_config, path_of, read_row
+from dimix.entry.multi_seed import compile_once
+from dimix.errors import first_line
+from dimix.machine.cores import usable_cores
+from dimix.machine.processes import Child, Job, Watcher, run_jobs
+from dimix.machine.signals import say
+from dimix.worker.logger import duration
+
+#: Seconds between two pictures of the queue, in a terminal (drawn over the last one) and in a file.
+TERMINAL_S, FILE_S = 1.0, 60.0
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    *,
+    work: Path,
+    rows: Path,
+    jobs: int | None = None,
+    final_games: int = 128,
+    anew: str = "",
+    out: Callable[[str], None] = say,
+    terminal: bool | None = None,
+) -> int:
+    """Train every cell that has no row yet.
+
+    Args:
+        cells: in the order of training.
+        work: run folders; a run that was stopped is resumed from there.
+        rows: finished rows.
+        jobs: runs at a time; None takes the number of cores.
+        final_games: games of each kind that a trained team plays.
+        anew: what trains cells anew that have their rows, said when all of them do.
+        out: takes the lines meant for people.
+        terminal: whether ``out`` can be drawn over; None asks the standard output.
+
+    Returns:
+        Exit status: 0 when every cell has its row, 1 when one failed, 130 when a signal stopped the queue, 2 when
+        another queue is still at some of them.
+    """
+    jobs = min(jobs or usable_cores(), max(len(cells), 1))
+    missing = [cell for cell in cells if not path_of(cell, rows).exists()]
+    out(f"{len(cells)} cells, {len(cells) - len(missing)} of them finished before; {jobs} at a time; rows in {rows}/")
+    for line in _outdated([cell for cell in cells if cell not in missing], rows):
+        out(line)
+    if not missing:
+        out(f"{len(cells)} of {len(cells)} rows are there already; {anew}")
+        return 0
+    compile_once(missing[0].compile(), out)
+    same = dict(work=work, rows=rows, jobs=jobs, final_games=final_games)
+    queue = (Job(c.name, train_cell, {"cell": c, **same}) for c in _still_missing(missing, rows))
+    display = Display(len(missing), jobs, out, sys.stdout.isatty() if terminal is None else terminal)
+    children = run_jobs(queue, jobs, display)
+    display.close()
+    return _status(cells, children, rows, out)
+
+
+def compare_rows(cells: Sequence[Cell], before: Path, again: Path) -> list[str]:
+    """A line for each cell with a row in both folders: its final games, then and now."""
+    lines = []
+    for cell in cells:
+        old, new = path_of(cell, before), path_of(cell, again)
+        if old.exists() and new.exists():
+            then, now = read_row(old)["final"], read_row(new)["final"]
+            lines.append(f"{cell.name}: {_won(now)}; before: " + ("the same" if now == then else _won(then)))
+    return lines
+
+
+def _still_missing(cells: Sequence[Cell], rows: Path) -> Iterator[Cell]:
+    """Those that no other queue has finished by the time that they are due."""
+    return (cell for cell in cells if not path_of(cell, rows).exists())
+
+
+def _outdated(cells: Sequence[Cell], rows: Path) -> list[str]:
+    """A line for each row whose config has changed since."""
+    lines = []
+    for cell in cells:
+        old, new = read_row(path_of(cell, rows))["config"], flat_config(cell.compile().cfg)
+        if changed := config_changes(old, new):
+            what = ", ".join(f"{k} was {old[k]!r}, now {new[k]!r}" for k in changed[:3])
+            lines.append(f"note: {path_of(cell, rows).name}: {what}. --again trains it anew.")
+    return lines
+
+
+def _status(cells: Sequence[Cell], children: Sequence[Child], rows: Path, out: Callable[[str], None]) -> int:
+    states = [child.result["state"] for child in children if child.result]
+    failed = [child for child in children if child.error]
+    done = sum(path_of(cell, rows).exists() for cell in cells)
+    out(f"{done} of {len(cells)} cells have their row")
+    if failed:
+        out("\n".join(["failed:", *(f"  {c.job.name}: {first_line(c.error)}" for c in failed)]))
+        return 1
+    if "stopped" in states or any(child.signalled for child in children):
+        out("stopped; the same command goes on")
+        return 130
+    if done < len(cells):
+        out("another queue is training the others; the same command waits for nothing and takes what is left")
+        return 2
+    return 0
+
+
+class Display(Watcher):
+    """One picture of the whole queue: how much is done, how long it will take, the last line of every running cell.
+
+    Args:
+        total: cells to train.
+        jobs: of them at a time.
+        out: takes the text.
+        terminal: draw over the last picture; else print one now and then.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        jobs: int,
+        out: Callable[[str], None],
+        terminal: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total, self._jobs, self._out, self._terminal, self._clock = total, jobs, out, terminal, clock
+        self._started = self._drawn_at = clock()
+        self._seconds: list[float] = []  # of the finished cells
+        self._failed = 0
+        self._last: dict[str, str] = {}  # last line by cell
+        self._height = 0
+
+    def line(self, child: Child, text: str) -> None:
+        """Keep the last line; say everything else but progress at once."""
+        last = text.splitlines()[-1] if text else ""
+        self._last[child.job.name] = last
+        if not last.startswith(("env_step", "result:", "stopped by", "playing")):
+            self._say("\n".join(f"{child.job.name}: {line}" for line in text.splitlines()))
+
+    def ended(self, child: Child) -> None:
+        """Say what became of a cell."""
+        self._last.pop(child.job.name, None)
+        if child.error:
+            self._failed += 1
+            self._say(f"{child.job.name}: failed: {child.error}")
+        elif child.result is None:
+            self._say(f"{child.job.name}: stopped")
+        elif child.result["state"] == "finished":
+            self._seconds.append(child.result["seconds"])
+            self._say(f"{child.job.name}: {_won(child.result['final'])} in {duration(child.result['seconds'])}")
+        else:
+            why = {"busy": "another queue has it", "stopped": "stopped"}[child.result["state"]]
+            self._say(f"{child.job.name}: {why}")
+
+    def tick(self, running: list[Child]) -> None:
+        """Draw the picture when it is due."""
+        if self._clock() - self._drawn_at >= (TERMINAL_S if self._terminal else FILE_S):
+            self._drawn_at = self._clock()
+            self._draw([child.job.name for child in running])
+
+    def close(self) -> None:
+        """Leave the last picture behind."""
+        self._height = 0
+
+    def _draw(self, running: list[str]) -> None:
+        done = len(self._seconds)
+        head = f"{done} of {self._total} done" + (f", {self._failed} failed" if self._failed else "")
+        head += f", {duration(self._clock() - self._started)}"
+        if done:
+            left = max(self._total - done - self._failed, 0)
+            head += f", about {duration(sum(self._seconds) / done * left / self._jobs)} to go"
+        lines = [head, *(f"  {name}: {self._last.get(name, 'starts')}" for name in running)]
+        self._say("\n".join(lines))
+        if self._terminal:
+            self._height = len(lines)
+
+    def _say(self, text: str) -> None:
+        """Text over the last picture."""
+        if self._height:
+            text = f"\x1b[{self._height}F\x1b[J{text}"
+            self._height = 0
+        self._out(text)
+
+
+def _won(final: dict[str, Any]) -> str:
+    parts = [f"{kind} {r['games_won']}/{r['games_played']}" for kind, r in final.items()]
+    return "won " + ", ".join(parts)

@@ -1,0 +1,151 @@
+"""Rows to figures: one training, the seeds of one experiment, many maps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from benchmark.win_rate.cells import Cell
+from benchmark.win_rate.rows import cell_of, config_changes
+
+LAST = 10  # evaluations whose mean is the result of a training
+IN_A_ROW = 5  # evaluations whose mean says that a level is reached: one lucky evaluation does not
+BOOTSTRAPS = 2000
+MIN_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The seeds of one experiment.
+
+    Attributes:
+        cell: what they share; its seed is the first one's.
+        rows: by seed, ascending.
+    """
+
+    cell: Cell
+    rows: tuple[Mapping[str, Any], ...]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds with a row."""
+        return [row["cell"]["seed"] for row in self.rows]
+
+    def last_ten(self, jitter: bool = False) -> np.ndarray:
+        """(seeds,) mean win rate over each seed's last ten evaluations, from nominal or jittered starts."""
+        return np.array([win_rates(row, jitter)[-LAST:].mean() for row in self.rows])
+
+    def final(self, kind: str) -> np.ndarray:
+        """(seeds,) win rate of each seed's final games of one kind."""
+        return np.array([row["final"][kind]["games_won"] / row["final"][kind]["games_played"] for row in self.rows])
+
+    def distinct(self, kind: str) -> np.ndarray:
+        """(seeds,) number of different games among each seed's final games of one kind."""
+        return np.array([row["final"][kind]["distinct_games"] for row in self.rows])
+
+    def mixed(self) -> list[str]:
+        """Config keys in which the seeds differ: code changed between them, they are no sample of one thing."""
+        first = self.rows[0]["config"]
+        return sorted({key for row in self.rows[1:] for key in config_changes(first, row["config"])})
+
+    def best_single(self) -> float:
+        """The best single evaluation of any seed: what DI-engine's tables report, and no estimate of anything."""
+        return max(float(win_rates(row).max()) for row in self.rows)
+
+    def reached(self, level: float) -> list[tuple[int, float] | None]:
+        """Env steps and seconds to a level, by seed; see `time_to`."""
+        return [time_to(row, level) for row in self.rows]
+
+
+def win_rates(row: Mapping[str, Any], jitter: bool = False) -> np.ndarray:
+    """(evaluations,) share of games won; from jittered starts NaN where a run played none."""
+    evaluations, suffix = row["evaluations"], "_jitter" * jitter
+    if f"games_won{suffix}" not in evaluations:
+        return np.full(len(evaluations["env_step"]), np.nan)
+    return np.divide(evaluations[f"games_won{suffix}"], evaluations[f"games_played{suffix}"])
+
+
+def time_to(row: Mapping[str, Any], level: float) -> tuple[int, float] | None:
+    """Env steps and seconds to the first five evaluations in a row whose mean win rate is at least ``level``.
+
+    Counted to the last of the five; seconds include evaluations. None when it never happened.
+    """
+    rates, evaluations = win_rates(row), row["evaluations"]
+    for end in range(IN_A_ROW, len(rates) + 1):
+        if rates[end - IN_A_ROW : end].mean() >= level - 1e-9:
+            return evaluations["env_step"][end - 1], evaluations["seconds"][end - 1]
+    return None
+
+
+def experiments(rows: Iterable[Mapping[str, Any]]) -> list[Experiment]:
+    """Rows by what they share but the seed."""
+    found: dict[Cell, list[Mapping[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: row["cell"]["seed"]):
+        found.setdefault(replace(cell_of(row), seed=-1), []).append(row)
+    return [Experiment(cell_of(rows[0]), tuple(rows)) for rows in found.values()]
+
+
+def main_experiments(found: Sequence[Experiment]) -> dict[tuple[str, str, str, float], Experiment]:
+    """Those for the tables, by rules, map, algorithm and training jitter: full trainings of the zoo's configs.
+
+    Of several lengths the one with most seeds counts, then the longest.
+    """
+    chosen: dict[tuple[str, str, str, float], Experiment] = {}
+    for one in sorted(found, key=lambda e: (len(e.rows), e.cell.env_steps)):
+        if not one.cell.options and not one.cell.until_won:
+            chosen[(one.cell.rules, one.cell.map, one.cell.algo, one.cell.train_jitter)] = one
+    return chosen
+
+
+def spread(values: np.ndarray) -> tuple[float, float, float]:
+    """Median, 25 % and 75 % quantile over seeds."""
+    low, median, high = np.percentile(values, [25, 50, 75])
+    return float(median), float(low), float(high)
+
+
+def score_matrix(found: Sequence[Experiment], jitter: bool = False) -> tuple[np.ndarray, list[int], list[str]]:
+    """Last-ten win rates of experiments on several maps, for seeds that all of them have.
+
+    Args:
+        found: one experiment per map; those with fewer than three seeds are left out.
+        jitter: from jittered starts.
+
+    Returns:
+        (seeds, maps) win rates, the seeds, the maps.
+    """
+    enough = [e for e in found if len(e.rows) >= MIN_SEEDS]
+    seeds = sorted(set.intersection(*(set(e.seeds) for e in enough))) if enough else []
+    columns = [e.last_ten(jitter)[np.isin(e.seeds, seeds)] for e in enough]
+    matrix = np.stack(columns, axis=1) if columns else np.empty((0, 0))
+    return matrix, seeds, [e.cell.map for e in enough]
+
+
+def interquartile_mean(matrix: np.ndarray) -> tuple[float, float, float]:
+    """IQM over runs and maps with its 95 % interval, bootstrapped over seeds within each map (rliable).
+
+    Args:
+        matrix: (seeds, maps) scores.
+
+    Returns:
+        Estimate, lower and upper end.
+    """
+    from rliable import library, metrics
+
+    others = np.random.get_state()
+    np.random.seed(0)  # rliable draws from numpy's global generator, whatever random_state it is given
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # rliable seeds its bootstrap in a way that arch will change
+            point, interval = library.get_interval_estimates(
+                {"": matrix},
+                lambda scores: np.array([metrics.aggregate_iqm(scores)]),
+                reps=BOOTSTRAPS,
+                random_state=np.random.RandomState(0),
+            )
+    finally:
+        np.random.set_state(others)
+    return float(point[""][0]), float(interval[""][0, 0]), float(interval[""][1, 0])

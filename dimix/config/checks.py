@@ -1,0 +1,149 @@
+"""Checks that need more than one key of a config: sizes against the environment, combinations that cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from easydict import EasyDict
+
+from dimix.envs.agent_input import AgentInput
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import ConfigError
+from dimix.machine.device import resolve_device
+from dimix.machine.plain import plain
+
+Report = Callable[[str, str], None]
+
+
+def lookup(cfg: Any, dotted: str) -> Any:
+    """The value of a dotted key, None when the config has no such key."""
+    for name in dotted.split("."):
+        if not isinstance(cfg, dict) or name not in cfg:
+            return None
+        cfg = cfg[name]
+    return cfg
+
+
+def agent_input(env_cfg: EasyDict, info: EnvInfo) -> AgentInput:
+    """What one agent's network reads: its observation and what the config appends to it."""
+    return AgentInput(info.obs_shape, info.action_shape, info.agent_num, env_cfg.obs_last_action, env_cfg.obs_agent_id)
+
+
+#: Keys that follow from other settings and from what the environment says of itself, and how.
+DERIVED: dict[str, Callable[[EasyDict, EnvInfo], Any]] = {
+    "env.agent_num": lambda cfg, info: info.agent_num,
+    "policy.model.agent_num": lambda cfg, info: info.agent_num,
+    "policy.model.obs_shape": lambda cfg, info: agent_input(cfg.env, info).size,
+    "policy.model.global_obs_shape": lambda cfg, info: plain(info.global_obs_shape),
+    "policy.model.action_shape": lambda cfg, info: info.action_shape,
+    "policy.model.agent_types": lambda cfg, info: plain(info.agent_types),
+    "policy.model.entities": lambda cfg, info: place_entities(info, agent_input(cfg.env, info)),
+    "policy.collect.env_num": lambda cfg, info: cfg.env.collector_env_num,
+    "policy.eval.env_num": lambda cfg, info: cfg.env.evaluator_env_num,
+}
+
+
+def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report: Report) -> None:
+    """Write what is derived (`DERIVED`) into the config, and compare it with what the user gave as well.
+
+    Args:
+        cfg: the merged config, changed in place.
+        info: sizes of the environment.
+        given: value that the user gave for a dotted key, None when not given.
+        report: called with (key, message) for each contradiction.
+    """
+    for key, derive in DERIVED.items():
+        path, _, name = key.rpartition(".")
+        value, branch = derive(cfg, info), lookup(cfg, path) or {}
+        user = branch.get(name)
+        if given(key) is not None and user is not None and user not in (value, [value]):
+            report(key, f"{user!r}, but {_origin(key, cfg, info)}. Use {value}, or leave the key out.")
+        if name in branch or path == "policy.model":  # a model of the user's own takes what it asks for
+            branch[name] = value
+
+
+def _origin(key: str, cfg: EasyDict, info: EnvInfo) -> str:
+    """Where a derived value comes from, in words."""
+    value = DERIVED[key](cfg, info)
+    if key.endswith(".env_num"):
+        return f"env.{'collector' if key == 'policy.collect.env_num' else 'evaluator'}_env_num = {value}"
+    if key != "policy.model.obs_shape":
+        return f"{info.name} has {value}"
+    parts = f"{info.obs_shape} observed"
+    parts += f" + {info.action_shape} last action" if cfg.env.obs_last_action else ""
+    parts += f" + {info.agent_num} agent id" if cfg.env.obs_agent_id else ""
+    return f"{info.name} has {value} ({parts})"
+
+
+def without_derived(main: Mapping[str, Any]) -> dict[str, Any]:
+    """A main config without the keys that follow from others, which then are derived anew wherever it is used."""
+
+    def kept(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        return {
+            name: kept(value, f"{prefix}{name}.") if isinstance(value, Mapping) else value
+            for name, value in tree.items()
+            if prefix + name not in DERIVED and prefix + name != "policy.type"  # create_config.policy.type says it
+        }
+
+    return kept(main, "")
+
+
+def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, Any]] | None:
+    """Where the units are in what an agent's network reads: in the observation, and in the last action behind it."""
+    if info.entities is None:
+        return None
+
+    def last_action(action: int | None) -> int | None:
+        return None if action is None or not joined.last_action else joined.last_action_column + action
+
+    kinds = [{**asdict(kind), "last_action": last_action(kind.action)} for kind in info.entities]
+    # without empty tuples, the default: configs saved before there was named_by stay equal
+    return [{key: plain(value) for key, value in kind.items() if value != ()} for kind in kinds]
+
+
+def check_combination(cfg: EasyDict, report: Report) -> None:
+    """Report keys that fit one by one but not together."""
+    batch, capacity = (
+        lookup(cfg, "policy.learn.batch_size"),
+        lookup(cfg, "policy.other.replay_buffer.replay_buffer_size"),
+    )
+    if batch and capacity and batch > capacity:
+        report(
+            "policy.learn.batch_size",
+            f"{batch} is more than policy.other.replay_buffer.replay_buffer_size = {capacity}. "
+            "Use a smaller batch or a larger buffer.",
+        )
+    burnin, unroll = lookup(cfg, "policy.collect.burnin_len"), lookup(cfg, "policy.collect.unroll_len")
+    if burnin and (unroll is None or burnin >= unroll):
+        found = (
+            "whole episodes are sampled (policy.collect.unroll_len = None)"
+            if unroll is None
+            else f"unroll_len = {unroll}"
+        )
+        report("policy.collect.burnin_len", f"{burnin}, but {found}. Use a burn-in shorter than the window.")
+    start, end = lookup(cfg, "policy.other.eps.start"), lookup(cfg, "policy.other.eps.end")
+    if start is not None and end is not None and end > start:
+        report("policy.other.eps.end", f"{end} is more than policy.other.eps.start = {start}. Epsilon only falls.")
+    anneal_step = lookup(cfg, "policy.other.replay_buffer.anneal_step")
+    if anneal_step and not lookup(cfg, "policy.priority_IS_weight"):
+        report(
+            "policy.other.replay_buffer.anneal_step",
+            f"{anneal_step}, but there are no importance weights for beta to shape. "
+            "Set policy.priority and policy.priority_IS_weight to True too.",
+        )
+    _check_device(cfg, report)
+    folder = lookup(cfg, "exp_name")
+    if folder is not None and not (folder.strip() and Path(folder).resolve().name):
+        report("exp_name", f"{folder!r} names no folder of its own. Give it a name, or leave the key out.")
+
+
+def _check_device(cfg: EasyDict, report: Report) -> None:
+    device, cuda = lookup(cfg, "policy.device"), lookup(cfg, "policy.cuda")
+    try:
+        resolve_device("auto" if device is None else device, bool(cuda))
+    except ConfigError as e:
+        key, _, text = str(e).partition(": ")
+        report("policy.cuda" if cuda and device in (None, "auto") else key, text)

@@ -1,0 +1,404 @@
+"""One strict merge: what the user wrote, over the commented defaults of the classes that the config names.
+
+`compile_all` checks everything before a process, file or tensor is made and reports all problems at once. Rooms get
+copies of their branches; nobody writes to a compiled config.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from easydict import EasyDict
+
+from dimix.config.checks import check_combination, fill_sizes, lookup, without_derived
+from dimix.config.file import ConfigSource, import_modules, read_config
+from dimix.config.inputs import RunInput, read_inputs
+from dimix.config.merge import Findings, OptionText, literal, merge, set_option, suggest_places
+from dimix.config.schema import Schema, class_ignored, class_schema, dict_schema, merge_schema, source_comments
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import ConfigError, DimixError, RegistryError
+from dimix.machine.plain import plain, unwritable
+from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
+
+RUN_CONFIG: dict[str, Any] = dict(
+    # (str | None) Run folder; None makes <config file>_result/seed<seed>.
+    exp_name=None,
+    # (int) Seed of every random stream of the run, >= 0.
+    seed=0,
+    run=dict(
+        # (int | None) Env steps after which training stops; None: no limit, >= 1.
+        env_step=10_000_000,
+        # (int | None) Updates after which training stops; None: no limit, >= 1.
+        train_iter=None,
+        # (int) Last evaluations whose mean win rate has to reach env.stop_value for the run to stop early, >= 1.
+        stop_window=5,
+        # (float) Seconds between two checkpoints; saving changes nothing in the course of a run, > 0.
+        checkpoint_interval_s=120.0,
+        # (int) Resume checkpoints, the largest files of a run, that stay when it has ended by itself: 2, latest.pth.tar
+        # and previous.pth.tar; 1, the latest; 0, none, and it cannot go on, in [0, 2].
+        resume_checkpoints=2,
+        # (float) Seconds between two progress lines, > 0.
+        progress_interval_s=5.0,
+        # (bool) Write TensorBoard files beside the CSV.
+        tensorboard=True,
+        # (int) Threads of torch; more than one gains little on networks of this size, >= 1.
+        torch_threads=1,
+        # (dict) Callbacks by registered name, each with its options: dict(wandb=dict(mode="offline")).
+        callbacks=dict(),
+    ),
+)
+
+CREATE_CONFIG = dict(
+    env=dict(
+        # (str) Registered name of the environment; list them with: dimix -q env.
+        type="smac",
+        # (list of str) Modules to import so that the environment is registered.
+        import_names=[],
+    ),
+    policy=dict(
+        # (str) Registered name of the policy; list them with: dimix -q policy.
+        type="qmix",
+        # (list of str) Modules to import so that policies and models of your own are registered.
+        import_names=[],
+    ),
+    callback=dict(
+        # (list of str) Modules to import so that callbacks of your own are registered.
+        import_names=[],
+    ),
+)
+
+#: Keys of the policy branch that the rooms read, whatever the policy.
+ROOMS_CONFIG = dict(
+    # (int) Episodes of random play, without updates, that a run begins with, >= 0.
+    random_collect_size=0,
+    eval=dict(
+        # (float) Chance of a random action in evaluation games, per agent and step; 0 is greedy, in [0, 1].
+        epsilon=0.0,
+    ),
+    collect=dict(
+        # (str) Hidden state at the start of a window: as it was when played, or zeros, one of "stored", "zero".
+        start_state="stored",
+        # (int) Steps before a window that only warm its hidden state, >= 0.
+        burnin_len=0,
+    ),
+    other=dict(
+        replay_buffer=dict(
+            # (float) Prioritised replay: how much priorities count; 0 is uniform, in [0, 1].
+            alpha=0.6,
+            # (float) Prioritised replay: share of the bias that importance weights take back, in [0, 1].
+            beta=0.4,
+            # (int) Prioritised replay: updates over which beta rises to 1; 0 leaves it as it is, >= 0.
+            anneal_step=0,
+        ),
+    ),
+)
+
+#: DI-engine's keys that mean nothing here, with the reason. A branch stands for all keys below it. Environment and
+#: policy classes add their own in a class attribute ``config_ignored``, in the same form, relative to their branch.
+IGNORED = {
+    "create_config.env_manager": "env.manager.type says it, where games are played one at a time",
+    "create_config.collector": "the collector gathers whole episodes; policy.collect.unroll_len cuts them",
+    "create_config.learner": "there is one learner",
+    "create_config.replay_buffer": "there is one replay buffer",
+    "env.manager": "all games are stepped as one batch, without worker processes",
+    "policy.multi_gpu": "a run computes on one device; several seeds run side by side",
+    "policy.learn.multi_gpu": "a run computes on one device; several seeds run side by side",
+    "policy.bp_update_sync": "a run computes on one device; several seeds run side by side",
+    "policy.other.replay_buffer.max_reuse": "data leave the buffer by age alone",
+    "policy.other.replay_buffer.max_staleness": "data leave the buffer by age alone",
+}
+
+#: Modules that register what dimix ships, and the group of entry points by which installed packages add to it.
+BUILT_IN = ("dimix.policy", "dimix.model", "dimix.callbacks")
+ENTRY_POINTS = "dimix.envs"
+
+
+@dataclass(frozen=True)
+class CompiledConfig:
+    """A config that passed all checks, with what was looked up on the way.
+
+    Attributes:
+        cfg: resolved: ``exp_name, seed, run, env, policy, create_config``. Do not write to it; rooms get copies.
+        info: sizes of the environment.
+        env_class: the class that ``create_config.env.type`` names.
+        policy_class: the class that ``create_config.policy.type`` names.
+        model_class: the class that the policy builds its networks from.
+        notes: one line for each key that was accepted although it means nothing here, and for each setting that its
+            class has something to say about.
+        source: what the user wrote.
+        inputs: what a run reads besides.
+    """
+
+    cfg: EasyDict
+    info: EnvInfo
+    env_class: Any
+    policy_class: Any
+    model_class: Any
+    notes: list[str]
+    source: ConfigSource
+    inputs: tuple[RunInput, ...]
+
+    def branch(self, name: str) -> EasyDict:
+        """A copy of one branch for the room that reads it."""
+        return copy.deepcopy(self.cfg[name])
+
+    def settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Main and create config as they are saved: without what follows from the rest (see `settings_of`)."""
+        main = plain({name: branch for name, branch in self.cfg.items() if name != "create_config"})
+        return settings_of(main, self.policy_class), plain(self.cfg.create_config)
+
+
+def compile_config(input_cfg: Any, **options: Any) -> EasyDict:
+    """The resolved config alone; see `compile_all` for the arguments."""
+    return compile_all(input_cfg, **options).cfg
+
+
+def settings_of(main: Mapping[str, Any], policy_class: Any) -> dict[str, Any]:
+    """A resolved main config without what is derived again: sizes, counts of environments, and the policy's own model.
+
+    Args:
+        main: plain main config.
+        policy_class: the policy, whose default model need not be named.
+    """
+    kept = without_derived(main)
+    model = kept["policy"]["model"]
+    if model.get("type") == default_model_of(policy_class):
+        del model["type"]
+    return kept
+
+
+def compile_all(
+    input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, Any]] | ConfigSource,
+    *,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    exp_name: str | None = None,
+    env_step: int | None = None,
+    train_iter: int | None = None,
+    device: str | None = None,
+) -> CompiledConfig:
+    """Check a config completely and fill in all defaults and sizes.
+
+    Args:
+        input_cfg: path of a config file, or ``(main_config, create_config)``, or either of them read already.
+        overrides: ``dotted.key=value`` texts that win over the file; typed by the key's type. Keys of the create config
+            start with ``create_config.``.
+        seed: seed of the run; None keeps the config's.
+        exp_name: run folder; None keeps the config's.
+        env_step: env steps after which training stops; None keeps the config's.
+        train_iter: updates after which training stops; None keeps the config's.
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``; None keeps the config's.
+
+    Returns:
+        The resolved config and the classes that it names.
+
+    Raises:
+        ConfigError: everything that is wrong, one line each.
+    """
+    source = read_config(input_cfg)
+    found = Findings(source.name)
+    main = without_derived(source.main) if source.resolved else source.main
+    given = {**copy.deepcopy(main), "create_config": copy.deepcopy(source.create)}
+    named = {"seed": seed, "exp_name": exp_name, "run.env_step": env_step, "run.train_iter": train_iter}
+    _apply_options(given, {**named, "policy.device": device}, overrides, found)
+
+    create_schema: Schema = {"create_config": dict_schema(CREATE_CONFIG, _comments("CREATE_CONFIG"))}
+    create = merge(create_schema, {"create_config": given.pop("create_config")}, "", IGNORED, found)["create_config"]
+    env_class, policy_class, model_class = _classes(create, lookup(given, "policy.model.type"), found)
+    schema = full_schema(env_class, policy_class, model_class, _callback_classes(given, found))
+    ignored = {**IGNORED, **_class_ignored("env", env_class), **_class_ignored("policy", policy_class)}
+    unread = {name for name, cls in (("env", env_class), ("policy", policy_class)) if cls is None}
+    merged = merge(schema, {k: v for k, v in given.items() if k not in unread}, "", ignored, found)
+    suggest_places(schema, found)
+    if faults := list(unwritable(merged)):  # what can be saved is what an EasyDict can hold
+        for key, text in faults:
+            found.report(key, text)
+        found.raise_all()
+    cfg = EasyDict(merged)
+    cfg.create_config = create
+    if model_class is not None:
+        _fill_types(cfg, given, policy_class, found)
+
+    info = _describe(env_class, cfg, found)
+    if info is not None and model_class is not None:
+        fill_sizes(cfg, info, lambda key: lookup(given, key), found.report)
+    if not any(p.startswith("policy.") for p in found.problems):
+        check_combination(cfg, found.report)
+        if policy_class is not None and model_class is not None:
+            _check_classes(cfg, policy_class, model_class, info, found)
+    found.raise_all()
+    assert info is not None
+    cfg.exp_name = _run_folder(source, cfg, exp_name is not None)
+    notes = found.notes + (env_class.notes(copy.deepcopy(cfg.env)) if hasattr(env_class, "notes") else [])
+    inputs = read_inputs(env_class, copy.deepcopy(cfg))
+    return CompiledConfig(cfg, info, env_class, policy_class, model_class, notes, source, inputs)
+
+
+def full_schema(
+    env_class: Any, policy_class: Any, model_class: Any, callback_classes: Mapping[str, type] | None = None
+) -> Schema:
+    """The schema of a whole main config; a class that is None leaves its branch out."""
+    schema = dict_schema(RUN_CONFIG, _comments("RUN_CONFIG"))
+    if callback_classes:
+        merge_schema(
+            schema, {"run": {"callbacks": {name: class_schema(cls) for name, cls in callback_classes.items()}}}
+        )
+    if env_class is not None:
+        schema["env"] = class_schema(env_class)
+    if policy_class is not None:
+        policy = schema["policy"] = policy_schema(policy_class)
+        if model_class is not None:
+            changed, model = policy.get("model"), class_schema(model_class)
+            if isinstance(changed, dict):  # defaults of the model that the policy sets otherwise
+                merge_schema(model, changed)
+            policy["model"] = model
+    return schema
+
+
+def policy_schema(policy_class: type) -> Schema:
+    """The schema of a policy's branch, with the keys that the rooms read."""
+    schema = class_schema(policy_class)
+    merge_schema(schema, dict_schema(ROOMS_CONFIG, _comments("ROOMS_CONFIG")))
+    return schema
+
+
+def import_known(env_type: str | None = None) -> None:
+    """Import what dimix ships and what installed packages announce, so that the registries are filled.
+
+    Args:
+        env_type: import only the announced environment of this name; None imports all.
+
+    Raises:
+        ConfigError: an installed package announces an environment that cannot be imported.
+    """
+    for name in BUILT_IN:
+        importlib.import_module(name)
+    for point in entry_points(group=ENTRY_POINTS):
+        if env_type in (None, point.name):
+            try:
+                point.load()
+            except ImportError as e:
+                raise ConfigError(
+                    f"environment '{point.name}' ({point.value}): import failed: {e}. Install it anew."
+                ) from e
+
+
+def _apply_options(given: dict[str, Any], named: Mapping[str, Any], overrides: Sequence[str], found: Findings) -> None:
+    for key, value in named.items():
+        if value is not None:
+            set_option(given, key, plain(value), f"--{key.rpartition('.')[2].replace('_', '-')}", found)
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            found.problems.append(
+                f"-o {text}: no key=value. Use -o dotted.key=value, for example -o policy.learn.batch_size=32."
+            )
+        else:
+            set_option(given, key.strip(), OptionText(value.strip()), "-o", found)
+
+
+def _comments(name: str) -> Mapping[str, str]:
+    return source_comments(sys.modules[__name__], name)
+
+
+def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tuple[Any, Any, Any]:
+    """Environment, policy and model class; None for each that could not be had."""
+    for branch in ("env", "policy", "callback"):
+        found.problems += import_modules(
+            create[branch]["import_names"], f"create_config.{branch}.import_names", found.file
+        )
+    env_type = create["env"]["type"]
+    import_known(env_type if env_type not in ENV_REGISTRY.names() else "")
+    if env_type not in ENV_REGISTRY.names():
+        import_known()  # for the message, which names those there are
+    env_class = _registered(ENV_REGISTRY, env_type, "create_config.env.type", found)
+    policy_class = _registered(POLICY_REGISTRY, create["policy"]["type"], "create_config.policy.type", found)
+    model_class = None
+    if policy_class is not None:
+        model_class = _registered(
+            MODEL_REGISTRY, model_type or default_model_of(policy_class), "policy.model.type", found
+        )
+    return env_class, policy_class, model_class
+
+
+def _callback_classes(given: dict[str, Any], found: Findings) -> dict[str, type]:
+    """The classes of ``run.callbacks``; names that nobody registered are reported and taken out."""
+    run = given.get("run")
+    named = run.get("callbacks") if isinstance(run, dict) else None
+    if isinstance(named, OptionText):
+        named = literal(named)
+    if not isinstance(named, Mapping):
+        return {}  # the merge reports what is no dict
+    classes = {name: _registered(CALLBACK_REGISTRY, name, f"run.callbacks.{name}", found) for name in named}
+    given["run"]["callbacks"] = {name: named[name] for name, cls in classes.items() if cls is not None}
+    return {name: cls for name, cls in classes.items() if cls is not None}
+
+
+def default_model_of(policy_class: Any) -> str:
+    """Registered name of the model that a policy class uses when the config names none."""
+    name, modules = policy_class.default_model(policy_class)
+    for module in modules:
+        importlib.import_module(module)
+    return name
+
+
+def _fill_types(cfg: EasyDict, given: Mapping[str, Any], policy_class: Any, found: Findings) -> None:
+    """The names under which policy and model are registered; a subclass inherits its base's defaults, not its name."""
+    name = cfg.create_config.policy.type
+    if lookup(given, "policy.type") not in (None, name):
+        found.report(
+            "policy.type", f"{cfg.policy.type!r}, but create_config.policy.type = '{name}'. Leave this key out."
+        )
+    cfg.policy.type = name
+    cfg.policy.model.type = str(lookup(given, "policy.model.type") or default_model_of(policy_class))
+
+
+def _check_classes(cfg: EasyDict, policy_class: Any, model_class: Any, info: EnvInfo | None, found: Findings) -> None:
+    """What the policy and the model know to be impossible; a model of the user's need not know anything."""
+    policy_class.check_config(cfg.policy, model_class, lambda key, text: found.report(f"policy.{key}", text))
+    if info is not None and hasattr(model_class, "check_config"):
+        model_class.check_config(cfg.policy.model, lambda key, text: found.report(f"policy.model.{key}", text))
+
+
+def _registered(registry: Registry, name: str, key: str, found: Findings) -> Any:
+    try:
+        return registry.get(name)
+    except RegistryError as e:
+        found.report(key, str(e))
+        return None
+
+
+def _class_ignored(branch: str, cls: Any) -> dict[str, str]:
+    return {} if cls is None else {f"{branch}.{key}": reason for key, reason in class_ignored(cls).items()}
+
+
+def _describe(env_class: Any, cfg: EasyDict, found: Findings) -> EnvInfo | None:
+    if env_class is None or any(p.startswith("env.") and "unknown key" not in p for p in found.problems):
+        return None
+    try:
+        return env_class.describe(copy.deepcopy(cfg.env))
+    except DimixError as e:
+        key, colon, text = str(e).partition(": ")
+        if colon and re.fullmatch(r"env(\.\w+)+", key):
+            found.report(key, text)
+        else:
+            found.report("env", str(e))
+        return None
+
+
+def _run_folder(source: ConfigSource, cfg: EasyDict, asked_for: bool) -> str:
+    """Where the run writes: as asked for, or by the file's name and the seed.
+
+    A folder named in the config that ends in ``seed<number>`` (DI-engine's habit) follows the seed that is really used.
+    """
+    if cfg.exp_name is None:
+        return f"{source.stem}_result/seed{cfg.seed}"
+    return cfg.exp_name if asked_for else re.sub(r"seed\d+$", f"seed{cfg.seed}", cfg.exp_name)

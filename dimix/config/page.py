@@ -1,0 +1,90 @@
+"""The page docs/config.md, generated from the comments of the default dicts.
+
+Run as ``python -m dimix.config.page > docs/config.md``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from dimix.config.compile import CREATE_CONFIG, IGNORED, RUN_CONFIG, import_known, policy_schema
+from dimix.config.schema import Key, class_ignored, class_schema, dict_schema, source_comments, walk
+from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
+
+HEAD = """# Config
+
+A config file is a Python module with two dicts, `main_config` and `create_config`. It states what differs from the
+defaults below; every other key keeps its default. An unknown key, a value of another type or out of range, and a
+combination that cannot work are errors, all reported at once before anything starts. On the command line
+`-o dotted.key=value` sets one key.
+
+`policy.model.agent_num`, `obs_shape`, `global_obs_shape` and `action_shape`, `policy.collect.env_num` and
+`policy.eval.env_num` follow from the environment. A config may repeat them; they are then checked.
+
+This page is generated from the comments beside the defaults: `python -m dimix.config.page > docs/config.md`.
+"""
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    module = sys.modules["dimix.config"]
+    import_known()
+    parts = [HEAD]
+    parts += _section("main_config: the run", "", dict_schema(RUN_CONFIG, source_comments(module, "RUN_CONFIG")))
+    parts += _section(
+        "create_config", "create_config.", dict_schema(CREATE_CONFIG, source_comments(module, "CREATE_CONFIG"))
+    )
+    parts += _registered("env", "env.", ENV_REGISTRY)
+    parts += _registered("policy", "policy.", POLICY_REGISTRY)
+    parts += _registered("model", "policy.model.", MODEL_REGISTRY)
+    parts += _registered("callback", "run.callbacks.{name}.", CALLBACK_REGISTRY)
+    parts += [
+        "## Accepted without meaning\n",
+        "Keys of DI-engine's files that have no meaning here; each gets one line when a run starts.\n",
+    ]
+    parts += ["| key | why |\n| --- | --- |"]
+    parts += [f"| `{key}` | {reason} |" for key, reason in _ignored()]
+    return "\n".join(parts) + "\n"
+
+
+def _registered(kind: str, prefix: str, registry: Registry) -> list[str]:
+    parts: list[str] = []
+    for name, cls in _shipped(registry):
+        schema = policy_schema(cls) if kind == "policy" else class_schema(cls)
+        if kind == "policy":
+            schema.pop("model", None)
+        title = f"{kind} '{name}' (`{cls.__module__}.{cls.__qualname__}`)"
+        parts += _section(title, prefix.format(name=name), schema)
+    return parts
+
+
+def _shipped(registry: Registry) -> list[tuple[str, type]]:
+    """What dimix itself registers, without classes of the user's."""
+    classes = [(name, registry.get(name)) for name in registry.names()]
+    return [(name, cls) for name, cls in classes if cls.__module__.split(".")[0] in ("dimix", "dizoo")]
+
+
+def _section(title: str, prefix: str, schema: dict) -> list[str]:
+    rows = [f"| `{key}` | {_cell(rule)} |" for key, rule in walk(schema, prefix)]
+    return [f"## {title}\n", "| key | default | type | meaning |\n| --- | --- | --- | --- |", *rows, ""]
+
+
+def _cell(rule: Key) -> str:
+    text = rule.text.replace("|", "\\|").replace("\n", " ")
+    return f"`{rule.default!r}` | {' or '.join(rule.kinds)} | {text}"
+
+
+def _ignored() -> Iterator[tuple[str, str]]:
+    yield from IGNORED.items()
+    for branch, registry in (("env", ENV_REGISTRY), ("policy", POLICY_REGISTRY)):
+        owners: dict[tuple[str, str], list[str]] = {}
+        for name, cls in _shipped(registry):
+            for item in class_ignored(cls).items():
+                owners.setdefault(item, []).append(f"'{name}'")
+        for (key, reason), names in owners.items():
+            yield f"{branch}.{key}", f"{reason} ({branch} {', '.join(names)})"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

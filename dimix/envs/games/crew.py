@@ -1,0 +1,153 @@
+"""Who plays the games of a batch: this process, or (`dimix.envs.games.workers`) processes of their own."""
+
+from __future__ import annotations
+
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from easydict import EasyDict
+
+from dimix.envs.games.arrays import GameArrays, GameRows, layout, map_arrays
+from dimix.envs.games.game import Game
+from dimix.envs.vec_env import EnvInfo
+
+
+class Start(NamedTuple):
+    """How a game is brought to where it should be: a reset, then actions that were taken before."""
+
+    env_id: int
+    seed: int
+    actions: np.ndarray | None = None  # (T, A) int64
+    renew: bool = False  # build the game anew first
+
+
+class Crew(ABC):
+    """Plays a batch of games and writes what they show into ``arrays``.
+
+    A game that fails is told, not raised, and its rows in the arrays mean nothing until it is started again.
+
+    Attributes:
+        arrays: what the games show; ``arrays.action`` is what `step` plays.
+    """
+
+    arrays: GameArrays
+
+    @abstractmethod
+    def start(self, starts: Sequence[Start]) -> dict[int, str]:
+        """Start games; returns what went wrong by game, empty when nothing did."""
+
+    @abstractmethod
+    def step(self) -> dict[int, str]:
+        """Advance every game that is not over by one step; returns what went wrong by game."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back games and processes; may be called twice."""
+
+
+class Games:
+    """Some games of a batch, played one after the other.
+
+    Args:
+        game_class: what is played.
+        cfg: the config's ``env`` branch.
+        info: sizes that every game has to have.
+        env_ids: which games of the batch, side by side.
+        arrays: of the whole batch.
+    """
+
+    def __init__(
+        self, game_class: type[Game], cfg: EasyDict, info: EnvInfo, env_ids: range, arrays: GameArrays
+    ) -> None:
+        self._class, self._cfg, self._info, self._arrays = game_class, cfg, info, arrays
+        self._games: dict[int, Game | None] = dict.fromkeys(env_ids)
+        self._rows = {e: GameRows(arrays, e, info) for e in env_ids}
+        mine = slice(env_ids.start, env_ids.stop)
+        self._terminated, self._truncated = arrays.terminated[mine], arrays.truncated[mine]
+
+    def build(self) -> None:
+        """Build the games that are not there yet."""
+        for env_id, game in self._games.items():
+            if game is None:
+                self._games[env_id] = self._class(self._cfg)
+
+    def start(self, starts: Sequence[Start]) -> dict[int, str]:
+        """See `Crew.start`."""
+        failed = {}
+        for start in starts:
+            try:
+                self._start(start)
+            except Exception:  # whatever the environment raises, the others play on
+                failed[start.env_id] = traceback.format_exc()
+        return failed
+
+    def step(self) -> dict[int, str]:
+        """See `Crew.step`."""
+        failed: dict[int, str] = {}
+        over = (self._terminated | self._truncated).tolist()
+        for (env_id, rows), is_over in zip(self._rows.items(), over, strict=True):
+            if is_over:
+                self._arrays.reward[env_id] = 0.0
+                continue
+            game = self._games[env_id]
+            assert game is not None, "step before the first reset"
+            try:
+                rows.advance(game.step(rows.action))
+            except Exception:
+                failed[env_id] = traceback.format_exc()
+        return failed
+
+    def close(self) -> None:
+        """Close all games, also when one of them cannot be."""
+        for env_id, game in self._games.items():
+            self._games[env_id] = None
+            if game is not None:
+                _close(game)
+
+    def _start(self, start: Start) -> None:
+        game = self._games[start.env_id]
+        if game is not None and start.renew:
+            self._games[start.env_id] = None
+            _close(game)
+            game = None
+        if game is None:
+            game = self._games[start.env_id] = self._class(self._cfg)
+        rows = self._rows[start.env_id]
+        rows.begin(game.reset(start.seed))
+        for action in () if start.actions is None else start.actions:
+            rows.advance(game.step(action))
+
+
+class LocalCrew(Crew):
+    """Plays all games in this process, one after the other; nothing limits how long they take."""
+
+    def __init__(self, game_class: type[Game], cfg: EasyDict, info: EnvInfo, num_envs: int) -> None:
+        self.arrays = map_arrays(info, num_envs, bytearray(layout(info, num_envs)[1]))
+        self._games = Games(game_class, cfg, info, range(num_envs), self.arrays)
+
+    def start(self, starts: Sequence[Start]) -> dict[int, str]:
+        """See `Crew.start`."""
+        return self._games.start(starts)
+
+    def step(self) -> dict[int, str]:
+        """See `Crew.step`."""
+        return self._games.step()
+
+    def close(self) -> None:
+        """See `Crew.close`."""
+        self._games.close()
+
+
+def last_line(reason: str) -> str:
+    """The last line of a traceback, which says what happened."""
+    return reason.strip().splitlines()[-1]
+
+
+def _close(game: Game) -> None:
+    try:
+        game.close()
+    except Exception:  # a broken game may not be able to close itself; it is dropped all the same
+        traceback.print_exc()

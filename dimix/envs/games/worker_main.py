@@ -1,0 +1,59 @@
+"""What a worker process does (see `dimix.envs.games.workers`): build its games, then play until its parent is gone."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import pickle
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+
+from dimix.envs.games.arrays import layout, map_arrays
+from dimix.envs.games.crew import Games
+
+#: The two messages of almost every step, too short to be a pickle.
+STEP, ALL_WELL = b"s", b"w"
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(pipe_fd: int, memory_fd: int, parent_pid: int) -> None:
+    """Play games until the pipe ends.
+
+    Messages are `STEP` or a pickled list of `Start`; answers are `ALL_WELL`, or pickled what went wrong by game, or a
+    pickled text when nothing more is to be had from this process.
+
+    Args:
+        pipe_fd: socket to the parent.
+        memory_fd: file of the shared arrays.
+        parent_pid: the parent; when it has ended already, there is nothing to do.
+    """
+    _end_with_parent(parent_pid)
+    pipe = Connection(pipe_fd)
+    games = None
+    try:
+        game_class, cfg, info, num_envs = pickle.loads(pipe.recv_bytes())
+        env_ids = pipe.recv()
+        memory = mmap.mmap(memory_fd, layout(info, num_envs)[1])
+        games = Games(game_class, cfg, info, env_ids, map_arrays(info, num_envs, memory))
+        games.build()
+        pipe.send_bytes(ALL_WELL)
+        while True:
+            message = pipe.recv_bytes()
+            failed = games.step() if message == STEP else games.start(pickle.loads(message))
+            pipe.send_bytes(pickle.dumps(failed) if failed else ALL_WELL)
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent is done
+        if games is not None:
+            games.close()
+    except Exception:
+        pipe.send(traceback.format_exc())
+
+
+def _end_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent ends, even while it is busy; elsewhere the pipe has to do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:
+            sys.exit()

@@ -1,0 +1,240 @@
+"""Games in processes of their own: shared arrays, timeouts, and processes that are replaced when they die.
+
+A worker is a fresh Python process (not a fork: torch has threads, and a fork of a process with threads can hang). It
+shares the arrays through an unnamed memory file, which is gone when the last process that maps it is gone, however they
+end. One socket per worker carries small commands. A worker ends when its parent does: it reads the end of the socket
+when it waits, and on Linux the kernel kills it when it is busy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import mmap
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+
+import numpy as np
+from easydict import EasyDict
+
+from dimix.envs.games.arrays import layout, map_arrays
+from dimix.envs.games.crew import Crew, Start
+from dimix.envs.games.game import Game
+from dimix.envs.games.worker_main import ALL_WELL, STEP
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import EnvError
+from dimix.machine.cores import usable_cores
+
+#: A worker plays on one core; two thread pools in it would fight for it.
+_ONE_THREAD = {n: "1" for n in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
+#: What a worker runs; ``-c`` puts the current folder first on the path, where the parent may not have it.
+_MAIN = "import sys; del sys.path[0]; from dimix.envs.games.worker_main import main; main(*map(int, sys.argv[1:]))"
+_CLOSE_S = 2.0  # seconds that workers may take to close their games
+
+
+class WorkerCrew(Crew):
+    """Plays games in processes that share one block of memory; see `Crew`.
+
+    When a process dies or does not answer in time, all games that run in it have failed, and another takes its place.
+
+    Args:
+        game_class: what is played; importable by name.
+        cfg: the config's ``env`` branch, with ``manager``.
+        info: sizes.
+        num_envs: games (E).
+
+    Raises:
+        EnvError: the class cannot be imported by another process, or a process could not build its games.
+    """
+
+    def __init__(self, game_class: type[Game], cfg: EasyDict, info: EnvInfo, num_envs: int) -> None:
+        self._manager = cfg.manager
+        self._hello = _hello(game_class, cfg, info, num_envs)
+        self._memory_fd, memory = _shared_memory(layout(info, num_envs)[1])
+        self.arrays = map_arrays(info, num_envs, memory)
+        count = min(cfg.manager.worker_num or usable_cores(), num_envs)
+        ends = [num_envs * k // count for k in range(count + 1)]
+        shares = [range(begin, end) for begin, end in itertools.pairwise(ends)]
+        self._workers = [self._employ(ids) for ids in shares]
+        self._finalize = weakref.finalize(self, _stop_all, self._workers, self._memory_fd)
+        for answer in self._answers(dict.fromkeys(range(count), cfg.manager.connect_timeout)).values():
+            if isinstance(answer, str):
+                self.close()
+                raise EnvError(f"{info.name}: a process for its games did not start: {answer.strip()}")
+
+    def start(self, starts: Sequence[Start]) -> dict[int, str]:
+        """See `Crew.start`."""
+        messages, limits = {}, {}
+        at_stake = ~(self.arrays.terminated | self.arrays.truncated)
+        for k, worker in enumerate(self._workers):
+            mine = [start for start in starts if start.env_id in worker.env_ids]
+            if mine:
+                steps = sum(0 if start.actions is None else len(start.actions) for start in mine)
+                messages[k] = pickle.dumps(mine)
+                limits[k] = _sum((len(mine), self._manager.reset_timeout), (steps, self._manager.step_timeout))
+                at_stake[[start.env_id for start in mine]] = True
+        return self._ask(messages, limits, at_stake)
+
+    def step(self) -> dict[int, str]:
+        """See `Crew.step`."""
+        over = self.arrays.terminated | self.arrays.truncated
+        self.arrays.reward[over] = 0.0
+        playing = ~over
+        limits = {k: worker.step_limit_s for k, worker in enumerate(self._workers) if playing[worker.games].any()}
+        return self._ask(dict.fromkeys(limits, STEP), limits, playing)
+
+    def close(self) -> None:
+        """See `Crew.close`."""
+        self._finalize()
+
+    def _ask(
+        self, messages: Mapping[int, bytes], limits: Mapping[int, float | None], at_stake: np.ndarray
+    ) -> dict[int, str]:
+        """Give workers something to do and wait for it.
+
+        Args:
+            messages: by worker.
+            limits: by worker, seconds.
+            at_stake: (E,) bool, games that a worker takes with it when it dies.
+
+        Returns:
+            What went wrong by game.
+        """
+        for k, message in messages.items():
+            with contextlib.suppress(OSError):  # a dead worker shows when its answer is waited for
+                self._workers[k].pipe.send_bytes(message)
+        failed: dict[int, str] = {}
+        for k, answer in self._answers(limits).items():
+            if isinstance(answer, str):
+                failed |= {e: answer for e in self._workers[k].env_ids if at_stake[e]}
+                self._replace(k)
+            else:
+                failed |= answer
+        return failed
+
+    def _answers(self, limits: Mapping[int, float | None]) -> dict[int, dict[int, str] | str]:
+        """What each of these workers says: failures by game, or a text when nothing more is to be had from it."""
+        begin = time.monotonic()
+        answers: dict[int, dict[int, str] | str] = {}
+        for k, limit in limits.items():
+            worker = self._workers[k]
+            left = None if limit is None else max(0.0, begin + limit - time.monotonic())
+            try:
+                answer = worker.receive(left)
+                answers[k] = f"its process did not answer within {limit:g} s" if answer is None else answer
+            except (EOFError, OSError):
+                worker.stop(_CLOSE_S)
+                answers[k] = f"its process ended ({_exit_status(worker.process.returncode)})"
+        return answers
+
+    def _replace(self, k: int) -> None:
+        """Another process for the games of one; should it not start, its games fail again when they are started."""
+        ids = self._workers[k].env_ids
+        self._workers[k].stop()
+        self._workers[k] = self._employ(ids)
+        self._answers({k: self._manager.connect_timeout})
+
+    def _employ(self, env_ids: range) -> _Worker:
+        return _Worker(self._hello, env_ids, self._memory_fd, _sum((len(env_ids), self._manager.step_timeout)))
+
+
+class _Worker:
+    """One process and the games that it plays.
+
+    Args:
+        hello: what it is told first.
+        env_ids: its games.
+        memory_fd: file of the shared arrays.
+        step_limit_s: how long a step of all its games may take; None: as long as it takes.
+    """
+
+    def __init__(self, hello: bytes, env_ids: range, memory_fd: int, step_limit_s: float | None) -> None:
+        self.env_ids, self.games, self.step_limit_s = env_ids, slice(env_ids.start, env_ids.stop), step_limit_s
+        ours, theirs = socket.socketpair()
+        with theirs:
+            fds = (theirs.fileno(), memory_fd)
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _MAIN, *map(str, (*fds, os.getpid()))],
+                pass_fds=fds,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which then closes its workers
+            )
+        self.pipe = Connection(ours.detach())
+        self._poll = select.poll()  # kept: multiprocessing's own makes one for every wait
+        self._poll.register(self.pipe.fileno(), select.POLLIN)
+        with contextlib.suppress(OSError):  # a dead worker shows when its answer is waited for
+            self.pipe.send_bytes(hello)
+            self.pipe.send(env_ids)
+
+    def receive(self, limit_s: float | None) -> dict[int, str] | str | None:
+        """Its next answer; None when there is none in time.
+
+        Raises:
+            EOFError: the process has ended.
+            OSError: the same.
+        """
+        if not self._poll.poll(None if limit_s is None else math.ceil(1e3 * limit_s)):
+            return None
+        answer = self.pipe.recv_bytes()
+        return {} if answer == ALL_WELL else pickle.loads(answer)
+
+    def stop(self, patience_s: float = 0.0) -> None:
+        """End the process and take its exit status, so that no zombie stays."""
+        self.pipe.close()
+        try:
+            self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _hello(game_class: type[Game], cfg: EasyDict, info: EnvInfo, num_envs: int) -> bytes:
+    module = game_class.__module__
+    if module == "__main__" or module.startswith("dimix_config_") or "<locals>" in game_class.__qualname__:
+        raise EnvError(
+            f"env.manager.type: 'subprocess', but another process cannot import {game_class.__qualname__} from "
+            f"{module}. Put the class into a module of its own, or use env.manager.type='base'."
+        )
+    return pickle.dumps((game_class, cfg, info, num_envs))
+
+
+def _shared_memory(size: int) -> tuple[int, mmap.mmap]:
+    """Memory that other processes map by its file descriptor; the file has no name, so nothing is left behind."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("dimix games")
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    os.ftruncate(fd, size)
+    return fd, mmap.mmap(fd, size)
+
+
+def _stop_all(workers: list[_Worker], memory_fd: int) -> None:
+    deadline = time.monotonic() + _CLOSE_S
+    for worker in workers:
+        worker.pipe.close()
+    for worker in workers:
+        worker.stop(max(0.0, deadline - time.monotonic()))
+    os.close(memory_fd)
+
+
+def _exit_status(code: int) -> str:
+    return f"exit status {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
+def _sum(*parts: tuple[int, float | None]) -> float | None:
+    """Seconds for so many things of so many seconds each; None: as long as it takes."""
+    limits = [math.inf if seconds is None else count * seconds for count, seconds in parts]
+    return None if math.inf in limits else sum(limits)

@@ -1,0 +1,169 @@
+"""Checkpoints: written whole or not at all, read with torch's safe loader only.
+
+A file holds tensors, numbers, strings, lists and dicts; numpy arrays travel as bytes with their type and shape, so that
+what is loaded equals what was saved, array for array.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dimix.errors import CheckpointError, OutputError, first_line
+from dimix.machine.plain import plain
+
+FORMAT = "dimix checkpoint"
+VERSION = 1
+_ARRAY = "__array__"
+
+
+def save_checkpoint(path: str | Path, content: Mapping[str, Any], previous: str | Path | None = None) -> None:
+    """Write a checkpoint so that a crash at any moment leaves the old file or the new one, never half of one.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        content: nested dicts, lists and tuples of tensors, numpy arrays, numbers, strings, bools and None.
+        previous: where the file that stood at ``path`` is kept; None keeps nothing.
+
+    Raises:
+        CheckpointError: something in ``content`` is of another type; nothing is written.
+        OutputError: the disk is full, or the folder cannot be written; the old file is still there.
+    """
+    path = Path(path)
+    payload = {"format": FORMAT, "version": VERSION, "content": _pack(content, "")}
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            torch.save(payload, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            _keep(path, Path(previous))
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        with contextlib.suppress(OSError):  # what went wrong is told below
+            partial.unlink(missing_ok=True)
+        there = "the earlier checkpoint there is untouched" if path.exists() else "no checkpoint is there"
+        reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+        raise OutputError(f"checkpoint {path} cannot be written: {reason}; {there}.") from error
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint; nothing in the file is executed.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What was saved, tensors on the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, not a checkpoint of dimix, or of a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint {path}.{_others(path)}")
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums that it writes
+            bad = archive.testzip()
+        if bad is not None:
+            raise zipfile.BadZipFile(bad)
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"checkpoint {path}: holds objects that the safe loader refuses, or is damaged. Right is a file that "
+            f"dimix wrote."
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        size = path.stat().st_size
+        raise CheckpointError(f"checkpoint {path}: damaged or cut off ({size} bytes).{_others(path)}") from error
+    if not isinstance(payload, dict) or payload.get("format") != FORMAT:
+        raise CheckpointError(f"checkpoint {path}: not written by dimix. Right is a file from a run's ckpt folder.")
+    if payload["version"] > VERSION:
+        raise CheckpointError(
+            f"checkpoint {path}: version {payload['version']}. This dimix reads up to {VERSION}: use a newer one."
+        )
+    return _unpack(payload["content"])
+
+
+def _others(path: Path) -> str:
+    """Names of the other checkpoints in the folder, as the end of a message."""
+    names = sorted(p.name for p in path.parent.glob("*") if p.suffix in (".tar", ".pt", ".pth") and p != path)
+    return f" Others there: {', '.join(names)}." if names else ""
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Give the present file a second name, so that ``path`` exists at every moment."""
+    link = previous.with_name(f".{previous.name}.partial")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:  # a file system without hard links: for a moment only ``previous`` exists
+        os.replace(path, previous)
+    else:
+        os.replace(link, previous)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renaming itself last through a power cut."""
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _pack(value: Any, where: str) -> Any:
+    """The value in types that the safe loader gives back, and no subclass of them: it would refuse to load one."""
+    if isinstance(value, np.ndarray):
+        return _pack_array(value, where)
+    if isinstance(value, torch.Tensor):
+        return value.detach().as_subclass(torch.Tensor)
+    if isinstance(value, Mapping):
+        return {
+            _pack_leaf(key, where): _pack(item, f"{where}.{key}" if where else str(key)) for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        items = [_pack(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return tuple(items) if isinstance(value, tuple) else items
+    return _pack_leaf(value, where)
+
+
+def _pack_array(value: np.ndarray, where: str) -> dict[str, Any]:
+    if value.dtype.hasobject:
+        raise CheckpointError(f"checkpoint content {where}: array of objects. Right is an array of numbers.")
+    flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+    if not flat.flags.writeable:  # torch shares memory with writeable arrays only
+        flat = flat.copy()
+    return {_ARRAY: torch.from_numpy(flat), "dtype": value.dtype.str, "shape": list(value.shape)}
+
+
+def _pack_leaf(value: Any, where: str) -> bool | int | float | str | None:
+    own = plain(value)
+    if own is None or type(own) in (bool, int, float, str):
+        return own
+    raise CheckpointError(
+        f"checkpoint content {where}: {type(value).__name__}. Right: tensors, arrays, numbers, strings, lists, dicts."
+    )
+
+
+def _unpack(value: Any) -> Any:
+    if isinstance(value, dict):
+        if _ARRAY in value:
+            return value[_ARRAY].numpy().view(np.dtype(value["dtype"])).reshape(value["shape"])
+        return {key: _unpack(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)([_unpack(item) for item in value])
+    return value

@@ -1,0 +1,176 @@
+"""Several trainings at once: a process and a thread each; one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from dimix.errors import DimixError
+from dimix.machine.signals import StopSignals, hang_up, nowhere
+
+#: Thread pools of a child: two pools of as many threads as cores would fight for the cores that the others use.
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
+POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process is to do.
+
+    Attributes:
+        name: for messages and the process list.
+        target: a function of a module, called as ``target(out=..., **options)``; what it returns is the result.
+        options: its other arguments; they are pickled.
+    """
+
+    name: str
+    target: Callable[..., Any]
+    options: Mapping[str, Any]
+
+
+@dataclass
+class Child:
+    """The process of a job and what it told.
+
+    Attributes:
+        job: what it does.
+        result: what the target returned; None while it runs, when it failed, and when it was stopped before it began.
+        error: why it failed, None if it did not.
+        signalled: whether it was asked to stop.
+    """
+
+    job: Job
+    process: Any
+    pipe: Connection
+    result: Any = None
+    error: str | None = None
+    signalled: bool = field(default=False)
+
+
+class Watcher:
+    """Learns what the processes do; override what is of interest."""
+
+    def line(self, child: Child, text: str) -> None:
+        """A child says something."""
+
+    def ended(self, child: Child) -> None:
+        """A child has ended; `Child.result` or `Child.error` is set."""
+
+    def tick(self, running: list[Child]) -> None:
+        """Called about twice a second."""
+
+
+def run_jobs(jobs: Iterable[Job], at_a_time: int, watcher: Watcher) -> list[Child]:
+    """Keep ``at_a_time`` processes busy until every job has run, or a signal came.
+
+    On Ctrl-C, SIGTERM or SIGHUP every child gets one SIGTERM and is waited for; jobs that have not begun do not begin.
+
+    Args:
+        jobs: taken one by one when a place is free.
+        at_a_time: processes, >= 1.
+        watcher: is told everything.
+
+    Returns:
+        The children in order of their start.
+    """
+    waiting, children, running = iter(jobs), list[Child](), list[Child]()
+    exhausted = False
+    with StopSignals() as signals, _environment(ONE_THREAD):
+        while True:
+            while len(running) < at_a_time and not exhausted and not signals.received:
+                job = next(waiting, None)
+                if job is None:
+                    exhausted = True
+                    break
+                child = _start(job)
+                children.append(child)
+                running.append(child)
+            if not running:
+                return children
+            if signals.received:
+                _stop(running)
+            for pipe in wait([child.pipe for child in running], timeout=POLL_S):
+                child = next(c for c in running if c.pipe is pipe)
+                if not _read(child, watcher):
+                    running.remove(child)
+                    watcher.ended(child)
+            watcher.tick(running)
+
+
+def _start(job: Job) -> Child:
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, job), name=job.name)
+    process.start()
+    theirs.close()
+    return Child(job, process, mine)
+
+
+def _work(pipe: Connection, job: Job) -> None:
+    """What a child does. It leaves the terminal's group, so that Ctrl-C reaches it once, through the parent.
+
+    When the parent is gone, the next line cannot be sent: a training is saved, and the child ends.
+    """
+
+    def tell(line: str) -> None:
+        try:
+            pipe.send(("line", line))
+        except OSError:
+            hang_up(pipe.fileno(), nowhere())
+
+    os.setsid()
+    try:
+        pipe.send(("result", job.target(out=tell, **job.options)))
+    except DimixError as e:
+        pipe.send(("error", f"{type(e).__name__}: {e}"))
+    except Exception as e:
+        pipe.send(("line", traceback.format_exc()))
+        pipe.send(("error", f"{type(e).__name__}: {e}"))
+
+
+def _read(child: Child, watcher: Watcher) -> bool:
+    """Take one message of a child; False when it has ended."""
+    try:
+        kind, content = child.pipe.recv()
+    except EOFError:
+        child.process.join()
+        unheard = child.signalled and child.process.exitcode == -signal.SIGTERM  # it had not begun to listen
+        if unheard:
+            watcher.line(child, "stopped before it began")
+        elif child.result is None and child.error is None:
+            child.error = f"the process ended without a result (exit status {child.process.exitcode})"
+        return False
+    if kind == "line":
+        watcher.line(child, content)
+    elif kind == "result":
+        child.result = content
+    else:
+        child.error = content
+    return True
+
+
+def _stop(running: list[Child]) -> None:
+    """Ask each child once to stop at its next safe point."""
+    for child in running:
+        if not child.signalled:
+            child.process.terminate()
+            child.signalled = True
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the processes started inside."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -1,0 +1,1 @@
+"""From agents' values to a team value."""

@@ -1,0 +1,84 @@
+"""Optimizers by name, and what they move: a model's parameters, and those of a network that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dimix.errors import ConfigError, first_line, nearest
+
+
+def make_optimizer(name: str, params: Iterable[Tensor], lr: float, kwargs: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """An optimizer of `torch.optim` by name, in any spelling of capitals.
+
+    Args:
+        name: ``"adam"``, ``"rmsprop"``, ``"adamw"``, ...
+        params: what to optimize.
+        lr: learning rate.
+        kwargs: further arguments of that optimizer (``{"weight_decay": 1e-5}``).
+
+    Returns:
+        The optimizer.
+
+    Raises:
+        ConfigError: no such optimizer, or it refuses the arguments.
+    """
+    known = {k.lower(): v for k, v in vars(torch.optim).items() if isinstance(v, type)}
+    known = {k: v for k, v in known.items() if issubclass(v, torch.optim.Optimizer) and k != "optimizer"}
+    if name.lower() not in known:
+        raise ConfigError(f"policy.learn.optimizer: '{name}' is not in torch.optim.{nearest(name, known)}")
+    options = dict(kwargs)
+    if name.lower() in ("adam", "adamw") and not {"fused", "foreach"} & options.keys():
+        options["fused"] = True  # one kernel for all parameters
+    try:
+        return known[name.lower()](params, lr=lr, **options)
+    except (TypeError, ValueError) as error:
+        reason, right = str(error).rstrip("."), f"arguments of torch.optim.{known[name.lower()].__name__}"
+        if not kwargs:
+            raise ConfigError(f"policy.learn.optimizer: '{name}' cannot be used: {reason}. Use another one.") from error
+        raise ConfigError(
+            f"policy.learn.optimizer_kwargs: {name} refuses {dict(kwargs)}: {reason}. Right are {right}."
+        ) from error
+
+
+def check_optimizer(name: str, lr: float, kwargs: Mapping[str, Any]) -> None:
+    """Try an optimizer on a small weight and bias: some take only sparse gradients, or ask for the loss again.
+
+    Raises:
+        ConfigError: as `make_optimizer`, or it cannot make a step.
+    """
+    params = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))]
+    optimizer = make_optimizer(name, params, lr, kwargs)
+    for p in params:
+        p.grad = torch.zeros_like(p)
+    try:
+        optimizer.step()
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = first_line(error).rstrip(".")
+        raise ConfigError(
+            f"policy.learn.optimizer: '{name}' cannot train these networks: {reason}. Use another one."
+        ) from error
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def soft_update(target: nn.Module, source: nn.Module, theta: float) -> None:
+    """Move a target network a share of the way: ``target += theta * (source - target)``; theta 1 copies.
+
+    Args:
+        target: network of the same architecture as source.
+        source: online network.
+        theta: share in [0, 1].
+    """
+    mine: list[Tensor] = list(target.parameters())
+    theirs: list[Tensor] = list(source.parameters())
+    torch._foreach_lerp_(mine, theirs, theta)
+    for old, new in zip(target.buffers(), source.buffers(), strict=True):
+        old.copy_(new)

@@ -1,0 +1,1 @@
+"""What is learned from: batches, the replay buffer and how its rows are packed."""

@@ -1,0 +1,407 @@
+"""Replay memory over whole episodes: packed rows, no padding, each thing stored once."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import astuple
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+
+from dimix.envs.agent_input import AgentInput
+from dimix.envs.vec_env import EnvInfo
+from dimix.errors import BatchError, ConfigError
+from dimix.machine.scratch import Workspace
+from dimix.replay.batch import SCHEMA, EpisodeBatch, make_batch
+from dimix.replay.memory_plan import MemoryPlan
+from dimix.replay.open_episodes import OpenEpisodes, Rows, StoredEpisode
+from dimix.replay.priorities import Priorities
+from dimix.replay.row_codec import unpack_rows
+
+
+class ReplayBuffer:
+    """The last episodes, sampled as whole episodes or as windows of ``unroll_len`` steps.
+
+    A collector writes all its games at once (``open``, ``begin``, ``append``, ``finish``); a finished episode moves
+    into the store, and the oldest ones leave when there are more than ``capacity`` sampling units.
+
+    Windows start at multiples of ``unroll_len`` inside an episode; the last one is shorter (``filled``) rather than
+    shifted over the one before. With ``burnin_len`` a window begins up to that many steps earlier.
+
+    Args:
+        capacity: sampling units kept: episodes, or windows where ``unroll_len`` is given.
+        info: sizes of the environment.
+        agent_input: writes last action and agent id into the sampled observations.
+        hidden_shape: shape of one game's recurrent state (A, H).
+        unroll_len: steps of a window; None samples whole episodes.
+        start_state: where a window's recurrent state comes from: "stored" when it was played, or "zero".
+        burnin_len: steps before a window that only warm its recurrent state.
+        seed: of the sampling.
+        priorities: samples by priority; None samples uniformly.
+
+    Attributes:
+        plan: what memory the full buffer takes.
+
+    Raises:
+        ConfigError: a number out of range, or memory that this machine does not have.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        info: EnvInfo,
+        agent_input: AgentInput,
+        hidden_shape: tuple[int, ...] | None = None,
+        unroll_len: int | None = None,
+        start_state: str = "stored",
+        burnin_len: int = 0,
+        seed: int = 0,
+        priorities: Priorities | None = None,
+    ) -> None:
+        if capacity < 1:
+            raise ConfigError(f"replay_buffer_size: {capacity}. Right is 1 or more.")
+        if unroll_len is not None and unroll_len < 1:
+            raise ConfigError(f"unroll_len: {unroll_len}. Right is 1 or more, or None for whole episodes.")
+        if start_state not in ("stored", "zero"):
+            raise ConfigError(f"start_state: '{start_state}'. Right is 'stored' or 'zero'.")
+        if burnin_len < 0 or (burnin_len and unroll_len is None):
+            raise ConfigError(f"burnin_len: {burnin_len}. Right is 0 or more; for whole episodes (no unroll_len) 0.")
+        self.capacity = capacity
+        self.info = info
+        self.agent_input = agent_input
+        self.hidden_shape = tuple(hidden_shape) if hidden_shape is not None else (info.agent_num, 0)
+        self.plan = MemoryPlan(
+            capacity, info, unroll_len, self.hidden_shape if unroll_len and start_state == "stored" else ()
+        )
+        self.plan.check()
+        self.unroll_len = unroll_len
+        self.start_state = start_state
+        self.burnin_len = burnin_len
+        self._episodes: deque[StoredEpisode] = deque()
+        self._num_units = 0
+        self._num_steps = 0
+        self._nbytes = 0
+        self._unit_end: np.ndarray | None = None  # (episodes,) units up to and including each; None: to be counted
+        self._open: OpenEpisodes | None = None
+        self._rng = np.random.default_rng(seed)
+        self._priorities = priorities
+        self._sampled: np.ndarray | None = None  # units of the last sample, while their numbers are right
+        self._workspace = Workspace()
+
+    # ------------------------------------------------------------------------------------------------ what is in it
+
+    def __len__(self) -> int:
+        """Sampling units: episodes, or windows."""
+        return self._num_units
+
+    @property
+    def num_episodes(self) -> int:
+        """Finished episodes in the store."""
+        return len(self._episodes)
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the finished episodes."""
+        return self._num_steps
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the finished episodes."""
+        return self._nbytes
+
+    def memory_plan(self) -> str:
+        """One line: what the full buffer will take."""
+        return self.plan.text()
+
+    def _piece_len(self) -> int | None:
+        """Distance of stored recurrent states; None when none are stored."""
+        return self.unroll_len if self.start_state == "stored" else None
+
+    # ------------------------------------------------------------------------------------------------------ writing
+
+    def open(self, num_envs: int) -> None:
+        """Make room for the running episodes of this many games; those of an earlier call are dropped."""
+        self._open = OpenEpisodes(self.info, num_envs, self.hidden_shape, self._piece_len(), self.burnin_len)
+
+    @property
+    def wants_hidden(self) -> bool:
+        """Whether ``append`` needs the recurrent states."""
+        return self._piece_len() is not None
+
+    def begin(self, env_ids: np.ndarray, rows: Rows) -> None:
+        """Open an episode in each given game with its first row."""
+        self._opened().begin(env_ids, rows)
+
+    def append(
+        self,
+        env_ids: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        rows: Rows,
+        hidden: np.ndarray | None = None,
+    ) -> None:
+        """Write one step of each given game.
+
+        Args:
+            env_ids: (K,) int64, games whose step this is; the arrays below cover all E games.
+            action: (E, A) integer, what was done.
+            reward: (E,) float, what it earned.
+            rows: what the games show after the step.
+            hidden: (E, A, H) float32, recurrent state after acting; needed where ``wants_hidden``.
+
+        Raises:
+            BatchError: a game has no open episode, its episode passes the limit, or ``hidden`` is missing.
+        """
+        self._opened().append(env_ids, action, reward, rows, hidden)
+
+    def finish(self, env_ids: np.ndarray, terminated: np.ndarray) -> None:
+        """Move the open episodes of the given games into the store, in this order.
+
+        Args:
+            env_ids: (K,) int64.
+            terminated: (E,) bool, over by itself; the others were cut by the time limit.
+        """
+        for env in env_ids:
+            self.add(self._opened().finish(env, terminated[env]))
+
+    def add(self, episode: StoredEpisode) -> None:
+        """Put one finished episode into the store; the oldest leave where the room is used up."""
+        self._episodes.append(episode)
+        self._count(episode, 1)
+        if self._priorities is not None:
+            self._priorities.append(self._units_of(episode))
+        while self._num_units > self.capacity and len(self._episodes) > 1:
+            oldest = self._episodes.popleft()
+            self._count(oldest, -1)
+            if self._priorities is not None:
+                self._priorities.drop(self._units_of(oldest))
+        self._sampled = None
+
+    def _count(self, episode: StoredEpisode, sign: int) -> None:
+        self._num_units += sign * self._units_of(episode)
+        self._num_steps += sign * episode.length
+        self._nbytes += sign * episode.nbytes
+        self._unit_end = None
+
+    def _units_of(self, episode: StoredEpisode) -> int:
+        return 1 if self.unroll_len is None else -(-episode.length // self.unroll_len)
+
+    def _opened(self) -> OpenEpisodes:
+        if self._open is None:
+            raise BatchError("replay buffer: no open episodes. Call open(num_envs) before writing.")
+        return self._open
+
+    # ----------------------------------------------------------------------------------------------------- sampling
+
+    def sample(self, batch_size: int) -> EpisodeBatch:
+        """Draw sampling units, each at most once; all equally likely, or by priority.
+
+        The batch lives in memory that the next call writes over: clone what has to last.
+
+        Args:
+            batch_size: units (B).
+
+        Returns:
+            A batch cut to the longest unit drawn.
+
+        Raises:
+            BatchError: fewer units than asked for.
+        """
+        if batch_size < 1 or not self.can_sample(batch_size):
+            raise BatchError(f"batch_size: {batch_size}. The replay buffer holds {len(self)} units now. Collect more.")
+        if self._priorities is None:
+            units, weight = self._rng.choice(len(self), batch_size, replace=False), None
+        else:
+            units, weight = self._priorities.draw(self._rng, batch_size)
+        self._sampled = units
+        batch = self.gather(units)
+        if weight is not None:
+            batch.weight.copy_(torch.from_numpy(weight))
+        return batch
+
+    def update_priority(self, priority: np.ndarray) -> None:
+        """Tell how much the units of the last sample surprised.
+
+        Args:
+            priority: (B,) float, >= 0.
+
+        Raises:
+            BatchError: the buffer samples uniformly, has changed since the last sample, or the numbers do not fit.
+        """
+        if self._priorities is None:
+            raise BatchError(
+                "update_priority: this replay buffer samples uniformly. Give it priorities when it is made."
+            )
+        if self._sampled is None:
+            raise BatchError("update_priority: the buffer has changed since the last sample. Update before collecting.")
+        if priority.shape != self._sampled.shape or not np.isfinite(priority).all() or priority.min() < 0:
+            raise BatchError(
+                f"update_priority: {priority.shape} numbers from {priority.min()}. "
+                f"Right is {self._sampled.shape}, finite, 0 or more."
+            )
+        self._priorities.update(self._sampled, priority)
+
+    def can_sample(self, batch_size: int) -> bool:
+        """Whether there are enough units for a batch."""
+        return batch_size <= len(self)
+
+    def _unit_ends(self) -> np.ndarray:
+        """(episodes,) int64: units up to and including each episode."""
+        if self._unit_end is None:
+            self._unit_end = np.cumsum([self._units_of(episode) for episode in self._episodes], dtype=np.int64)
+        return self._unit_end
+
+    def gather(self, units: np.ndarray) -> EpisodeBatch:
+        """The batch of the given units.
+
+        Args:
+            units: (B,) int, numbers from 0 (oldest) to ``len(self) - 1``.
+        """
+        pieces = [self._locate(int(unit)) for unit in units]
+        steps = max(end - start for _, _, start, end in pieces)
+        arrays = self._batch_arrays(len(pieces), steps)
+        for row, piece in enumerate(pieces):
+            self._fill(arrays, row, *piece)
+        return make_batch({name: torch.from_numpy(array) for name, array in arrays.items()})
+
+    def _locate(self, unit: int) -> tuple[StoredEpisode, int, int, int]:
+        """Episode, number of the piece in it, first step (burn-in included) and end of a sampling unit."""
+        if self.unroll_len is None:
+            episode = self._episodes[unit]
+            return episode, 0, 0, episode.length
+        unit_end = self._unit_ends()
+        index = int(np.searchsorted(unit_end, unit, side="right"))
+        episode = self._episodes[index]
+        piece = unit - int(unit_end[index]) + self._units_of(episode)
+        start = piece * self.unroll_len
+        return episode, piece, max(start - self.burnin_len, 0), min(start + self.unroll_len, episode.length)
+
+    def _batch_arrays(self, batch_size: int, steps: int) -> dict[str, np.ndarray]:
+        info = self.info
+        sizes = dict(B=batch_size, T=steps, T1=steps + 1, A=info.agent_num, N=info.action_shape)
+        sizes |= dict(O=self.agent_input.size, S=info.state_size, H=self.hidden_shape[-1])
+        arrays = {
+            name: self._workspace.view(name, tuple(sizes[letter] for letter in letters), _NUMPY_TYPE[dtype])
+            for name, (letters, dtype) in SCHEMA.items()
+        }
+        for name in ("action", "reward", "terminated", "truncated", "filled", "hidden_state", "burnin"):
+            arrays[name][...] = 0
+        arrays["weight"][:] = 1
+        return arrays
+
+    def _fill(
+        self, arrays: dict[str, np.ndarray], row: int, episode: StoredEpisode, piece: int, start: int, end: int
+    ) -> None:
+        steps = end - start
+        unpack_rows(
+            episode.words,
+            int(episode.row_start[start]),
+            start,
+            steps + 1,
+            episode.action,
+            (self.agent_input.obs_shape, self.agent_input.last_action_column, self.agent_input.agent_id_column),
+            arrays["obs.agent_state"][row].view(np.uint32),
+            arrays["obs.global_state"][row].view(np.uint32),
+            arrays["obs.action_mask"][row].reshape(arrays["obs.action_mask"].shape[1], -1),
+            arrays["alive"][row],
+        )
+        arrays["action"][row, :steps] = episode.action[start:end]
+        arrays["reward"][row, :steps] = episode.reward[start:end]
+        arrays["filled"][row, :steps] = True
+        if end == episode.length:
+            arrays["terminated" if episode.terminated else "truncated"][row, steps - 1] = True
+        if self.unroll_len is not None:
+            arrays["burnin"][row] = piece * self.unroll_len - start
+            if len(episode.hidden):
+                arrays["hidden_state"][row] = episode.hidden[piece]
+
+    # ------------------------------------------------------------------------------------------------------- resume
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything: finished and open episodes and the sampling's random state.
+
+        The packed rows are handed out without a copy (a checkpoint must not double the memory): write them to disk
+        before the buffer goes on.
+        """
+        episodes = self._episodes
+        names = ("row_start", "action", "reward", "hidden")
+        return {
+            "layout": self._layout(),
+            "words": [episode.words for episode in episodes],
+            "length": np.array([episode.length for episode in episodes], np.int64),
+            "pieces": np.array([len(episode.hidden) for episode in episodes], np.int64),
+            "terminated": np.array([episode.terminated for episode in episodes], bool),
+            **{name: np.concatenate([getattr(e, name) for e in episodes]) if episodes else None for name in names},
+            "num_envs": None if self._open is None else self._open.num_envs,
+            "open": None if self._open is None else self._open.state_dict(),
+            "rng": self._rng.bit_generator.state,
+            "priorities": None if self._priorities is None else self._priorities.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave; sampling then goes on bit for bit.
+
+        Raises:
+            BatchError: it belongs to another environment or another kind of sampling unit.
+        """
+        if list(state["layout"]) != self._layout():
+            raise BatchError(f"replay buffer state: layout {list(state['layout'])}. Right is {self._layout()}.")
+        self._episodes.clear()
+        self._num_units = self._num_steps = self._nbytes = 0
+        at = row = piece = 0
+        counts = [state[name].tolist() for name in ("length", "pieces", "terminated")]
+        for words, length, pieces, terminated in zip(state["words"], *counts, strict=True):
+            self.add(
+                StoredEpisode(
+                    words,
+                    state["row_start"][row : row + length + 1],
+                    state["action"][at : at + length],
+                    state["reward"][at : at + length],
+                    state["hidden"][piece : piece + pieces],
+                    terminated,
+                )
+            )
+            at, row, piece = at + length, row + length + 1, piece + pieces
+        if state["open"] is not None:
+            self.open(state["num_envs"])
+            self._opened().load_state_dict(state["open"])
+        self._rng.bit_generator.state = state["rng"]
+        if self._priorities is not None:
+            self._priorities.load_state_dict(state["priorities"])
+
+    def _layout(self) -> list[Any]:
+        unit = [self.capacity, self.unroll_len, self.start_state, self.burnin_len, *self.hidden_shape]
+        unit.append("uniform" if self._priorities is None else "priority")
+        return [*astuple(self.info), *unit]
+
+    def check_valid(self) -> None:
+        """Compare the counters with the episodes, for tests and debugging.
+
+        Raises:
+            BatchError: naming the counter that is wrong.
+        """
+        counted = {
+            "_num_units": sum(self._units_of(e) for e in self._episodes),
+            "_num_steps": sum(e.length for e in self._episodes),
+            "_nbytes": sum(e.nbytes for e in self._episodes),
+        }
+        for name, value in counted.items():
+            if getattr(self, name) != value:
+                raise BatchError(f"replay buffer: {name} is {getattr(self, name)}. Right is {value}.")
+        if self._priorities is not None and len(self._priorities.values) != self._num_units:
+            raise BatchError(f"replay buffer: {len(self._priorities.values)} priorities for {self._num_units} units.")
+        if self._num_units > self.capacity and len(self._episodes) > 1:
+            raise BatchError(f"replay buffer: {self._num_units} units. Right is at most {self.capacity}.")
+        for number, episode in enumerate(islice(self._episodes, len(self._episodes))):
+            rows = len(episode.row_start)
+            if not rows - 1 == len(episode.action) == len(episode.reward) > 0:
+                raise BatchError(f"replay buffer: episode {number} has {rows} rows and {episode.length} steps.")
+
+
+_NUMPY_TYPE: dict[torch.dtype, type] = {
+    torch.float32: np.float32,
+    torch.bool: np.bool_,
+    torch.int64: np.int64,
+}

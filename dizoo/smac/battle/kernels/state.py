@@ -1,0 +1,267 @@
+"""The data of the kernels: what a map fixes (`World`), what changes (`State`), what is written out, and scratch space.
+
+Units are records, so that a rule reads as `unit.hp -= wound`; numba compiles a record to a plain pointer. Letters in
+shapes: E battles, U units, A agents (allies), K enemies, N actions, Y unit types, R walls, H rows and W columns of the
+grid. Lengths in cells, times in seconds, speeds in cells per second.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dizoo.smac.battle.maps.rules import TICKS_PER_SECOND
+
+TICK_S = 1.0 / TICKS_PER_SECOND
+
+STOP_COMMAND, MOVE_COMMAND, TARGET_COMMAND, ATTACK_MOVE_COMMAND = 0, 1, 2, 3
+NO_UNIT = -1
+NO_ACTION = -1
+
+Array = NDArray[Any]
+
+_f4, _f8, _i4, _flag, _u8 = np.float32, np.float64, np.int32, np.bool_, np.uint64
+
+
+def _record(*fields: tuple[str, type]) -> np.dtype[np.void]:
+    return np.dtype(list(fields), align=True)
+
+
+UNIT = _record(
+    ("x", _f4),
+    ("y", _f4),
+    ("vx", _f8),  # velocity of the last executed tick
+    ("vy", _f8),
+    ("hp", _f8),
+    ("shield", _f8),
+    ("energy", _f8),
+    ("cooldown", _f8),
+    ("shield_cooldown", _f8),
+    ("healing", _f8),  # hit points already paid for with energy ("healing_available")
+    ("target", _i4),  # unit id or NO_UNIT
+    ("command", _i4),  # one of the *_COMMAND
+    ("command_unit", _i4),  # the unit of a TARGET_COMMAND
+    ("attacking", _flag),
+    ("in_play", _flag),
+    ("command_x", _f8),  # the point of a MOVE_COMMAND or ATTACK_MOVE_COMMAND
+    ("command_y", _f8),
+    ("value", _f8),  # hp + shield at the start of the step; 0 for units out of play
+)
+"""What changes about a unit."""
+
+BATTLE = _record(
+    ("stream_key", _u8),
+    ("stream_count", _u8),  # draws so far
+    ("tick_reward", _f8),  # unscaled rewards since the start of the step
+    ("clock", _i4),  # steps since the reset
+    ("mirrored", _flag),  # shown to its agents left to right
+)
+"""What changes about a battle as a whole."""
+
+KIND = _record(
+    ("hp_max", _f8),
+    ("shield_max", _f8),
+    ("energy_max", _f8),
+    ("energy_start", _f8),
+    ("armor", _f8),
+    ("period", _f8),  # weapon cooldown
+    ("speed", _f8),
+    ("radius", _f8),  # for ranges and area damage
+    ("body", _f8),  # radius for collision avoidance
+    ("attack_range", _f8),  # between edges
+    ("scan_range", _f8),
+    ("regen_per_tick", _f8),
+    ("blast_radius", _f8),
+    ("beam_width", _f8),
+    ("beam_height", _f8),
+    ("cooldown_scale", _f8),  # factor of the cooldown (healers: of the energy) in the global state
+    ("start_x", _f4),
+    ("start_y", _f4),
+    ("type", _i4),
+    ("group", _i4),  # the group that the unit was placed with
+    ("attacks", _i4),  # hits of one attack
+    ("plane", _i4),
+    ("can_hit", _i4),  # bits 1 << plane
+    ("weapon", _i4),
+    ("slot", _i4),  # place in the type one-hot, -1 when the map shows none
+    ("is_ally", _flag),
+    ("is_healer", _flag),
+    ("explodes", _flag),  # also when killed by others
+)
+"""What is fixed about a unit."""
+
+MAP = _record(
+    ("width", _f8),
+    ("height", _f8),
+    ("attack_x", _f8),
+    ("attack_y", _f8),
+    ("radius_max", _f8),  # RMAX: the largest radius of any unit of the map, dead or alive
+    ("body_max", _f8),
+    ("n_actions", _i4),
+    ("n_groups", _i4),
+    ("n_slots", _i4),  # length of the type one-hot
+    ("show_ally_shield", _i4),  # 0 or 1
+    ("show_enemy_shield", _i4),
+    ("episode_limit", _i4),
+)
+"""Numbers of a map."""
+
+RULES = _record(
+    ("healer_flags_show_healers", _flag),
+    ("swap_move_bounds", _flag),
+    ("last_action_survives_reset", _flag),
+    ("end_on_healers_only", _flag),
+    ("win_needs_living_ally", _flag),
+    ("hits_dead_targets", _flag),
+    ("heals_dead_targets", _flag),
+    ("wall_offset_on_both_axes", _flag),
+    ("reward_net", _flag),
+    ("reward_own_death", _flag),
+    ("reward_only_positive", _flag),
+    ("random_side", _flag),  # a fair coin at each reset mirrors the battle left to right
+    ("reward_death_value", _f8),
+    ("reward_negative_scale", _f8),
+    ("reward_win", _f8),
+    ("reward_defeat", _f8),
+    ("reward_divisor", _f8),
+    ("weapon_delay_min", _f8),  # each use of a weapon lengthens its cooldown by a uniform draw from [min, max]
+    ("weapon_delay_max", _f8),
+    ("start_jitter", _f8),  # cells: each start coordinate is moved by a uniform draw from [-jitter, jitter]
+)
+"""Switches of the rule profile (described at `rules.Profile`) and options of variation."""
+
+WALL = _record(("x0", _f8), ("y0", _f8), ("x1", _f8), ("y1", _f8))
+"""An axis-parallel obstacle."""
+
+LINE = _record(("px", _f8), ("py", _f8), ("dx", _f8), ("dy", _f8))
+"""A half-plane of permitted velocities w: det(d, p - w) <= 0, with d of unit length."""
+
+FRAME = _record(
+    ("x", _f4),
+    ("y", _f4),
+    ("hp", _f4),
+    ("shield", _f4),
+    ("energy", _f4),
+    ("cooldown", _f4),
+    ("target", np.int16),
+    ("in_play", np.uint8),
+)
+"""What is recorded about a unit in every tick: fields of UNIT, shortened."""
+
+DRAFT = _record(
+    ("pref_x", _f8),  # preferred velocity
+    ("pref_y", _f8),
+    ("new_vx", _f8),  # velocity chosen by collision avoidance
+    ("new_vy", _f8),
+    ("start_x", _f8),  # position at the start of the tick (the snapshot of RULES 7)
+    ("start_y", _f8),
+    ("prev_target", _i4),
+    ("attacker", _i4),  # the ally with the lowest id that targets this unit and that it can hit
+    ("exploded", _flag),  # a blast unit that has gone off
+)
+"""What a tick works out about a unit and then forgets."""
+
+
+class World(NamedTuple):
+    """What the map, the unit types and the rules fix; shared by all battles and never written."""
+
+    map: Any  # MAP record
+    rules: Any  # RULES record
+    kinds: Array  # (U,) KIND
+    agent_unit: Array  # (A,) i32: unit id of agent k
+    enemy_unit: Array  # (K,) i32: unit id of enemy index j
+    allies: Array  # (A,) i32: unit ids ascending
+    enemies: Array  # (K,) i32: unit ids ascending
+    damage: Array  # (Y, Y) f64: one hit of a type on a type, bonuses included
+    open_cells: Array  # (H, W) bool, row y = 0 first
+    clearance: Array  # (H, W) f64: at most the distance from any point of the cell to the nearest wall
+    walls: Array  # (R,) WALL in the order in which they act
+
+
+class State(NamedTuple):
+    """All that changes, for all battles."""
+
+    units: Array  # (E, U) UNIT
+    battles: Array  # (E,) BATTLE
+    last_action: Array  # (E, A) i32, NO_ACTION before the first step
+
+
+class Outputs(NamedTuple):
+    """What a step writes for its caller, one row per battle."""
+
+    agent_state: Array  # (E, A, O) f32
+    global_state: Array  # (E, S) f32
+    action_mask: Array  # (E, A, N) bool
+    reward: Array  # (E,) f64
+    terminated: Array  # (E,) bool
+    truncated: Array  # (E,) bool
+    battle_won: Array  # (E,) bool
+    alive: Array  # (E, A) bool
+    episode_length: Array  # (E,) i32
+
+
+class Roster(NamedTuple):
+    """Units in play at the start of a tick, ascending id; positions side by side, for distances taken in vectors."""
+
+    size: Array  # (1,) i32
+    ids: Array  # (U,) i32
+    x: Array  # (U,) f64
+    y: Array  # (U,) f64
+
+
+class Scratch(NamedTuple):
+    """Space that one thread uses within one tick; nothing in it outlives the tick."""
+
+    everyone: Roster
+    allies: Roster
+    order: Array  # (U,) i32: order of execution
+    squared: Array  # (U,) f64: squared distances of a roster's units from the unit in question
+    drafts: Array  # (U,) DRAFT
+    lines: Array  # (L,) LINE
+    projected: Array  # (L,) LINE
+
+
+def empty_state(num_envs: int, n_units: int, n_agents: int) -> State:
+    """The state of `num_envs` battles, all zero (not yet a legal state: reset it).
+
+    Args:
+        num_envs: number of battles E.
+        n_units: units U of both sides.
+        n_agents: agents A.
+
+    Returns:
+        Arrays as listed at `State`.
+    """
+    return State(
+        units=np.zeros((num_envs, n_units), UNIT),
+        battles=np.zeros(num_envs, BATTLE),
+        last_action=np.full((num_envs, n_agents), NO_ACTION, np.int32),
+    )
+
+
+def empty_scratch(n_units: int, n_walls: int) -> Scratch:
+    """Scratch space for one thread.
+
+    Args:
+        n_units: units U of both sides.
+        n_walls: walls R; from outside, a rectangle shows at most two edges, each giving one line.
+
+    Returns:
+        Arrays as listed at `Scratch`.
+    """
+    line_count = 2 * n_walls + n_units
+
+    def roster() -> Roster:
+        return Roster(np.zeros(1, np.int32), np.zeros(n_units, np.int32), np.zeros(n_units), np.zeros(n_units))
+
+    return Scratch(
+        everyone=roster(),
+        allies=roster(),
+        order=np.zeros(n_units, np.int32),
+        squared=np.zeros(n_units),
+        drafts=np.zeros(n_units, DRAFT),
+        lines=np.zeros(line_count, LINE),
+        projected=np.zeros(line_count, LINE),
+    )

@@ -1,0 +1,1 @@
+"""Battles kept: replays to look at, traces to hold the engine to."""

@@ -1,0 +1,1 @@
+"""Battles in the interfaces of Gymnasium, PettingZoo and SMAC."""

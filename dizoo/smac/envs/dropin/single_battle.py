@@ -1,0 +1,159 @@
+"""One battle of the engine with plain Python in and out: what the drop-in environments have in common."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dizoo.smac.battle import BattleEngine
+from dizoo.smac.battle.errors import ActionError, BattleError
+from dizoo.smac.battle.maps.command import draw
+from dizoo.smac.battle.maps.rules import Profile
+from dizoo.smac.battle.teams.stateview import StateView
+
+NO_OP, STOP = 0, 1
+ILLEGAL = ("stop", "error")
+"""What an action that is not available may do: count as stop, or be an error."""
+
+
+class SingleBattle:
+    """One battle, stepped with a list of integers. Everything returned is a copy that stays as it is.
+
+    Args:
+        map: name of a shipped map, path of a map file, or its content.
+        seed: of the battle's random stream; None draws one.
+        rules: ``"smaclite"``, ``"smac"`` or a changed `Profile`.
+        options: further options of `BattleEngine`, such as ``start_jitter``.
+
+    Attributes:
+        scenario: the map.
+        episode_limit: steps after which an episode is cut.
+    """
+
+    def __init__(
+        self,
+        map: str | Path | Mapping[str, Any],
+        seed: int | None = None,
+        rules: str | Profile = "smaclite",
+        **options: Any,
+    ) -> None:
+        self.engine = BattleEngine(map, 1, seed=random_seed() if seed is None else seed, rules=rules, **options)
+        self.scenario = self.engine.scenario
+        self.episode_limit = self.engine.episode_limit
+        self._started = False
+        self._view = StateView(self.scenario)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start a new episode; a seed starts the random stream anew."""
+        if seed is None:
+            self.engine.reset()
+        else:
+            self.engine.reset(seed=seed)
+        self._started = True
+
+    def step(self, actions: Sequence[int]) -> float:
+        """Play one step and return its reward.
+
+        Raises:
+            ActionError: not one integer per agent, or an action that is not available.
+            BattleError: no episode is running.
+        """
+        return self.play(actions, replaces=False)[0]
+
+    def play(self, actions: Sequence[int], replaces: bool) -> tuple[float, list[bool]]:
+        """Play one step, actions that are not available replaced if asked for: its reward, and whose those were.
+
+        Raises:
+            ActionError: not one integer per agent, or one that is not available and not replaced.
+            BattleError: no episode is running.
+        """
+        if not self._started or self.terminated or self.truncated:
+            raise BattleError("step: no episode is running. Call reset() first.")
+        chosen, replaced = self.legal(actions) if replaces else (actions, [False] * len(actions))
+        self.engine.step(self._as_array(chosen))
+        return float(self.engine.reward[0]), replaced
+
+    def observations(self) -> tuple[np.ndarray, ...]:
+        """Per agent (O,) float32."""
+        return tuple(self.engine.agent_state[0].copy())
+
+    def state(self) -> np.ndarray:
+        """(S,) float32."""
+        return self.engine.global_state[0].copy()
+
+    def masks(self) -> np.ndarray:
+        """(A, N) bool: the available actions."""
+        return self.engine.action_mask[0].copy()
+
+    def legal(self, actions: Sequence[int]) -> tuple[list[int], list[bool]]:
+        """The actions, those not available replaced by stop (no-op for the dead), and which those were."""
+        wanted = self._as_array(actions)[0].tolist()
+        mask = self.engine.action_mask[0]
+        legal = [0 <= a < mask.shape[1] and bool(mask[k, a]) for k, a in enumerate(wanted)]
+        rest = [NO_OP if mask[k, NO_OP] else STOP for k in range(len(wanted))]
+        return [a if ok else r for a, ok, r in zip(wanted, legal, rest, strict=True)], [not ok for ok in legal]
+
+    @property
+    def terminated(self) -> bool:
+        """Whether the battle is over."""
+        return bool(self.engine.terminated[0])
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the episode limit cut the battle."""
+        return bool(self.engine.truncated[0])
+
+    @property
+    def battle_won(self) -> bool:
+        """Whether the allies won."""
+        return bool(self.engine.battle_won[0])
+
+    @property
+    def alive(self) -> list[bool]:
+        """Per agent: whether it is in play."""
+        return self.engine.alive[0].tolist()
+
+    @property
+    def enemies_alive(self) -> list[bool]:
+        """Per enemy: whether it is in play."""
+        return (self._view.read(self.engine.global_state)[1].points[0] > 0).tolist()
+
+    def text(self) -> str:
+        """The battle drawn as text."""
+        s = self.scenario
+        pos = np.zeros((len(s.unit_type), 2))
+        in_play = np.zeros(len(s.unit_type), dtype=bool)
+        for side, units in zip((s.is_ally, ~s.is_ally), self._view.read(self.engine.global_state), strict=True):
+            pos[side] = units.pos[0][s.index[side]]
+            in_play[side] = units.points[0][s.index[side]] > 0
+        return draw(s, pos, in_play)
+
+    def _as_array(self, actions: Sequence[int]) -> np.ndarray:
+        """(1, A) int64 from anything that holds one integer per agent."""
+        try:
+            array = np.array([operator.index(a) for a in actions], dtype=np.int64)
+        except TypeError as e:
+            raise ActionError(f"actions: found {actions!r}. Give a list of {self.scenario.n_agents} integers.") from e
+        if len(array) != self.scenario.n_agents:
+            raise ActionError(f"actions: found {len(array)}. Give one per agent, {self.scenario.n_agents}.")
+        return array[None]
+
+
+def replaces_illegal(illegal_action: str) -> bool:
+    """Whether an option ``illegal_action`` asks for replacing an action that is not available.
+
+    Raises:
+        ValueError: it is neither ``"stop"`` nor ``"error"``.
+    """
+    if illegal_action not in ILLEGAL:
+        raise ValueError(f"illegal_action is {illegal_action!r}. It is one of {', '.join(map(repr, ILLEGAL))}.")
+    return illegal_action == "stop"
+
+
+def random_seed() -> int:
+    """A seed from the operating system."""
+    return int(np.random.SeedSequence().generate_state(1)[0])

@@ -1,0 +1,56 @@
+"""What plays the battles of the environment ``smac`` besides the engine, and which keys that rules out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from easydict import EasyDict
+
+from dimix.envs.game_env import GameEnv
+from dimix.errors import ConfigError, EnvError
+from dizoo.smac.envs.games.sc2_game import REWARD_KEYS, SC2Game
+from dizoo.smac.envs.games.smaclite_game import SmacliteGame
+
+GAMES: Mapping[str, type[GameEnv]] = {"smaclite": SmacliteGame, "sc2": SC2Game}
+_FIXED = {"smaclite": ("open_loop", "rules", *REWARD_KEYS), "sc2": ("open_loop",)}
+_VARIATION = ("start_jitter", "random_weapon_delay", "random_side")
+
+
+def check_keys(cfg: EasyDict, default: Mapping[str, Any]) -> None:
+    """Keys that the chosen backend cannot follow have to keep their defaults.
+
+    Args:
+        cfg: the config's ``env`` branch.
+        default: defaults of that branch.
+
+    Raises:
+        ConfigError: one has not.
+    """
+    for key in _FIXED[cfg.backend]:
+        if cfg[key] != default[key]:
+            raise ConfigError(
+                f"env.{key}: {cfg[key]!r}. With env.backend='{cfg.backend}' only {default[key]!r} can be had."
+            )
+    if cfg.backplay.share:
+        raise ConfigError(
+            f"env.backplay.share: {cfg.backplay.share!r}. Only battles of env.backend='engine' can begin in the middle."
+        )
+
+
+def check_variation(cfg: EasyDict, role: str) -> None:
+    """Varied battles are the engine's: a role that asks for them would not get them elsewhere.
+
+    Args:
+        cfg: the config's ``env`` branch.
+        role: ``"collect"`` or ``"evaluate"``.
+
+    Raises:
+        EnvError: it does.
+    """
+    source, where = (cfg, "env") if role == "collect" else (cfg.evaluator, "env.evaluator")
+    for key in _VARIATION:
+        if source[key]:
+            raise EnvError(
+                f"{where}.{key}: {source[key]!r}. Only env.backend='engine' varies battles; use {type(source[key])()}."
+            )

@@ -1,0 +1,15 @@
+"""The script that times updates."""
+
+import torch
+
+from benchmark.speed.learner import equivariant_table
+
+
+def test_flat_and_equivariant_agents_side_by_side(capsys):
+    threads = torch.get_num_threads()
+    equivariant_table(["3m"], [4], repeats=4)
+    row = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].strip("|").split("|")]
+    assert row[:3] == ["3m", "3", "4"]
+    flat, sets, ratio, plain = map(float, row[3:])
+    assert min(flat, sets, plain) > 0 and abs(sets / flat - ratio) < 0.2
+    assert torch.get_num_threads() == threads

@@ -1,0 +1,276 @@
+"""The report: statistics by hand, a page from two tiny real runs, tables from rows made up here."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from benchmark.__main__ import main, parse_args
+from benchmark.win_rate.cells import ENV_STEPS, MOVED_ENV_STEPS, SMAC_ENV_STEPS, Cell, make_cells
+from benchmark.win_rate.curves import smoothed
+from benchmark.win_rate.report import (
+    END,
+    START,
+    conditions,
+    games_table,
+    missing_commands,
+    moved_table,
+    net_table,
+    percent,
+    qmix_table,
+)
+from benchmark.win_rate.rows import cell_json, read_rows, write_row
+from benchmark.win_rate.summary import experiments, interquartile_mean, main_experiments, score_matrix, spread, time_to
+from dizoo.smac.battle.maps.scenario import map_names
+
+PAGE = f"# Benchmarks\n\nbefore\n\n{START}\nold text\n{END}\n\nafter\n"
+
+
+def made_up_row(won, won_jitter=None, final=(64, 32, 16), **cell):
+    """A row whose evaluations of 4 games come every 1000 steps and 10 seconds."""
+    count = len(won)
+    evaluations = {
+        "env_step": [1000 * i for i in range(count)],
+        "seconds": [10.0 * i for i in range(count)],
+        "games_won": list(won),
+        "games_played": [4] * count,
+    }
+    if won_jitter is not None:
+        evaluations |= {"games_won_jitter": list(won_jitter), "games_played_jitter": [4] * count}
+    kinds = zip(("greedy", "epsilon", "jitter"), final, strict=True)
+    return {
+        "cell": cell_json(Cell(**{**dict(map="3m", algo="qmix", rules="smaclite"), **FULL, **cell})),
+        "files": [],
+        "config_hash": "0",
+        "code": ["abc"],
+        "versions": {"torch": "2"},
+        "machine": {"cpu": "X", "cores": 2},
+        "jobs": 1,
+        "training": dict(seconds=60.0, cpu_seconds=50.0, env_steps_per_s=1000.0, replay_ratio=8.0),
+        "final": {kind: dict(games_won=n, games_played=128, distinct_games=1) for kind, n in kinds},
+        "evaluations": evaluations,
+        "config": {},
+    }
+
+
+FULL = dict(train_jitter=0.0, env_steps=2_000_000, seed=0)
+#: No wins, then all of them: the last ten are 4 lost and 6 won ones.
+LEARNED = [0] * 10 + [4] * 6
+
+
+def test_last_ten_evaluations_by_hand():
+    (one,) = experiments([made_up_row(LEARNED), made_up_row([0] * 16, seed=1)])
+    assert one.seeds == [0, 1]
+    assert one.last_ten().tolist() == [0.6, 0.0]  # 6 of the last ten evaluations, each won 4 of 4
+    assert one.best_single() == 1.0
+    assert np.isnan(one.last_ten(jitter=True)).all()  # no such games were played
+    (two,) = experiments([made_up_row(LEARNED, [0, 2] * 8)])
+    assert two.last_ten(jitter=True).tolist() == [0.25]  # 0 and 2 of 4 in turn
+    assert two.final("epsilon").tolist() == [0.25]  # 32 of 128
+
+
+def test_time_to_a_level_takes_five_in_a_row():
+    """All won from evaluation 10 on: the mean of 8-12 is 3/5, of 9-13 4/5, of 10-14 all."""
+    row = made_up_row(LEARNED)
+    assert time_to(row, 0.5) == (12_000, 120.0)
+    assert time_to(row, 0.8) == (13_000, 130.0)
+    assert time_to(row, 0.95) == (14_000, 140.0)
+    assert time_to(made_up_row([0, 0, 4, 0, 0, 0, 0]), 0.5) is None  # one lucky evaluation
+    assert time_to(made_up_row([4] * 4), 0.5) is None  # fewer than five
+
+
+def test_spread_by_hand():
+    assert spread(np.array([0.0, 0.1, 0.2, 0.3, 1.0])) == pytest.approx((0.2, 0.1, 0.3))
+
+
+def test_interquartile_mean_by_hand():
+    """Of 2 seeds x 4 maps = 8 scores the two lowest and two highest are dropped: mean of 0.2, 0.4, 0.6, 0.8."""
+    pytest.importorskip("rliable")
+    matrix = np.array([[0.0, 0.2, 0.4, 1.0], [0.0, 0.6, 0.8, 1.0]])
+    estimate, low, high = interquartile_mean(matrix)
+    assert estimate == pytest.approx(0.5)
+    assert 0.2 <= low < 0.5 < high <= 0.8
+    same = np.full((3, 4), 0.7)
+    assert interquartile_mean(same) == pytest.approx((0.7, 0.7, 0.7))  # strata without spread have no interval
+
+
+def test_interval_is_the_same_every_time_and_leaves_others_draws_alone():
+    pytest.importorskip("rliable")
+    matrix = np.random.default_rng(0).random((3, 16))
+    np.random.seed(1)
+    drawn = np.random.random()
+    np.random.seed(1)
+    first = interquartile_mean(matrix)
+    assert np.random.random() == drawn
+    assert interquartile_mean(matrix) == first
+
+
+def test_matrix_holds_the_seeds_that_all_maps_have():
+    rows = [made_up_row([4] * 10, map="3m", seed=s) for s in (0, 1, 2, 3)]
+    rows += [made_up_row([2] * 10, map="8m", seed=s) for s in (1, 2, 3)]
+    rows += [made_up_row([0] * 10, map="MMM", seed=s) for s in (0, 1)]  # too few
+    matrix, seeds, maps = score_matrix(experiments(rows))
+    assert (seeds, maps) == ([1, 2, 3], ["3m", "8m"])
+    assert matrix.tolist() == [[1.0, 0.5]] * 3
+
+
+def test_tables_take_full_trainings_of_the_zoo_configs():
+    rows = [made_up_row([4] * 10, env_steps=1000, seed=s) for s in (0, 1)]
+    rows += [made_up_row([2] * 10, env_steps=2000), made_up_row([0] * 10, env_steps=3000)]
+    rows += [made_up_row([0] * 10, options=("a=1",), seed=s) for s in (0, 1, 2)]
+    rows += [made_up_row([0] * 10, until_won=True, seed=s) for s in (0, 1, 2)]
+    found = main_experiments(experiments(rows))
+    assert found["smaclite", "3m", "qmix", 0.0].cell.env_steps == 1000  # more seeds
+    rows = [row for row in rows if row["cell"]["env_steps"] != 1000]
+    assert main_experiments(experiments(rows))["smaclite", "3m", "qmix", 0.0].cell.env_steps == 3000  # longer
+
+
+def lines_by_map(table):
+    return {line.split(" | ")[0].lstrip("| "): line for line in table}
+
+
+def test_lines_of_the_main_tables():
+    rows = [made_up_row(LEARNED), made_up_row([4] * 16, seed=1)]
+    rows += [made_up_row([4] * 16, final=(0, 0, 128), train_jitter=0.5, seed=s) for s in (0, 1)]
+    rows += [made_up_row([1] * 16, algo="open_loop", env_steps=500_000)]
+    floors = {("smaclite", "3m", "random"): 0.0, ("smaclite", "3m", "attack_nearest"): 0.996}
+    found = main_experiments(experiments(rows))
+    main_table, games = (
+        lines_by_map(qmix_table(found, floors, "smaclite")),
+        lines_by_map(games_table(found, "smaclite")),
+    )
+    # last ten 0.6 and 1.0; the open-loop team won 1 of 4, with fewer steps and seeds
+    expected = "| 3m | 2 | 2.0M | 0 | 99.6 | 25 (500k, 1 seed) | **80** | 80 (70-90) | 100 |"
+    assert main_table["3m"] == expected
+    # 64, 32, 16 of 128
+    assert games["3m"] == "| 3m | 50 | 25 | 12.5 | 1 |"
+    assert set(main_table["MMM"].replace("| MMM", "")) <= {" ", "|"}  # not run: empty
+    assert "MMM" not in games
+
+
+def test_teams_trained_on_moved_starts_have_a_line_each():
+    """Last ten jittered evaluations 0.75, then 0, 0 and 128 of 128 final games; behind them those of the team above."""
+    rows = [
+        made_up_row([4] * 16),
+        made_up_row([1] * 16, [3] * 16, algo="equivariant", train_jitter=0.5, env_steps=1000),
+    ]
+    rows += [made_up_row([4] * 16, [2] * 16, final=(0, 0, 128), train_jitter=0.5, seed=s) for s in (0, 1)]
+    lines = list(moved_table(main_experiments(experiments(rows)), "smaclite"))
+    assert lines[lines.index("| 3m | qmix | 2 | 2.0M | **50** | 0 | 0 | 100 | 1 | 12.5 |") + 1] == (
+        "| 3m | equivariant | 1 | 1.0k | **75** | 50 | 25 | 12.5 | 1 | 12.5 |"
+    )
+    assert not any("MMM" in line for line in lines)  # not run
+
+
+def test_teams_paid_by_the_net_change_stand_beside_those_paid_as_smac_does():
+    """3m: 16 of 16 evaluations won, of 128 final games 64, 32, 16; beside it a longer training with two seeds."""
+    rows = [made_up_row([4] * 16, rules="smac", algo="net_reward", env_steps=1000)]
+    rows += [made_up_row([1] * 16, final=(0, 0, 128), rules="smac", seed=s) for s in (0, 1)]
+    rows += [made_up_row([4] * 16, rules="smac", algo="net_reward", map="8m")]  # alone
+    lines = lines_by_map(net_table(main_experiments(experiments(rows)), "smac"))
+    assert lines["3m"] == "| 3m | 1 | 1.0k | **100** | 50 | 25 | 12.5 | 1 | 25 (2.0M, 2 seeds) | 100 |"
+    assert lines["8m"] == "| 8m | 1 | 2.0M | **100** | 50 | 25 | 12.5 | 1 |  |  |"
+    assert "MMM" not in lines  # not run
+
+
+def test_seeds_of_different_settings_are_marked():
+    rows = [made_up_row([4] * 10, seed=s) | {"config": {"a": s // 2, "b": 0}} for s in (0, 1, 2)]
+    found = main_experiments(experiments(rows))
+    assert found["smaclite", "3m", "qmix", 0.0].mixed() == ["a"]
+    assert "| 3† |" in lines_by_map(qmix_table(found, {}, "smaclite"))["3m"]
+    assert any(
+        "3m__qmix" in line and "(a)" in line for line in " ".join(conditions(experiments(rows))).split("† Seeds")
+    )
+
+
+def test_a_share_just_below_one_is_not_shown_as_100():
+    assert [percent(x) for x in (1.0, 0.997, 0.5, 0.0)] == ["100", "99.7", "50", "0"]
+
+
+def test_missing_cells_have_the_command_that_fills_them():
+    lengths = {"3m": 200_000, "8m": 200_000}  # the maps' own
+    rows = [
+        made_up_row([4] * 16, map=m, seed=s, env_steps=lengths[m])
+        for m in lengths
+        for s in (0, 1, 2)
+        if (m, s) != ("8m", 1)
+    ]
+    commands = [line for line in missing_commands(main_experiments(experiments(rows))) if line.startswith("python")]
+    nominal = [line for line in commands if "--algos qmix" in line and "--rules smaclite --seeds" in line]
+    assert "python -m benchmark run --algos qmix --rules smaclite --seeds 1 --maps 8m" in nominal
+    assert all(" 3m" not in line for line in nominal)
+    assert len(nominal) == 2  # the other 21 maps need all seeds
+    assert all("--env-steps" not in line for line in commands)
+    six = "MMM 3s5z MMM2 5m_vs_6m 2c_vs_64zg 3s5z_vs_3s6z 2s3z corridor"
+    family = "python -m benchmark run --algos vdn ow_qmix cw_qmix qtran --rules smac --seeds 0 1 2 --maps " + six
+    assert family in commands  # algorithms that lack the same share a command
+    other = list(missing_commands(main_experiments(experiments([made_up_row([4] * 16, env_steps=500_000)]))))
+    assert any("--algos qmix --rules smaclite --seeds 1 2 --env-steps 500000 --maps 3m" in line for line in other)
+    # together they are all that is not there: QMIX and open loop on 23 maps, the family on 8 (equivariant: 6 flat
+    # ones), moved starts on 23 and (equivariant) the 18 flat ones, three seeds, two rules; the net reward on the 11
+    # maps with enemies that recover, under one; less the 5 rows above
+    words = [parse_args(line.split()[3:]) for line in commands]
+    cells = {c for a in words for c in make_cells(a.maps, a.algos, a.seeds, a.rules, a.train_jitter, a.env_steps)}
+    assert len(cells) == (2 * 23 + 6 + 4 * 8 + 23 + 18) * 3 * 2 + 11 * 3 - 5
+
+
+def test_every_map_has_a_length_of_its_own():
+    assert set(ENV_STEPS) == set(map_names()) and set(MOVED_ENV_STEPS) | set(SMAC_ENV_STEPS) <= set(ENV_STEPS)
+    (cell,) = make_cells(["5m_vs_6m"], ["qmix"], [0], ["smaclite"], [0.0])
+    (moved,) = make_cells(["5m_vs_6m"], ["qmix"], [0], ["smaclite"], [0.5])
+    (asked,) = make_cells(["5m_vs_6m"], ["qmix"], [0], ["smaclite"], [0.5], 1000)
+    assert (cell.env_steps, moved.env_steps, asked.env_steps) == (500_000, 1_000_000, 1000)
+    harder = make_cells(["3s5z"], ["qmix"], [0], ["smac"], [0.0, 0.5])  # the longest of what applies
+    assert [c.env_steps for c in harder] == [2_000_000, 2_000_000]
+
+
+def test_curve_is_the_median_of_means_of_five():
+    rows = [made_up_row([4] * 9, [w] * 9, seed=s) for s, w in enumerate((0, 1, 4))]
+    (one,) = experiments(rows)
+    step, median, low, high = smoothed(one, jitter=True)
+    assert (step[0], step[-1]) == (4000, 8000)  # the first mean of five is at the fifth evaluation
+    # quarters of the seeds 0, 0.25, 1: the median is the second, the quartiles lie half way
+    assert set(median.round(6)) == {0.25} and set(low.round(6)) == {0.125} and set(high.round(6)) == {0.625}
+    (blind,) = experiments([made_up_row([4] * 9)])
+    assert smoothed(blind, jitter=True) is None
+
+
+def test_page_of_two_tiny_real_runs(tmp_path, shrink):
+    for package in ("matplotlib", "rliable"):
+        pytest.importorskip(package)
+    rows = tmp_path / "results/runs"
+    sized = [word for text in shrink for word in ("-o", text)]
+    train = ["run", "--seeds", "0", "1", "--env-steps", "400", "--final-games", "4", "--rows", str(rows)]
+    assert main([*train, "--maps", "3m", "--work", str(tmp_path / "work"), *sized]) == 0
+    for row in read_rows(rows):  # once more as if the zoo's config were as small, so that they come into all tables
+        row["cell"]["options"] = []
+        write_row(row, rows)
+    page = tmp_path / "README.md"
+    page.write_text(PAGE)
+    report = ["report", "--rows", str(rows), "--readme", str(page), "--curves", str(tmp_path / "results/curves")]
+    assert main(report) == 0
+    text = page.read_text()
+    assert text.startswith("# Benchmarks\n\nbefore\n") and text.endswith("\nafter\n") and "old text" not in text
+    assert re.search(r"^4 trainings, 0.0 hours", text, re.M)
+    assert re.search(r"^\| 3m \| 2 \| 400 \| 0 \| 100 \|  \| \*\*[\d.]+\*\* \| [\d.]+ \(", text, re.M)
+    assert re.search(r"^\| smaclite \| 3m \| qmix \| never \|", text, re.M)
+    assert "`env.collector_env_num=4" in text  # the same runs under their options, among the ablations
+    assert "DI-engine (StarCraft II)" in text and "| 3s5z_vs_3s6z |" in text
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+        png = tmp_path / picture
+        assert png.read_bytes().startswith(b"\x89PNG") and png.with_suffix(".svg").read_text().startswith("<?xml")
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("results/curves/*")}
+    assert main(report) == 0
+    assert page.read_text() == text  # the same rows, the same page and the same pictures
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("results/curves/*")} == before
+
+
+def test_page_without_markers_is_refused(tmp_path, capsys):
+    page = tmp_path / "README.md"
+    page.write_text("# no markers\n")
+    arguments = ["report", "--rows", str(tmp_path), "--readme", str(page), "--curves", str(tmp_path / "c")]
+    assert main(arguments) == 1
+    assert f"OutputError: {page}: not exactly one line '{START}'" in capsys.readouterr().err
+    assert page.read_text() == "# no markers\n"
