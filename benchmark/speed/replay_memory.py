@@ -68,7 +68,7 @@ class Size:
 def pymarl_step_bytes(info: EnvInfo) -> int:
     """Bytes of one step in PyMARL's EpisodeBatch."""
     per_agent = 4 * info.obs_shape + 4 * info.action_shape + 8 + 4 * info.action_shape  # obs, avail, action, one-hot
-    return info.agent_num * per_agent + 4 * info.global_obs_shape + 4 + 1 + 8  # state, reward, terminated, filled
+    return info.agent_num * per_agent + 4 * info.state_size + 4 + 1 + 8  # state, reward, terminated, filled
 
 
 def play(buffer: ReplayBuffer, engine: BattleEngine, team_name: str, episodes: int) -> None:
