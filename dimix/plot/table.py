@@ -84,7 +84,7 @@ def env_steps_to_good(run: Run) -> float:
 
 
 def learned_at(won: Iterable[float], level: float = GOOD) -> int | None:
-    """Which evaluation ends the first `IN_A_ROW` in a row that each won ``level`` of their games; None when none does."""
+    """Which evaluation ends the first `IN_A_ROW` in a row that each won ``level``; None when none does."""
     in_a_row = 0
     for at, rate in enumerate(won):
         in_a_row = in_a_row + 1 if rate >= level else 0
