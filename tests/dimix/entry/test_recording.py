@@ -205,7 +205,7 @@ def test_keys_of_recording_are_checked(tmp_path):
 
 
 def test_environment_without_replays_is_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.delattr("dizoo.smac.envs.smac_env.SMACEnv.record")
-    with pytest.raises(ConfigError, match=r"env.replay.every: 1, but 3m \(SMACEnv\) has no replays. Use 0"):
+    monkeypatch.delattr("dizoo.smac.envs.battle_vec_env.BattleVecEnv.record")
+    with pytest.raises(ConfigError, match=r"env.replay.every: 1, but 3m \(BattleVecEnv\) has no replays. Use 0"):
         train(tmp_path / "run", overrides=["env.replay.every=1"])
     assert not (tmp_path / "run/log/metrics.csv").exists()
