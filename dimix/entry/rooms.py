@@ -13,6 +13,7 @@ from dimix.callbacks import Callback
 from dimix.config.checks import agent_input, lookup
 from dimix.config.compile import CompiledConfig
 from dimix.envs.agent_input import AgentInput
+from dimix.envs.curriculum import Curriculum
 from dimix.envs.recordable import Recordable
 from dimix.envs.vec_env import VecEnv
 from dimix.errors import ConfigError
@@ -52,6 +53,11 @@ def make_env(compiled: CompiledConfig, role: str, out: Callable[[str], None] = s
     env = compiled.env_class.create(cfg, role, num_envs, stream_seed(compiled.cfg.seed, role))
     env.out = out
     return env
+
+
+def make_curriculum(compiled: CompiledConfig, env: VecEnv) -> Curriculum | None:
+    """What chooses where the episodes of the environments for ``collect`` begin; None: each at its start."""
+    return compiled.env_class.curriculum(compiled.branch("env"), env, stream_seed(compiled.cfg.seed, "collect"))
 
 
 def make_agent_input(compiled: CompiledConfig) -> AgentInput:
@@ -118,9 +124,7 @@ class Rooms:
             priorities=Priorities(replay.alpha, replay.beta, replay.anneal_step) if policy_cfg.priority else None,
         )
         env = make_env(compiled, "collect", out)
-        curriculum = compiled.env_class.curriculum(
-            compiled.branch("env"), env, stream_seed(compiled.cfg.seed, "collect")
-        )
+        curriculum = make_curriculum(compiled, env)
         self.collector = Collector(env, self.policy.collect_mode, self.buffer, agent_input, curriculum)
         self.learner = Learner(self.policy.learn_mode, self.buffer, policy_cfg.learn.batch_size)
         self.evaluator = Evaluator(make_env(compiled, "evaluate", out), self.policy.eval_mode, agent_input)

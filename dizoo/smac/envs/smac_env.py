@@ -33,8 +33,7 @@ _ROLES = {"collect": 0, "evaluate": 1, "evaluate_jitter": 2}
 class SMACEnv(ManagerKeys, EnvFamily):
     """E battles on one of SMAC's maps.
 
-    They are a `BattleVecEnv`; with another ``backend`` `SmacliteGame` or `SC2Game` plays them, one at a time, behind the
-    same keys.
+    They are a `BattleVecEnv`; with another ``backend`` `SmacliteGame` or `SC2Game` plays them, one at a time.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -232,20 +231,7 @@ class SMACEnv(ManagerKeys, EnvFamily):
 
     @classmethod
     def show_replays(cls, files: Sequence[Path], out: Path | None, write: Callable[[str], None]) -> bool:
-        """Show recorded games or recorded traces.
-
-        Args:
-            files: recorded games, or traces of the reference.
-            out: file to write, ending in .html, .png, .gif or .mp4; None plays the games as text.
-            write: takes the text.
-
-        Returns:
-            True.
-
-        Raises:
-            EnvError: a file is none of these or damaged, or the ending is unknown.
-            OutputError: the file cannot be written.
-        """
+        """See `EnvFamily.show_replays`: recorded games, or traces of the reference; .html, .png, .gif or .mp4."""
         from dizoo.smac.replay import show
 
         show(files, out, write)

@@ -130,7 +130,8 @@ def test_a_curriculum_goes_on_where_it_was_and_is_not_prepared_again(room):
     second.load_state_dict(state)
     assert second.curriculum.begun.tolist() == first.curriculum.begun.tolist()
     assert first.collector.collect(n_episode=5) == second.collector.collect(n_episode=5)
-    assert second.curriculum.begun.tolist() == first.curriculum.begun.tolist() and "prepare" not in second.curriculum.calls
+    assert second.curriculum.begun.tolist() == first.curriculum.begun.tolist()
+    assert "prepare" not in second.curriculum.calls
     plain.load_state_dict(state)  # whoever has none leaves the state alone
     # before there were curricula the environment's state held theirs
     old = dict(state["collector"])
