@@ -29,7 +29,7 @@ import numpy as np
 
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import EnvInfo
-from dimix.machine.memory import format_bytes
+from dimix.machine.text import format_bytes
 from dimix.replay.buffer import ReplayBuffer
 from dimix.replay.open_episodes import Rows
 from dimix.replay.priorities import Priorities

@@ -18,7 +18,7 @@ from dimix.machine.cores import usable_cores
 from dimix.machine.plain import plain
 from dimix.machine.processes import Child, Job, Watcher, run_jobs
 from dimix.machine.signals import say
-from dimix.worker.logger import duration, short
+from dimix.machine.text import aligned, duration, short
 
 
 def run_seeds(
@@ -122,10 +122,7 @@ def _table(children: Sequence[Child]) -> str:
         columns = [([x for r in results if (x := read(r)) is not None], write) for _, read, write in _FIGURES]
         rows.append(("mean ± sd", *(_mean_sd(*column) for column in columns), "", ""))
         rows.append(("range", *(_range(*column) for column in columns), "", ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return aligned(rows)
 
 
 def _row(child: Child) -> tuple[str, ...]:

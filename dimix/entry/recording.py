@@ -14,6 +14,7 @@ from dimix.config.compile import import_known
 from dimix.envs.recordable import Recordable, RecordedGame
 from dimix.envs.vec_env import VecEnv
 from dimix.errors import ConfigError, OutputError
+from dimix.machine.files import make_writable_folder
 from dimix.machine.signals import say
 from dimix.policy.base import Policy
 from dimix.registry import ENV_REGISTRY
@@ -41,10 +42,7 @@ class GameFiles:
         self._policy = policy
         self._info = dict(info)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / ".probe"
-            probe.write_bytes(b"")
-            probe.unlink()
+            make_writable_folder(self.folder)
         except OSError as e:
             raise OutputError(f"folder of recorded games {folder}: {e.strerror}. It must be writable.") from e
 

@@ -23,10 +23,10 @@ from dimix.envs.vec_env import EnvInfo
 from dimix.errors import TrainingError
 from dimix.machine.checkpoint_file import save_checkpoint
 from dimix.machine.signals import StopSignals
+from dimix.machine.text import duration, short
 from dimix.policy.base import Policy
 from dimix.replay.batch import batch_fields
 from dimix.worker import EvalResult, Evaluator, MetricLogger
-from dimix.worker.logger import duration, short
 
 
 @dataclass(frozen=True)
