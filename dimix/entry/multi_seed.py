@@ -10,7 +10,7 @@ from typing import Any
 
 from dimix.config.compile import CompiledConfig, compile_all
 from dimix.entry.checkpoints import find_checkpoint, load_weights
-from dimix.entry.rooms import compile_notice, make_callbacks, make_env, make_policy
+from dimix.entry.rooms import make_callbacks, make_env, make_policy
 from dimix.entry.run_folder import RunFolder, quote
 from dimix.entry.serial_pipeline import serial_pipeline
 from dimix.errors import CheckpointError, ConfigError, first_line
@@ -85,8 +85,7 @@ def train_seed(out: Callable[[str], None], **options: Any) -> dict[str, Any]:
 
 def compile_once(compiled: CompiledConfig, out: Callable[[str], None]) -> None:
     """Compile the simulator here when it has to be, rather than in every child at the same time."""
-    notice = compile_notice(compiled.env_class)
-    if notice:
+    if notice := compiled.env_class.compile_notice():
         out(notice)
         make_env(compiled, "evaluate").close()
 
