@@ -17,8 +17,8 @@ from benchmark.win_rate.published import DI_ENGINE_MAPS
 from dimix.config.compile import CompiledConfig, compile_all
 from dimix.config.file import read_config
 from dimix.errors import ConfigError, nearest
+from dimix.machine.text import short
 from dimix.registry import POLICY_REGISTRY
-from dimix.worker.logger import short
 from dizoo.smac.battle.maps.scenario import load_scenario, map_names
 
 ZOO = "dizoo/smac/config"

@@ -30,7 +30,7 @@ from benchmark.win_rate.summary import (
     spread,
 )
 from dimix.errors import OutputError
-from dimix.worker.logger import duration, short
+from dimix.machine.text import duration, short
 from dizoo.smac.battle.maps.scenario import map_names
 
 FINAL_KINDS = ("greedy", "epsilon 0.05", "jittered", "distinct")

@@ -29,6 +29,7 @@ import numpy as np
 from benchmark import RESULTS
 from benchmark.win_rate.cells import Cell, ConfigCell, MapCell
 from dimix.errors import OutputError
+from dimix.machine.files import written_whole
 from dimix.machine.plain import flat
 from dimix.plot import read_run
 
@@ -73,14 +74,13 @@ def write_row(row: Mapping[str, Any], folder: Path) -> Path:
     Raises:
         OutputError: the file cannot be written.
     """
-    path = path_of(cell_of(row), folder)
-    part, config = path.with_suffix(".json.part"), row["config"]
+    path, config = path_of(cell_of(row), folder), row["config"]
     differs = {key: value for key, value in config.items() if key not in USUAL or value != USUAL[key]}
     stored = {**row, "config": differs, "config_without": [key for key in USUAL if key not in config]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(stored, separators=(",", ":")).replace('],"', '],\n"') + "\n", "utf-8")
-        part.replace(path)
+        with written_whole(path) as file:
+            file.write(f"{json.dumps(stored, separators=(',', ':'))}\n".replace('],"', '],\n"').encode())
     except OSError as e:
         raise OutputError(f"{path}: cannot be written ({e.strerror}).") from e
     return path
