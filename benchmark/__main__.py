@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument("--configs", nargs="+", metavar="FILE", help="any configs of the zoo")
     train.add_argument("--only", nargs="+", metavar="TEXT", help="cells whose name holds one of these")
     train.add_argument("--algos", nargs="+", default=["qmix"], metavar="ALGO", help="default: qmix")
-    train.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED", help="default: 0 1 2")
+    train.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="default: 0 1 2; of --cells: theirs")
     train.add_argument("--rules", nargs="+", default=["smaclite"], choices=["smaclite", "smac"])
     train.add_argument("--train-jitter", nargs="+", type=float, default=[0.0], metavar="CELLS", help="default: 0")
     train.add_argument("--env-steps", type=count, metavar="STEPS", help="default: what each map takes (cells.py)")
@@ -65,18 +66,20 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
     """The cells that the command line names.
 
     Raises:
-        ConfigError: no such map or algorithm.
+        ConfigError: no such map or algorithm, or options for cells that have their own.
     """
-    same = dict(options=tuple(args.option), until_won=args.until_won)
-    cells: Iterable[Cell] = (cell for name in args.cells for cell in LISTS[name]())
+    same, seeds = dict(options=tuple(args.option), until_won=args.until_won), args.seeds or [0, 1, 2]
+    cells: Iterable[Cell]
     if args.maps:
-        cells = make_cells(args.maps, args.algos, args.seeds, args.rules, args.train_jitter, args.env_steps, **same)
+        cells = make_cells(args.maps, args.algos, seeds, args.rules, args.train_jitter, args.env_steps, **same)
     elif args.configs:
-        cells = [
-            ConfigCell(config=file, seed=seed, env_steps=args.env_steps, **same)
-            for seed in args.seeds
-            for file in args.configs
-        ]
+        files = itertools.product(seeds, args.configs)
+        cells = [ConfigCell(config=file, seed=seed, env_steps=args.env_steps, **same) for seed, file in files]
+    elif args.option or args.until_won or args.env_steps:
+        raise ConfigError("-o, --until-won and --env-steps are for cells of your own. Name --maps or --configs.")
+    else:
+        listed = (cell for name in args.cells for cell in LISTS[name]())
+        cells = [cell for cell in listed if not args.seeds or cell.seed in args.seeds]
     return [cell for cell in cells if not args.only or any(text in cell.name for text in args.only)]
 
 
