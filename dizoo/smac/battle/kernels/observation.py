@@ -169,7 +169,7 @@ def write_global_state(world, units, battle, last_action, row):
     """The global state into row (S,) f32: allies, enemies, last actions; zeros for units out of play."""
     row[:] = 0.0
     n_slots, blocks = world.map.n_slots, world.map.state
-    at = blocks.allies.first
+    at, size = blocks.allies.first, blocks.allies.size
     for i in world.agent_unit:
         unit, kind = units[i], world.kinds[i]
         if unit.in_play:
@@ -177,20 +177,20 @@ def write_global_state(world, units, battle, last_action, row):
             row[at + _ALLY_TIMER] = (unit.energy if kind.is_healer else unit.cooldown) * kind.cooldown_scale
             write_position(world, unit, battle, row, at + _ALLY_X, at + _ALLY_Y)
             write_tail(unit, kind, world.map.show_ally_shield, n_slots, row, at + _ALLY)
-        at += blocks.allies.size
-    at = blocks.enemies.first
+        at += size
+    at, size = blocks.enemies.first, blocks.enemies.size
     for i in world.enemy_unit:
         unit, kind = units[i], world.kinds[i]
         if unit.in_play:
             row[at + _ENEMY_HP] = unit.hp / kind.hp_max
             write_position(world, unit, battle, row, at + _ENEMY_X, at + _ENEMY_Y)
             write_tail(unit, kind, world.map.show_enemy_shield, n_slots, row, at + _ENEMY)
-        at += blocks.enemies.size
-    at = blocks.last_actions.first
+        at += size
+    at, size = blocks.last_actions.first, blocks.last_actions.size
     for action in last_action:
         if action != NO_ACTION:
             row[at + action] = 1.0
-        at += blocks.last_actions.size
+        at += size
 
 
 @inlined
