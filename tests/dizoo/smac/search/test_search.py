@@ -68,7 +68,7 @@ def test_several_won_games_are_different_and_all_repeat():
 
 def test_safely_won_and_short_games_come_first(monkeypatch):
     options = {"battles": 400, "rounds": 6, "seed": 1, "threads": 1}
-    monkeypatch.setattr("dizoo.smac.search.SAFE_SHARE", 0.0)  # all rounds are safe
+    monkeypatch.setattr("dizoo.smac.search.search.SAFE_SHARE", 0.0)  # all rounds are safe
     plans = won_games("5m_vs_6m", 100, **options)
     first = {plan.family: len(plan.actions) for plan in reversed(plans)}  # of each round's games the first
     families = list(dict.fromkeys(plan.family for plan in plans))
