@@ -39,9 +39,10 @@ def test_what_is_read_is_what_is_named(name):
             for column in block.columns:
                 named = [by_name[f"{block.label.format(part)}.{column}"] for part in range(block.parts)]
                 assert np.array_equal(block.read(rows, column), np.stack(named, axis=-1))
-    x = engine.units["x"][:, engine.agent_unit]
+    alive, x = engine.alive, engine.units["x"][:, engine.agent_unit]
     shown = engine.scenario.state_layout.allies.read(engine.global_state, "x")
-    assert np.ptp(x) > 1 and np.allclose(shown * 32 + 16, x, atol=1e-4)  # offsets from the centre, in map sizes
+    # offsets from the centre, in map sizes
+    assert np.ptp(x[alive]) > 1 and np.allclose(shown[alive] * 32 + 16, x[alive], atol=1e-4)
 
 
 def test_a_column_that_is_not_there():
