@@ -91,9 +91,8 @@ class UnitType:
 
 
 _REQUIRED = ("hp", "damage", "cooldown", "speed", "range", "radius", "targets", "attributes")
-_NUMBERS: dict[
-    str, tuple[float | None, float]
-] = {  # field: (default, smallest allowed); None: needed, or of `_OPTIONAL`
+#: Field: default and smallest allowed value; default None: needed, or of `_OPTIONAL`.
+_NUMBERS: dict[str, tuple[float | None, float]] = {
     "hp": (None, ABOVE_ZERO),
     "shield": (0.0, 0.0),
     "armor": (0.0, 0.0),

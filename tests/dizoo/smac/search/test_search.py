@@ -7,7 +7,8 @@ import pytest
 
 from dizoo.smac.battle import BattleEngine, BattleError
 from dizoo.smac.battle.recording.replay import load_replay
-from dizoo.smac.search.search import FROM_A_ROUND, SELECTIONS, main, play_again, search, won_games
+from dizoo.smac.search.rounds import SELECTIONS
+from dizoo.smac.search.search import FROM_A_ROUND, main, play_again, search, won_games
 from dizoo.smac.search.teams import RestingTeam, Styles
 
 
