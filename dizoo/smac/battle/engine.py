@@ -22,9 +22,9 @@ from dizoo.smac.battle.checks import (
 from dizoo.smac.battle.errors import ActionError, BattleError
 from dizoo.smac.battle.kernels.compiler import compiled_marker, mark_compiled
 from dizoo.smac.battle.kernels.driver import BEGIN, FINISH, first_bad_action, reset_battles, step_battles
-from dizoo.smac.battle.kernels.observation import obs_names, state_names
 from dizoo.smac.battle.kernels.rng import stream_keys
 from dizoo.smac.battle.kernels.state import BATTLE, FRAME, NO_ACTION, UNIT, Array, Outputs, empty_scratch, empty_state
+from dizoo.smac.battle.maps.layout import column_names
 from dizoo.smac.battle.maps.rules import TICKS_PER_STEP, Profile
 from dizoo.smac.battle.maps.scenario import Scenario, load_scenario
 from dizoo.smac.battle.tables import build_world
@@ -150,12 +150,12 @@ class BattleEngine:
     @property
     def obs_names(self) -> list[str]:
         """Meaning of each of the O entries of an agent's observation."""
-        return obs_names(self.scenario)
+        return column_names(self.scenario.obs_layout)
 
     @property
     def state_names(self) -> list[str]:
         """Meaning of each of the S entries of the global state."""
-        return state_names(self.scenario)
+        return column_names(self.scenario.state_layout)
 
     @property
     def units(self) -> Array:

@@ -58,12 +58,13 @@ def _map_record(scenario: Scenario) -> Any:
             "attack_y": scenario.attack_point[1],
             "radius_max": max(t.radius for t in scenario.types),
             "body_max": max(t.separation_radius for t in scenario.types),
-            "n_actions": scenario.n_actions,
             "n_groups": int(scenario.group.max()) + 1,
             "n_slots": scenario.num_type_slots,
             "show_ally_shield": int(scenario.ally_has_shields),
             "show_enemy_shield": int(scenario.enemy_has_shields),
             "episode_limit": scenario.episode_limit,
+            "obs": tuple((block.first, block.size) for block in scenario.obs_layout),
+            "state": tuple((block.first, block.size) for block in scenario.state_layout),
         },
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dimix.envs.vec_env import Entities, EnvInfo
-from dizoo.smac.battle.kernels.observation import DIRECTIONS
 from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario
 
 
@@ -29,28 +28,25 @@ def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = Tru
 
 
 def obs_entities(scenario: Scenario) -> tuple[Entities, ...]:
-    """The enemies, then the other allies: the blocks of `dizoo.smac.battle.kernels.observation.obs_names`.
+    """The enemies, then the other allies, as `Scenario.obs_layout` has them.
 
     A fighter's actions name enemies, a healer's name allies; which of them an agent is, its own type tells. Where types
     are not shown, all actions count as naming enemies.
     """
-    first, others = len(DIRECTIONS), scenario.n_agents - 1
-    enemy, ally = (
-        5 + shields + scenario.num_type_slots for shields in (scenario.enemy_has_shields, scenario.ally_has_shields)
-    )
+    _, enemy, ally, own = scenario.obs_layout
     heals = [scenario.types[scenario.unit_type[unit]].is_healer for unit in scenario.agent_units]
     healers: tuple[int, ...] = ()
     fighters: tuple[int, ...] = ()
     if any(heals) and scenario.num_type_slots:
-        types = scenario.obs_size - scenario.num_type_slots
-        own = [types + int(scenario.type_slot[unit]) for unit in scenario.agent_units]
-        healers = tuple(sorted({column for column, h in zip(own, heals, strict=True) if h}))
-        fighters = tuple(sorted({column for column, h in zip(own, heals, strict=True) if not h}))
-    enemies = Entities(first, scenario.n_enemies, enemy, FIRST_TARGET_ACTION, fighters)
-    if not others:
+        types = own.end - scenario.num_type_slots
+        shown = [types + int(scenario.type_slot[unit]) for unit in scenario.agent_units]
+        healers = tuple(sorted({column for column, h in zip(shown, heals, strict=True) if h}))
+        fighters = tuple(sorted({column for column, h in zip(shown, heals, strict=True) if not h}))
+    enemies = Entities(enemy.first, enemy.parts, enemy.size, FIRST_TARGET_ACTION, fighters)
+    if not ally.parts:
         return (enemies,)
     action = _first_healed(heals, scenario.n_actions) if healers else None
-    allies = Entities(first + enemies.count * enemy, others, ally, action, healers if action is not None else ())
+    allies = Entities(ally.first, ally.parts, ally.size, action, healers if action is not None else ())
     return enemies, allies
 
 

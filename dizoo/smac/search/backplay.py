@@ -18,7 +18,7 @@ from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.kernels.state import Array
 from dizoo.smac.battle.maps.scenario import Scenario
 from dizoo.smac.battle.teams.scripted import available
-from dizoo.smac.search.search import Plan
+from dizoo.smac.search.rounds import Plan
 
 BAND_STEPS = 5  # moments of games that begin alike, with about as many steps to go, count as one
 LEAST_WEIGHT = 0.01  # of any band

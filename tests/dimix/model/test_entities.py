@@ -9,7 +9,7 @@ from dimix.errors import ConfigError
 from dimix.model import QMix, QTran, WQMix
 from dimix.model.entities import EntityEncoder
 from dizoo.smac.battle import BattleEngine
-from dizoo.smac.battle.kernels.observation import obs_names
+from dizoo.smac.battle.maps.layout import column_names
 from dizoo.smac.battle.maps.rules import SIGHT_RANGE, TARGET_RANGE
 from dizoo.smac.battle.maps.scenario import load_scenario, map_names
 from dizoo.smac.envs.map_info import map_info
@@ -187,7 +187,7 @@ def test_a_model_without_entities_or_with_groups_is_refused():
 def test_the_maps_tell_where_their_units_are(name):
     """Each block begins and ends with the names of its first and last unit, and nothing else is in between."""
     scenario = load_scenario(name)
-    names, info = obs_names(scenario), map_info(scenario)
+    names, info = column_names(scenario.obs_layout), map_info(scenario)
     for kind, prefix in zip(info.entities, ("enemy", "other_ally"), strict=False):
         units = [n.split(".")[0] for n in names[kind.column : kind.column + kind.count * kind.size]]
         assert units == [f"{prefix}{j}" for j in range(kind.count) for _ in range(kind.size)]

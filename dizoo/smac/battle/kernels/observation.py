@@ -1,6 +1,6 @@
 """What agents and trainers see: action mask, observations and global state (RULES 5.2, 12, 13).
 
-`obs_names` and `state_names` are the layout table: index by index what the writers below write.
+Where a value goes is said by ``maps/layout.py``: the blocks in the tables of the map, the columns of a part here.
 """
 
 from __future__ import annotations
@@ -12,58 +12,18 @@ import numpy as np
 from dizoo.smac.battle.kernels.compiler import inlined
 from dizoo.smac.battle.kernels.state import NO_ACTION
 from dizoo.smac.battle.kernels.targeting import near, squared_distance
+from dizoo.smac.battle.maps.layout import ALLY_STATE, ENEMY_STATE, OWN, SEEN_ENEMY
 from dizoo.smac.battle.maps.rules import SIGHT_RANGE, TARGET_RANGE
-from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario
+from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION
 
 NO_OP, STOP, FIRST_MOVE = 0, 1, 2
 _PER_SIGHT = 1.0 / SIGHT_RANGE
-DIRECTIONS = ("north", "south", "east", "west")
 
-
-def obs_names(scenario: Scenario) -> list[str]:
-    """Meaning of each entry of one agent's observation, in order; its length is the observation size O.
-
-    Args:
-        scenario: the map.
-
-    Returns:
-        Names such as ``can_move.north``, ``enemy3.distance``, ``other_ally0.hp`` (in index order, without the agent),
-        ``own.is_marine``.
-    """
-    seen = ["distance", "dx", "dy"]
-    ally, enemy = (["hp", *_tail_names(scenario, side)] for side in (True, False))
-    names = [f"can_move.{d}" for d in DIRECTIONS]
-    names += [f"enemy{j}.{f}" for j in range(scenario.n_enemies) for f in ["can_target", *seen, *enemy]]
-    names += [f"other_ally{j}.{f}" for j in range(scenario.n_agents - 1) for f in ["visible", *seen, *ally]]
-    return names + [f"own.{f}" for f in ally]
-
-
-def state_names(scenario: Scenario) -> list[str]:
-    """Meaning of each entry of the global state, in order; its length is the state size S.
-
-    Args:
-        scenario: the map.
-
-    Returns:
-        Names such as ``ally0.hp``, ``enemy3.is_marine``, ``last_action.agent2.action5``.
-    """
-    ally = ["hp", "cooldown_or_energy", "x", "y", *_tail_names(scenario, True)]
-    enemy = ["hp", "x", "y", *_tail_names(scenario, False)]
-    names = [f"ally{k}.{f}" for k in range(scenario.n_agents) for f in ally]
-    names += [f"enemy{j}.{f}" for j in range(scenario.n_enemies) for f in enemy]
-    actions = range(scenario.n_actions)
-    return names + [f"last_action.agent{k}.action{n}" for k in range(scenario.n_agents) for n in actions]
-
-
-def _tail_names(scenario: Scenario, ally: bool) -> list[str]:
-    """What `write_tail` writes of a side's units; ``type<i>`` where the one-hot has a place for no type of its."""
-    units = np.flatnonzero(scenario.is_ally == ally)
-    names = ["shield"] if (scenario.ally_has_shields if ally else scenario.enemy_has_shields) else []
-    for i in range(scenario.num_type_slots):
-        here = units[scenario.type_slot[units] == i]
-        types = dict.fromkeys(scenario.types[t].name.lower() for t in scenario.unit_type[here])
-        names.append(f"is_{'_or_'.join(types)}" if types else f"type{i}")
-    return names
+# Columns of a part; those that only some maps show come after them (`write_tail`).
+_FLAG, _DISTANCE, _DX, _DY, _HP = map(SEEN_ENEMY.index, ("can_target", "distance", "dx", "dy", "hp"))
+_ALLY_HP, _ALLY_TIMER, _ALLY_X, _ALLY_Y = map(ALLY_STATE.index, ("hp", "cooldown_or_energy", "x", "y"))
+_ENEMY_HP, _ENEMY_X, _ENEMY_Y = map(ENEMY_STATE.index, ("hp", "x", "y"))
+_SEEN, _OWN, _ALLY, _ENEMY = map(len, (SEEN_ENEMY, OWN, ALLY_STATE, ENEMY_STATE))
 
 
 @inlined
@@ -123,12 +83,12 @@ def write_tail(unit, kind, show_shield, n_slots, row, at):
 def write_seen(battle, me, other, kind, flag, distance, show_shield, n_slots, row, at):
     """Write the block of a visible unit into row[at:]."""
     dx = np.float64(other.x - me.x) * _PER_SIGHT
-    row[at] = flag
-    row[at + 1] = distance * _PER_SIGHT
-    row[at + 2] = -dx if battle.mirrored else dx
-    row[at + 3] = np.float64(other.y - me.y) * _PER_SIGHT
-    row[at + 4] = other.hp / kind.hp_max
-    write_tail(other, kind, show_shield, n_slots, row, at + 5)
+    row[at + _FLAG] = flag
+    row[at + _DISTANCE] = distance * _PER_SIGHT
+    row[at + _DX] = -dx if battle.mirrored else dx
+    row[at + _DY] = np.float64(other.y - me.y) * _PER_SIGHT
+    row[at + _HP] = other.hp / kind.hp_max
+    write_tail(other, kind, show_shield, n_slots, row, at + _SEEN)
 
 
 @inlined
@@ -146,11 +106,10 @@ def target_flag(world, units, i, j, distance, mask):
 
 @inlined
 def write_enemy_blocks(world, units, battle, i, mask, row):
-    """What unit i sees of the enemies, into row (K * block,)."""
+    """What unit i sees of the enemies, into row (O,)."""
     me = units[i]
     show_shield, n_slots = world.map.show_enemy_shield, world.map.n_slots
-    block = 5 + show_shield + n_slots
-    at = 0
+    at, size = world.map.obs.enemies.first, world.map.obs.enemies.size
     for j in range(world.enemy_unit.shape[0]):
         k = world.enemy_unit[j]
         d2 = squared_distance(me, units[k])
@@ -159,17 +118,16 @@ def write_enemy_blocks(world, units, battle, i, mask, row):
             flag = 1.0 if target_flag(world, units, i, j, distance, mask) else 0.0
             write_seen(battle, me, units[k], world.kinds[k], flag, distance, show_shield, n_slots, row, at)
         else:
-            row[at : at + block] = 0.0
-        at += block
+            row[at : at + size] = 0.0
+        at += size
 
 
 @inlined
 def write_ally_blocks(world, units, battle, i, row):
-    """What unit i sees of the other allies, into row ((A - 1) * block,)."""
+    """What unit i sees of the other allies, into row (O,)."""
     me = units[i]
     show_shield, n_slots = world.map.show_ally_shield, world.map.n_slots
-    block = 5 + show_shield + n_slots
-    at = 0
+    at, size = world.map.obs.other_allies.first, world.map.obs.other_allies.size
     for k in world.agent_unit:
         if k == i:
             continue
@@ -177,8 +135,8 @@ def write_ally_blocks(world, units, battle, i, row):
         if units[k].in_play and d2 <= SIGHT_RANGE * SIGHT_RANGE:
             write_seen(battle, me, units[k], world.kinds[k], 1.0, math.sqrt(d2), show_shield, n_slots, row, at)
         else:
-            row[at : at + block] = 0.0
-        at += block
+            row[at : at + size] = 0.0
+        at += size
 
 
 @inlined
@@ -190,48 +148,49 @@ def write_observation(world, units, battle, agent, mask, row):
         row[:] = 0.0
         return
     for direction in range(4):
-        row[direction] = mask[FIRST_MOVE + direction]
-    own_at = row.shape[0] - (1 + world.map.show_ally_shield + world.map.n_slots)
-    allies_at = 4 + world.enemy_unit.shape[0] * (5 + world.map.show_enemy_shield + world.map.n_slots)
-    write_enemy_blocks(world, units, battle, i, mask, row[4:allies_at])
-    write_ally_blocks(world, units, battle, i, row[allies_at:own_at])
-    row[own_at] = me.hp / kind.hp_max
-    write_tail(me, kind, world.map.show_ally_shield, world.map.n_slots, row, own_at + 1)
+        row[world.map.obs.can_move.first + direction] = mask[FIRST_MOVE + direction]
+    write_enemy_blocks(world, units, battle, i, mask, row)
+    write_ally_blocks(world, units, battle, i, row)
+    at = world.map.obs.own.first
+    row[at] = me.hp / kind.hp_max
+    write_tail(me, kind, world.map.show_ally_shield, world.map.n_slots, row, at + _OWN)
 
 
 @inlined
-def write_position(world, unit, battle, row, at):
+def write_position(world, unit, battle, row, x_at, y_at):
     """Write the position as offsets from the map's centre, in map sizes."""
     x = (np.float64(unit.x) - 0.5 * world.map.width) / world.map.width
-    row[at] = -x if battle.mirrored else x
-    row[at + 1] = (np.float64(unit.y) - 0.5 * world.map.height) / world.map.height
+    row[x_at] = -x if battle.mirrored else x
+    row[y_at] = (np.float64(unit.y) - 0.5 * world.map.height) / world.map.height
 
 
 @inlined
 def write_global_state(world, units, battle, last_action, row):
     """The global state into row (S,) f32: allies, enemies, last actions; zeros for units out of play."""
     row[:] = 0.0
-    at = 0
-    n_slots = world.map.n_slots
+    n_slots, blocks = world.map.n_slots, world.map.state
+    at, size = blocks.allies.first, blocks.allies.size
     for i in world.agent_unit:
         unit, kind = units[i], world.kinds[i]
         if unit.in_play:
-            row[at] = unit.hp / kind.hp_max
-            row[at + 1] = (unit.energy if kind.is_healer else unit.cooldown) * kind.cooldown_scale
-            write_position(world, unit, battle, row, at + 2)
-            write_tail(unit, kind, world.map.show_ally_shield, n_slots, row, at + 4)
-        at += 4 + world.map.show_ally_shield + n_slots
+            row[at + _ALLY_HP] = unit.hp / kind.hp_max
+            row[at + _ALLY_TIMER] = (unit.energy if kind.is_healer else unit.cooldown) * kind.cooldown_scale
+            write_position(world, unit, battle, row, at + _ALLY_X, at + _ALLY_Y)
+            write_tail(unit, kind, world.map.show_ally_shield, n_slots, row, at + _ALLY)
+        at += size
+    at, size = blocks.enemies.first, blocks.enemies.size
     for i in world.enemy_unit:
         unit, kind = units[i], world.kinds[i]
         if unit.in_play:
-            row[at] = unit.hp / kind.hp_max
-            write_position(world, unit, battle, row, at + 1)
-            write_tail(unit, kind, world.map.show_enemy_shield, n_slots, row, at + 3)
-        at += 3 + world.map.show_enemy_shield + n_slots
+            row[at + _ENEMY_HP] = unit.hp / kind.hp_max
+            write_position(world, unit, battle, row, at + _ENEMY_X, at + _ENEMY_Y)
+            write_tail(unit, kind, world.map.show_enemy_shield, n_slots, row, at + _ENEMY)
+        at += size
+    at, size = blocks.last_actions.first, blocks.last_actions.size
     for action in last_action:
         if action != NO_ACTION:
             row[at + action] = 1.0
-        at += world.map.n_actions
+        at += size
 
 
 @inlined

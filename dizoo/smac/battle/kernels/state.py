@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dizoo.smac.battle.maps.layout import ObsLayout, StateLayout
 from dizoo.smac.battle.maps.rules import TICKS_PER_SECOND
 
 TICK_S = 1.0 / TICKS_PER_SECOND
@@ -25,7 +26,7 @@ Array = NDArray[Any]
 _f4, _f8, _i4, _flag, _u8 = np.float32, np.float64, np.int32, np.bool_, np.uint64
 
 
-def _record(*fields: tuple[str, type]) -> np.dtype[np.void]:
+def _record(*fields: tuple[str, Any]) -> np.dtype[np.void]:
     return np.dtype(list(fields), align=True)
 
 
@@ -92,6 +93,12 @@ KIND = _record(
 )
 """What is fixed about a unit."""
 
+BLOCK = _record(("first", _i4), ("size", _i4))
+"""Of a block of `layout`: the column where it begins, and the columns of one of its parts."""
+
+OBS = _record(*((name, BLOCK) for name in ObsLayout._fields))
+STATE = _record(*((name, BLOCK) for name in StateLayout._fields))
+
 MAP = _record(
     ("width", _f8),
     ("height", _f8),
@@ -99,12 +106,13 @@ MAP = _record(
     ("attack_y", _f8),
     ("radius_max", _f8),  # RMAX: the largest radius of any unit of the map, dead or alive
     ("body_max", _f8),
-    ("n_actions", _i4),
     ("n_groups", _i4),
     ("n_slots", _i4),  # length of the type one-hot
     ("show_ally_shield", _i4),  # 0 or 1
     ("show_enemy_shield", _i4),
     ("episode_limit", _i4),
+    ("obs", OBS),
+    ("state", STATE),
 )
 """Numbers of a map."""
 

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -35,6 +34,7 @@ from typing import Any
 import numpy as np
 
 from dizoo.smac.battle.errors import MapError
+from dizoo.smac.battle.maps.fields import flag, known_fields, pair, table, whole
 from dizoo.smac.battle.maps.terrain import BLOCKED, SMACLITE_BLOCKED, SMACLITE_WALKABLE, WALKABLE, parse_rows
 from dizoo.smac.battle.maps.units import UnitType, parse_unit
 from dizoo.smac.battle.text import nearest
@@ -167,35 +167,33 @@ def parse_map(data: Any, name: str, source: str, profile: str, folder: Path | No
 
 
 def _parse_own(data: Mapping[str, Any], name: str, where: str, profile: str) -> MapSpec:
-    _known_fields(where, data, _MAP_FIELDS, needed=("terrain", "attack_point", "groups"))
-    width, height = (_whole(where, "size", v, 1) for v in _pair(where, "size", data.get("size", [32, 32])))
+    known_fields(where, data, _MAP_FIELDS, needed=("terrain", "attack_point", "groups"))
+    width, height = (whole(where, "size", v, 1) for v in pair(where, "size", data.get("size", [32, 32])))
     smac = data.get("smac", {})
-    _known_fields(f"{where}: smac", smac, ("agent_order", "enemy_type_slots"))
+    known_fields(f"{where}: smac", smac, ("agent_order", "enemy_type_slots"))
     groups = []
     for i, g in enumerate(_list(where, "groups", data["groups"])):
         here = f"{where}: groups[{i}]"
-        _known_fields(here, g, ("side", "at", "units"), needed=("side", "at", "units"))
+        known_fields(here, g, ("side", "at", "units"), needed=("side", "at", "units"))
         if g["side"] not in _SIDES:
             raise MapError(f"{here}: side is {g['side']!r}. It is 'ally' or 'enemy'.")
-        groups.append(_group(here, g["side"] == "ally", _pair(here, "at", g["at"]), g["units"]))
+        groups.append(_group(here, g["side"] == "ally", pair(here, "at", g["at"]), g["units"]))
     slots = _slots(where, "type_slots", data.get("type_slots", {}))
-    units = data.get("units", {})
-    if not isinstance(units, Mapping):
-        raise MapError(f"{where}: units is {units!r}. It is an object {{TYPE: {{...}}}}.")
-    stated = [_whole(where, k, data[k], 0) if k in data else None for k in ("n_agents", "n_enemies")]
+    units = table(where, "units", data.get("units", {}), "{TYPE: {...}}")
+    stated = [whole(where, k, data[k], 0) if k in data else None for k in ("n_agents", "n_enemies")]
     return MapSpec(
         name=str(data.get("name", name)),
         source=where,
         width=width,
         height=height,
-        episode_limit=_whole(where, "episode_limit", data.get("episode_limit", DEFAULT_EPISODE_LIMIT), 1),
+        episode_limit=whole(where, "episode_limit", data.get("episode_limit", DEFAULT_EPISODE_LIMIT), 1),
         open_cells=_terrain(where, data["terrain"], width, height, profile),
-        attack_point=_pair(where, "attack_point", data["attack_point"]),
+        attack_point=pair(where, "attack_point", data["attack_point"]),
         groups=tuple(groups),
         type_slots=slots,
         num_type_slots=max(slots.values(), default=-1) + 1,
-        ally_shields=_flag(where, "ally_shields", data.get("ally_shields")),
-        enemy_shields=_flag(where, "enemy_shields", data.get("enemy_shields")),
+        ally_shields=_shown(where, "ally_shields", data.get("ally_shields")),
+        enemy_shields=_shown(where, "enemy_shields", data.get("enemy_shields")),
         stated_agents=stated[0],
         stated_enemies=stated[1],
         own_units={n.upper(): parse_unit(n, u) for n, u in units.items()},
@@ -205,16 +203,16 @@ def _parse_own(data: Mapping[str, Any], name: str, where: str, profile: str) -> 
 
 
 def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str, folder: Path) -> MapSpec:
-    _known_fields(where, data, _SMACLITE_FIELDS, needed=("num_allied_units", "num_enemy_units", "attack_point"))
-    width = _whole(where, "width", data.get("width", 32), 1)
-    height = _whole(where, "height", data.get("height", 32), 1)
+    known_fields(where, data, _SMACLITE_FIELDS, needed=("num_allied_units", "num_enemy_units", "attack_point"))
+    width = whole(where, "width", data.get("width", 32), 1)
+    height = whole(where, "height", data.get("height", 32), 1)
     groups = []
     for i, g in enumerate(data["groups"]):
         here = f"{where}: groups[{i}]"
-        _known_fields(here, g, ("x", "y", "faction", "units"), needed=("x", "y", "faction", "units"))
+        known_fields(here, g, ("x", "y", "faction", "units"), needed=("x", "y", "faction", "units"))
         if g["faction"] not in ("ALLY", "ENEMY"):
             raise MapError(f"{here}: faction is {g['faction']!r}. It is 'ALLY' or 'ENEMY'.")
-        groups.append(_group(here, g["faction"] == "ALLY", _pair(here, "x, y", [g["x"], g["y"]]), g["units"]))
+        groups.append(_group(here, g["faction"] == "ALLY", pair(here, "x, y", [g["x"], g["y"]]), g["units"]))
     if "terrain_preset" in data:
         open_cells = _terrain(where, data["terrain_preset"], width, height, profile)
     elif "terrain" in data:
@@ -223,7 +221,7 @@ def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str
         )
     else:
         raise MapError(f"{where}: no terrain. Give 'terrain_preset' (a name) or 'terrain' (rows, bottom first).")
-    num_slots = _whole(where, "num_unit_types", data.get("num_unit_types", 0), 0)
+    num_slots = whole(where, "num_unit_types", data.get("num_unit_types", 0), 0)
     num_slots = 0 if num_slots == 1 else num_slots
     slots = _slots(where, "unit_type_ids", data.get("unit_type_ids") or {}) if num_slots else {}
     if max(slots.values(), default=-1) >= num_slots > 0:
@@ -236,16 +234,16 @@ def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str
         source=where,
         width=width,
         height=height,
-        episode_limit=_whole(where, "episode_limit", data.get("episode_limit", DEFAULT_EPISODE_LIMIT), 1),
+        episode_limit=whole(where, "episode_limit", data.get("episode_limit", DEFAULT_EPISODE_LIMIT), 1),
         open_cells=open_cells,
-        attack_point=_pair(where, "attack_point", data["attack_point"]),
+        attack_point=pair(where, "attack_point", data["attack_point"]),
         groups=tuple(groups),
         type_slots=slots,
         num_type_slots=num_slots,
-        ally_shields=_flag(where, "ally_has_shields", data.get("ally_has_shields", False)),
-        enemy_shields=_flag(where, "enemy_has_shields", data.get("enemy_has_shields", False)),
-        stated_agents=_whole(where, "num_allied_units", data["num_allied_units"], 0),
-        stated_enemies=_whole(where, "num_enemy_units", data["num_enemy_units"], 0),
+        ally_shields=_shown(where, "ally_has_shields", data.get("ally_has_shields", False)),
+        enemy_shields=_shown(where, "enemy_has_shields", data.get("enemy_has_shields", False)),
+        stated_agents=whole(where, "num_allied_units", data["num_allied_units"], 0),
+        stated_enemies=whole(where, "num_enemy_units", data["num_enemy_units"], 0),
         own_units={name: parse_unit(name, read_json(path), str(path)) for name, path in unit_files.items()},
         unit_files=tuple(unit_files.values()),
     )
@@ -278,19 +276,8 @@ def _terrain(where: str, value: Any, width: int, height: int, profile: str) -> n
 def _group(where: str, is_ally: bool, at: tuple[float, float], units: Any) -> Group:
     if not isinstance(units, Mapping) or not units:
         raise MapError(f"{where}: units is {units!r}. It is an object {{TYPE: count}} with at least one type.")
-    counts = tuple((name.upper(), _whole(where, f"units.{name}", count, 1)) for name, count in units.items())
+    counts = tuple((name.upper(), whole(where, f"units.{name}", count, 1)) for name, count in units.items())
     return Group(is_ally, at[0], at[1], counts)
-
-
-def _known_fields(where: str, data: Any, known: tuple[str, ...], needed: tuple[str, ...] = ()) -> None:
-    if not isinstance(data, Mapping):
-        raise MapError(f"{where}: found {data!r}. It is a JSON object.")
-    for key in data:
-        if key not in known:
-            raise MapError(f"{where}: unknown field '{key}'.{nearest(key, known)} Known: {', '.join(known)}.")
-    for key in needed:
-        if key not in data:
-            raise MapError(f"{where}: field '{key}' is missing.")
 
 
 def _list(where: str, key: str, value: Any) -> list[Any]:
@@ -299,29 +286,11 @@ def _list(where: str, key: str, value: Any) -> list[Any]:
     return value
 
 
-def _pair(where: str, key: str, value: Any) -> tuple[float, float]:
-    if not isinstance(value, list | tuple) or len(value) != 2 or not all(_is_number(v) for v in value):
-        raise MapError(f"{where}: {key} is {value!r}. It is two finite numbers [x, y].")
-    return float(value[0]), float(value[1])
-
-
-def _whole(where: str, key: str, value: Any, low: int) -> int:
-    if not _is_number(value) or value != int(value) or value < low:
-        raise MapError(f"{where}: {key} is {value!r}. It is a whole number of at least {low}.")
-    return int(value)
-
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
-
-
-def _flag(where: str, key: str, value: Any) -> bool | None:
-    if value is not None and not isinstance(value, bool):
-        raise MapError(f"{where}: {key} is {value!r}. It is true or false.")
-    return value
+def _shown(where: str, key: str, value: Any) -> bool | None:
+    return None if value is None else flag(where, key, value)
 
 
 def _slots(where: str, key: str, value: Any) -> dict[str, int]:
-    if not isinstance(value, Mapping):
-        raise MapError(f"{where}: {key} is {value!r}. It is an object {{TYPE: slot}}.")
-    return {str(k).upper(): _whole(where, f"{key}.{k}", v, 0) for k, v in value.items()}
+    return {
+        str(k).upper(): whole(where, f"{key}.{k}", v, 0) for k, v in table(where, key, value, "{TYPE: slot}").items()
+    }

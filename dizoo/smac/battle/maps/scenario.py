@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dizoo.smac.battle.errors import MapError
+from dizoo.smac.battle.maps import layout
 from dizoo.smac.battle.maps.mapcheck import find_errors, start_positions, unit_table
 from dizoo.smac.battle.maps.mapfile import MapSpec, parse_map, read_json, standard_maps
 from dizoo.smac.battle.maps.rules import Profile, get_profile
@@ -52,8 +54,6 @@ class Scenario:
         n_agents: allies (A).
         n_enemies: enemies.
         n_actions: actions (N).
-        obs_size: one agent's observation (O).
-        state_size: global state (S).
         max_reward: unscaled reward of a win without regeneration.
         source: where the map comes from: ``"package"``, a path or ``"dict"``.
     """
@@ -79,10 +79,28 @@ class Scenario:
     n_agents: int
     n_enemies: int
     n_actions: int
-    obs_size: int
-    state_size: int
     max_reward: float
     source: str
+
+    @cached_property
+    def obs_layout(self) -> layout.ObsLayout:
+        """Where everything stands in an observation."""
+        return layout.obs_layout(self)
+
+    @cached_property
+    def state_layout(self) -> layout.StateLayout:
+        """Where everything stands in the global state."""
+        return layout.state_layout(self)
+
+    @property
+    def obs_size(self) -> int:
+        """Length of one agent's observation (O)."""
+        return self.obs_layout.own.end
+
+    @property
+    def state_size(self) -> int:
+        """Length of the global state (S)."""
+        return self.state_layout.last_actions.end
 
     @property
     def enemy_recovers(self) -> bool:
@@ -176,7 +194,6 @@ def build_scenario(spec: MapSpec, profile: Profile) -> Scenario:
     enemy_shields = bool(shields[~is_ally].any()) if spec.enemy_shields is None else spec.enemy_shields
     fighters = sum(not table[n].is_healer for n in np.array(names)[is_ally])
     n_actions = FIRST_TARGET_ACTION + (n_enemies if fighters == n_agents else max(fighters, n_enemies))
-    slots = spec.num_type_slots
     enemy_points = sum(table[n].hp + table[n].shield for n in np.array(names)[~is_ally])
     return Scenario(
         name=spec.name,
@@ -196,19 +213,10 @@ def build_scenario(spec: MapSpec, profile: Profile) -> Scenario:
         ally_has_shields=ally_shields,
         enemy_has_shields=enemy_shields,
         type_slot=_type_slots(spec, profile, names, is_ally),
-        num_type_slots=slots,
+        num_type_slots=spec.num_type_slots,
         n_agents=n_agents,
         n_enemies=n_enemies,
         n_actions=n_actions,
-        obs_size=4
-        + n_enemies * (5 + enemy_shields + slots)
-        + (n_agents - 1) * (5 + ally_shields + slots)
-        + 1
-        + ally_shields
-        + slots,
-        state_size=n_agents * (4 + ally_shields + slots)
-        + n_enemies * (3 + enemy_shields + slots)
-        + n_agents * n_actions,
         max_reward=float(n_enemies * profile.reward_death_value + profile.reward_win + enemy_points),
         source=spec.source,
     )

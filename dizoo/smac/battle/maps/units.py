@@ -10,13 +10,12 @@ Schema of a unit (lengths in cells, times in seconds, speeds in cells per second
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dizoo.smac.battle.errors import MapError
-from dizoo.smac.battle.text import nearest
+from dizoo.smac.battle.maps.fields import ABOVE_ZERO, choice, flag, known_fields, number, strings, table, whole
 
 GROUND, AIR, COLOSSUS_PLANE = 0, 1, 2
 PLANES = {"GROUND": GROUND, "AIR": AIR, "COLOSSUS": COLOSSUS_PLANE}
@@ -92,50 +91,41 @@ class UnitType:
 
 
 _REQUIRED = ("hp", "damage", "cooldown", "speed", "range", "radius", "targets", "attributes")
-_NUMBERS = {  # field: (default, smallest allowed)
-    "hp": (None, 1e-9),
+#: Field: default and smallest allowed value; default None: needed, or of `_OPTIONAL`.
+_NUMBERS: dict[str, tuple[float | None, float]] = {
+    "hp": (None, ABOVE_ZERO),
     "shield": (0.0, 0.0),
     "armor": (0.0, 0.0),
     "energy": (0.0, 0.0),
     "starting_energy": (0.0, 0.0),
     "damage": (None, 0.0),
-    "attacks": (1, 1),
     "cooldown": (None, 0.0),
     "speed": (None, 0.0),
     "range": (None, 0.0),
     "scan_range": (5.0, 0.0),
-    "radius": (None, 1e-9),
-    "separation_radius": (None, 1e-9),
+    "radius": (None, ABOVE_ZERO),
+    "separation_radius": (None, ABOVE_ZERO),
     "hp_regen": (0.0, 0.0),
     "blast_radius": (0.0, 0.0),
     "beam_width": (0.0, 0.0),
     "beam_height": (0.0, 0.0),
-    "max_cooldown_in_state": (None, 1e-9),
+    "max_cooldown_in_state": (None, ABOVE_ZERO),
 }
-_OTHERS = ("plane", "targets", "attributes", "bonus", "weapon", "explodes_on_death")
+_KNOWN = (*_NUMBERS, "attacks", "plane", "targets", "attributes", "bonus", "weapon", "explodes_on_death")
+_OPTIONAL = ("separation_radius", "max_cooldown_in_state")
+_ATTRIBUTES = {"energy": "energy_max", "starting_energy": "energy_start", "range": "attack_range"}  # of `UnitType`
 
-_SMACLITE_NAMES = {  # SMAClite's unit files: field there -> field here (None: read elsewhere)
-    "hp": "hp",
-    "armor": "armor",
-    "damage": "damage",
-    "cooldown": "cooldown",
-    "speed": "speed",
+_AS_HERE = (
+    "hp", "armor", "damage", "cooldown", "speed", "attributes", "shield", "energy", "starting_energy", "attacks",
+    "plane", "hp_regen",
+)  # fmt: skip
+_SMACLITE_NAMES: dict[str, str | None] = {  # SMAClite's unit files: field there -> field here
+    **{name: name for name in _AS_HERE},
     "attack_range": "range",
-    "size": None,
-    "attributes": "attributes",
     "valid_targets": "targets",
-    "shield": "shield",
-    "energy": "energy",
-    "starting_energy": "starting_energy",
-    "attacks": "attacks",
-    "combat_type": None,
     "minimum_scan_range": "scan_range",
     "bonuses": "bonus",
-    "plane": "plane",
-    "hp_regen": "hp_regen",
-    "targeter": None,
-    "targeter_kwargs": None,
-    "name": None,
+    **dict.fromkeys(("size", "combat_type", "targeter", "targeter_kwargs", "name")),  # read elsewhere or not at all
 }
 _SMACLITE_WEAPONS = {"STANDARD": "direct", "KAMIKAZE": "blast", "LASER_BEAM": "beam", "HEAL": "heal"}
 
@@ -156,72 +146,47 @@ def parse_unit(name: str, data: Any, source: str = "") -> UnitType:
         raise MapError(f"{where}: found {type(data).__name__}. A unit is a JSON object of fields.")
     if "attack_range" in data or "size" in data or "valid_targets" in data:
         data = _from_smaclite(where, data)
-    for key in data:
-        if key not in _NUMBERS and key not in _OTHERS:
-            known = (*_NUMBERS, *_OTHERS)
-            raise MapError(f"{where}: unknown field '{key}'.{nearest(key, known)} Known: {', '.join(known)}.")
-    for key in _REQUIRED:
-        if key not in data:
-            raise MapError(f"{where}: field '{key}' is missing. Needed: {', '.join(_REQUIRED)}.")
-    n = {key: _number(where, key, data.get(key, default), low) for key, (default, low) in _NUMBERS.items()}
-    if n["attacks"] != int(n["attacks"]):
-        raise MapError(f"{where}: attacks is {n['attacks']}. It is a whole number of hits.")
-    weapon = _choice(where, "weapon", data.get("weapon", "direct"), WEAPONS)
-    if weapon == HEAL and n["energy"] == 0:
+    known_fields(where, data, _KNOWN, _REQUIRED)
+    n = _numbers(where, data)
+    weapon = choice(where, "weapon", data.get("weapon", "direct"), WEAPONS)
+    if weapon == HEAL and n["energy_max"] == 0:
         raise MapError(f"{where}: a healer with energy 0. Give 'energy' (its maximum) above 0.")
     if weapon not in (HEAL, BLAST) and n["cooldown"] == 0:
         raise MapError(f"{where}: cooldown is 0. A weapon needs a cooldown above 0 seconds.")
-    can_hit = sum({1 << _choice(where, "targets", p, PLANES) for p in _strings(where, "targets", data["targets"])})
-    bonus = data.get("bonus", {})
-    if not isinstance(bonus, Mapping):
-        raise MapError(f"{where}: bonus is {bonus!r}. It is an object {{attribute: extra damage}}.")
-    explodes = data.get("explodes_on_death", False)
-    if not isinstance(explodes, bool):
-        raise MapError(f"{where}: explodes_on_death is {explodes!r}. It is true or false.")
+    bonus = table(where, "bonus", data.get("bonus", {}), "{attribute: extra damage}")
     return UnitType(
         name=name.upper(),
-        hp=n["hp"],
-        shield=n["shield"],
-        energy_max=n["energy"],
-        energy_start=n["starting_energy"],
-        armor=n["armor"],
-        damage=n["damage"],
-        attacks=int(n["attacks"]),
-        cooldown=n["cooldown"],
-        speed=n["speed"],
-        attack_range=n["range"],
-        scan_range=n["scan_range"],
-        radius=n["radius"],
-        separation_radius=n["separation_radius"] or n["radius"],
-        hp_regen=n["hp_regen"],
-        plane=_choice(where, "plane", data.get("plane", "GROUND"), PLANES),
-        can_hit=can_hit,
-        attributes=tuple(a.upper() for a in _strings(where, "attributes", data["attributes"])),
-        bonus={str(k).upper(): _number(where, f"bonus.{k}", v, -math.inf) for k, v in bonus.items()},
+        attacks=whole(where, "attacks", data.get("attacks", 1), 1),
+        plane=choice(where, "plane", data.get("plane", "GROUND"), PLANES),
+        can_hit=sum({1 << choice(where, "targets", p, PLANES) for p in strings(where, "targets", data["targets"])}),
+        attributes=tuple(a.upper() for a in strings(where, "attributes", data["attributes"])),
+        bonus={str(k).upper(): number(where, f"bonus.{k}", v) for k, v in bonus.items()},
         weapon=weapon,
-        blast_radius=n["blast_radius"],
-        beam_width=n["beam_width"],
-        beam_height=n["beam_height"],
-        explodes_on_death=explodes,
-        max_cooldown_in_state=n["max_cooldown_in_state"] or None,
+        explodes_on_death=flag(where, "explodes_on_death", data.get("explodes_on_death", False)),
+        **n,
     )
+
+
+def _numbers(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are numbers, under the names of `UnitType`."""
+    n = {}
+    for key, (default, low) in _NUMBERS.items():
+        value = data.get(key, default)
+        if value is not None or key not in _OPTIONAL:
+            n[_ATTRIBUTES.get(key, key)] = number(where, key, value, low)
+    return {"separation_radius": n["radius"], **n}
 
 
 def _from_smaclite(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """A unit in SMAClite's field names, rewritten in ours."""
-    for key in data:
-        if key not in _SMACLITE_NAMES:
-            raise MapError(
-                f"{where}: unknown field '{key}' for a SMAClite unit.{nearest(key, _SMACLITE_NAMES)} "
-                f"Known: {', '.join(_SMACLITE_NAMES)}."
-            )
+    known_fields(where, data, _SMACLITE_NAMES, of=" for a SMAClite unit")
     out = {ours: data[theirs] for theirs, ours in _SMACLITE_NAMES.items() if ours and theirs in data}
     if out.get("range") == "MELEE":
         out["range"] = MELEE_RANGE
     if "size" in data:
-        out["radius"] = _number(where, "size", data["size"], 1e-9) / 2
+        out["radius"] = number(where, "size", data["size"], ABOVE_ZERO) / 2
     targeter = data.get("targeter", "HEAL" if data.get("combat_type") == "HEALING" else "STANDARD")
-    out["weapon"] = _SMACLITE_WEAPONS[_choice(where, "targeter", targeter, {k: k for k in _SMACLITE_WEAPONS})]
+    out["weapon"] = choice(where, "targeter", targeter, _SMACLITE_WEAPONS)
     kwargs = data.get("targeter_kwargs", {})
     fields = {"blast": {"radius": "blast_radius"}, "beam": {"width": "beam_width", "height": "beam_height"}}
     for theirs, ours in fields.get(out["weapon"], {}).items():
@@ -229,24 +194,3 @@ def _from_smaclite(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
             raise MapError(f"{where}: targeter_kwargs has no '{theirs}'. The targeter {targeter} needs it.")
         out[ours] = kwargs[theirs]
     return out
-
-
-def _number(where: str, key: str, value: Any, low: float) -> float:
-    if value is None and key in ("separation_radius", "max_cooldown_in_state"):
-        return 0.0  # absent: the caller falls back
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < low:
-        at_least = "" if low == -math.inf else " above 0" if low == 1e-9 else f" of at least {low:g}"
-        raise MapError(f"{where}: {key} is {value!r}. It is a finite number{at_least}.")
-    return float(value)
-
-
-def _choice(where: str, key: str, value: Any, known: Mapping[str, Any]) -> Any:
-    if not isinstance(value, str) or value not in known:
-        raise MapError(f"{where}: {key} is {value!r}. Known: {', '.join(known)}.")
-    return known[value]
-
-
-def _strings(where: str, key: str, value: Any) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise MapError(f"{where}: {key} is {value!r}. It is a list of names.")
-    return value

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from dizoo.smac.battle.errors import BattleError
-from dizoo.smac.battle.kernels.observation import DIRECTIONS, obs_names
 from dizoo.smac.battle.kernels.state import FRAME, Array
+from dizoo.smac.battle.maps.layout import DIRECTIONS, column_names
 from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario
 
 SUFFIX = ".replay"
@@ -115,7 +115,7 @@ def describe(scenario: Scenario) -> dict[str, Any]:
         },
         "rules": s.profile.name,
         "units": units,
-        "obs_names": obs_names(s),
+        "obs_names": column_names(s.obs_layout),
         "action_names": ["no-op", "stop", *DIRECTIONS, *targets],
     }
 

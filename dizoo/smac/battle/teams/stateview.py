@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dizoo.smac.battle.maps.layout import Block
 from dizoo.smac.battle.maps.scenario import Scenario
 from dizoo.smac.battle.maps.units import UnitType
 
@@ -35,28 +36,23 @@ class StateView:
         """Allies and enemies of every battle.
 
         Args:
-            global_state: (E, S) float32: blocks of the allies (hp, cooldown, x, y, [shield], [type]), of the enemies
-                (hp, x, y, [shield], [type]), then last actions; positions are offsets from the centre over the size.
+            global_state: (E, S) float32 with the columns of `Scenario.state_layout`; positions are offsets from the
+                centre over the size.
         """
-        s = self._scenario
-        ally_size = 4 + s.ally_has_shields + s.num_type_slots
-        enemy_size = 3 + s.enemy_has_shields + s.num_type_slots
-        split = s.n_agents * ally_size
-        allies = global_state[:, :split].reshape(-1, s.n_agents, ally_size)
-        enemies = global_state[:, split : split + s.n_enemies * enemy_size].reshape(-1, s.n_enemies, enemy_size)
+        layout = self._scenario.state_layout
         return (
-            self._units(allies, 2, s.ally_has_shields, self.ally_types),
-            self._units(enemies, 1, s.enemy_has_shields, self.enemy_types),
+            self._units(global_state, layout.allies, self.ally_types),
+            self._units(global_state, layout.enemies, self.enemy_types),
         )
 
     def _types(self, side: np.ndarray) -> list[UnitType]:
         s = self._scenario
         return [s.types[t] for t in s.unit_type[side][np.argsort(s.index[side])]]
 
-    def _units(self, block: np.ndarray, xy: int, shields: bool, types: list[UnitType]) -> Units:
+    def _units(self, state: np.ndarray, block: Block, types: list[UnitType]) -> Units:
         size = np.array([self._scenario.width, self._scenario.height])
-        hp = block[..., 0]
+        hp, offset = block.read(state, "hp"), np.stack([block.read(state, "x"), block.read(state, "y")], axis=-1)
         points = hp * np.array([t.hp for t in types])
-        if shields:
-            points = points + block[..., xy + 2] * np.array([t.shield for t in types])
-        return Units(block[..., xy : xy + 2] * size + size / 2, points, (hp > 0) & (hp < 1))
+        if "shield" in block.columns:
+            points = points + block.read(state, "shield") * np.array([t.shield for t in types])
+        return Units(offset * size + size / 2, points, (hp > 0) & (hp < 1))

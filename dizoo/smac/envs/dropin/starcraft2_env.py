@@ -103,7 +103,7 @@ class StarCraft2Env:
         self.scenario = s
         self.map_name = s.name
         self.n_agents, self.n_enemies, self.n_actions = s.n_agents, s.n_enemies, s.n_actions
-        self.n_actions_no_attack, self.n_actions_move = FIRST_TARGET_ACTION, 4
+        self.n_actions_no_attack, self.n_actions_move = FIRST_TARGET_ACTION, s.obs_layout.can_move.size
         self.episode_limit = self._battle.episode_limit
         self.max_reward, self.reward_scale_rate = s.max_reward, reward_scale_rate
         self.shield_bits_ally, self.shield_bits_enemy = int(s.ally_has_shields), int(s.enemy_has_shields)
@@ -111,6 +111,7 @@ class StarCraft2Env:
         self.obs_instead_of_state = obs_instead_of_state
         self.obs_timestep_number = obs_timestep_number
         self.state_last_action = state_last_action
+        self._state_end = s.state_size if state_last_action else s.state_layout.last_actions.first
         self.state_timestep_number = state_timestep_number
         self.continuing_episode = continuing_episode
         self.reward_sparse = reward_sparse
@@ -170,17 +171,14 @@ class StarCraft2Env:
         """The global state."""
         if self.obs_instead_of_state:
             return np.concatenate(self.get_obs())
-        state = self._battle.state()
-        if not self.state_last_action:
-            state = state[: -self.n_agents * self.n_actions]
+        state = self._battle.state()[: self._state_end]
         return self._with_time(state) if self.state_timestep_number else state
 
     def get_state_size(self) -> int:
         """Length of the global state."""
         if self.obs_instead_of_state:
             return self.get_obs_size() * self.n_agents
-        without = 0 if self.state_last_action else self.n_agents * self.n_actions
-        return self.scenario.state_size - without + self.state_timestep_number
+        return self._state_end + self.state_timestep_number
 
     def get_avail_actions(self) -> list[list[int]]:
         """Per agent and action 1 where it may be taken now, else 0."""
@@ -206,29 +204,26 @@ class StarCraft2Env:
 
     def get_obs_move_feats_size(self) -> int:
         """Length of the observation's part about moves."""
-        return self.n_actions_move
+        return self.scenario.obs_layout.can_move.size
 
     def get_obs_enemy_feats_size(self) -> tuple[int, int]:
         """(enemies, length of one enemy's part of the observation)."""
-        return self.n_enemies, 5 + self.shield_bits_enemy + self.unit_type_bits
+        return self.n_enemies, self.scenario.obs_layout.enemies.size
 
     def get_obs_ally_feats_size(self) -> tuple[int, int]:
         """(other allies, length of one ally's part of the observation)."""
-        return self.n_agents - 1, 5 + self.shield_bits_ally + self.unit_type_bits
+        return self.n_agents - 1, self.scenario.obs_layout.other_allies.size
 
     def get_obs_own_feats_size(self) -> int:
         """Length of the observation's part about the agent itself, the time step included."""
-        return 1 + self.shield_bits_ally + self.unit_type_bits + self.obs_timestep_number
+        return self.scenario.obs_layout.own.size + self.obs_timestep_number
 
     def get_visibility_matrix(self) -> np.ndarray:
         """(A, A + enemies) bool: which other units each agent sees; nothing for the dead."""
         obs = np.stack(self._battle.observations())
-        n_enemies, enemy = self.get_obs_enemy_feats_size()
-        n_allies, ally = self.get_obs_ally_feats_size()
-        end = 4 + n_enemies * enemy
-        # A visible unit has hit points above 0 in its block.
-        enemies = obs[:, 4:end].reshape(self.n_agents, n_enemies, enemy)[:, :, 4] > 0
-        others = obs[:, end : end + n_allies * ally].reshape(self.n_agents, n_allies, ally)[:, :, 4] > 0
+        layout = self.scenario.obs_layout
+        # A visible unit has hit points above 0 in its part.
+        enemies, others = (block.read(obs, "hp") > 0 for block in (layout.enemies, layout.other_allies))
         matrix = np.zeros((self.n_agents, self.n_agents + self.n_enemies), dtype=bool)
         for agent in range(self.n_agents):
             matrix[agent, np.delete(np.arange(self.n_agents), agent)] = others[agent]

@@ -7,7 +7,8 @@ import pytest
 
 from dizoo.smac.battle import BattleEngine, BattleError
 from dizoo.smac.battle.recording.replay import load_replay
-from dizoo.smac.search.search import FROM_A_ROUND, SELECTIONS, main, play_again, search, won_games
+from dizoo.smac.search.rounds import SELECTIONS
+from dizoo.smac.search.search import FROM_A_ROUND, main, play_again, search, won_games
 from dizoo.smac.search.teams import RestingTeam, Styles
 
 
@@ -68,7 +69,7 @@ def test_several_won_games_are_different_and_all_repeat():
 
 def test_safely_won_and_short_games_come_first(monkeypatch):
     options = {"battles": 400, "rounds": 6, "seed": 1, "threads": 1}
-    monkeypatch.setattr("dizoo.smac.search.SAFE_SHARE", 0.0)  # all rounds are safe
+    monkeypatch.setattr("dizoo.smac.search.search.SAFE_SHARE", 0.0)  # all rounds are safe
     plans = won_games("5m_vs_6m", 100, **options)
     first = {plan.family: len(plan.actions) for plan in reversed(plans)}  # of each round's games the first
     families = list(dict.fromkeys(plan.family for plan in plans))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dizoo.smac.battle.errors import MapError
-from dizoo.smac.battle.kernels.observation import obs_names
 from dizoo.smac.battle.maps.command import check, main, unit_letters
+from dizoo.smac.battle.maps.layout import column_names
 from dizoo.smac.battle.maps.mapcheck import find_doubts, unit_table
 from dizoo.smac.battle.maps.mapfile import DEFAULT_EPISODE_LIMIT, standard_maps
 from dizoo.smac.battle.maps.scenario import BLAST, HEAL, load_map, load_scenario, map_files, map_names
@@ -341,7 +341,7 @@ def test_command_line(capsys, tmp_path):
 
 def test_names_of_the_one_hot_are_the_types_of_each_side(smaclite_file):
     """Places 0, 1, 2 are the Medivac's, the tank's and the Marine's; no ally is a Marine, every enemy is one."""
-    names = obs_names(load_scenario(str(smaclite_file)))
+    names = column_names(load_scenario(str(smaclite_file)).obs_layout)
     assert names[-4:] == ["own.hp", "own.is_medivac", "own.is_my_tank", "own.type2"]
     assert [n for n in names if n.startswith("enemy0.")][-3:] == ["enemy0.type0", "enemy0.type1", "enemy0.is_marine"]
 

@@ -1,0 +1,120 @@
+"""Where everything stands in an observation and in the global state (RULES 12, 13): the one table of their columns.
+
+Names, sizes and all readers follow from it, and so do the places to which the kernels of ``kernels/observation.py``
+write: a new column is an entry here and its value there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from dizoo.smac.battle.maps.scenario import Scenario
+
+DIRECTIONS = ("north", "south", "east", "west")
+SEEN_ENEMY = ("can_target", "distance", "dx", "dy", "hp")
+SEEN_ALLY = ("visible", *SEEN_ENEMY[1:])
+OWN = ("hp",)
+ALLY_STATE = ("hp", "cooldown_or_energy", "x", "y")
+ENEMY_STATE = ("hp", "x", "y")
+
+
+class Block(NamedTuple):
+    """Parts of equal size, one after the other, such as one for each enemy.
+
+    Attributes:
+        label: of a part; ``{}`` stands for its number.
+        first: column where the first part begins.
+        parts: how many.
+        columns: names of the columns of one part.
+    """
+
+    label: str
+    first: int
+    parts: int
+    columns: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Columns of one part."""
+        return len(self.columns)
+
+    @property
+    def end(self) -> int:
+        """The column after the last one."""
+        return self.first + self.parts * self.size
+
+    def read(self, rows: np.ndarray, column: str) -> np.ndarray:
+        """One column of all parts: (..., parts) out of observations or states (..., O or S).
+
+        Raises:
+            ValueError: no such column.
+        """
+        return rows[..., self.first + self.columns.index(column) : self.end : self.size]
+
+
+class ObsLayout(NamedTuple):
+    """Blocks of one agent's observation, in order; a part for each other ally follows their index."""
+
+    can_move: Block
+    enemies: Block
+    other_allies: Block
+    own: Block
+
+
+class StateLayout(NamedTuple):
+    """Blocks of the global state, in order."""
+
+    allies: Block
+    enemies: Block
+    last_actions: Block
+
+
+def obs_layout(scenario: Scenario) -> ObsLayout:
+    """The columns of an observation on a map."""
+    ally = _shown(scenario, True)
+    blocks = _in_a_row(
+        ("can_move", 1, DIRECTIONS),
+        ("enemy{}", scenario.n_enemies, SEEN_ENEMY + _shown(scenario, False)),
+        ("other_ally{}", scenario.n_agents - 1, SEEN_ALLY + ally),
+        ("own", 1, OWN + ally),
+    )
+    return ObsLayout(*blocks)
+
+
+def state_layout(scenario: Scenario) -> StateLayout:
+    """The columns of the global state on a map."""
+    actions = tuple(f"action{n}" for n in range(scenario.n_actions))
+    blocks = _in_a_row(
+        ("ally{}", scenario.n_agents, ALLY_STATE + _shown(scenario, True)),
+        ("enemy{}", scenario.n_enemies, ENEMY_STATE + _shown(scenario, False)),
+        ("last_action.agent{}", scenario.n_agents, actions),
+    )
+    return StateLayout(*blocks)
+
+
+def column_names(blocks: ObsLayout | StateLayout) -> list[str]:
+    """Meaning of each column, such as ``can_move.north``, ``enemy3.distance``, ``last_action.agent2.action5``."""
+    return [f"{b.label.format(part)}.{column}" for b in blocks for part in range(b.parts) for column in b.columns]
+
+
+def _in_a_row(*blocks: tuple[str, int, tuple[str, ...]]) -> Iterator[Block]:
+    first = 0
+    for label, count, columns in blocks:
+        block = Block(label, first, count, columns)
+        yield block
+        first = block.end
+
+
+def _shown(scenario: Scenario, ally: bool) -> tuple[str, ...]:
+    """What a map shows of a side: shields, types; ``type<i>`` where the one-hot has a place for no type of the side."""
+    units = np.flatnonzero(scenario.is_ally == ally)
+    columns = ["shield"] if (scenario.ally_has_shields if ally else scenario.enemy_has_shields) else []
+    for i in range(scenario.num_type_slots):
+        here = units[scenario.type_slot[units] == i]
+        types = dict.fromkeys(scenario.types[t].name.lower() for t in scenario.unit_type[here])
+        columns.append(f"is_{'_or_'.join(types)}" if types else f"type{i}")
+    return tuple(columns)
