@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 from benchmark.win_rate.cells import Cell, MapCell
@@ -177,9 +178,10 @@ class Display(Watcher):
             left = max(self._total - done - self._failed, 0)
             head += f", about {duration(sum(self._seconds) / done * left / self._jobs)} to go"
         lines = [head, *(f"  {name}: {self._last.get(name, 'starts')}" for name in running)]
+        if self._terminal:  # a line that wraps would be two to draw over
+            lines = [line[: get_terminal_size().columns] for line in lines]
         self._say("\n".join(lines))
-        if self._terminal:
-            self._height = len(lines)
+        self._height = len(lines) if self._terminal else 0
 
     def _say(self, text: str) -> None:
         """Text over the last picture."""

@@ -212,7 +212,8 @@ def test_a_damaged_row_is_named(tmp_path):
         read_row(path)
 
 
-def test_display_says_what_is_done_and_how_long_it_takes():
+def test_display_says_what_is_done_and_how_long_it_takes(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     said, now = [], [0.0]
     display = Display(4, 2, said.append, terminal=True, clock=lambda: now[0])
     one, two = (Child(Job(name, print, {}), None, None) for name in ("one", "two"))
@@ -228,3 +229,7 @@ def test_display_says_what_is_done_and_how_long_it_takes():
     now[0] = 90.0
     display.tick([two])
     assert said.pop().splitlines()[0] == "1 of 4 done, 1m30s, about 2m15s to go"  # 3 cells of 90 s, two at a time
+    display.line(two, "env_step 10k" + 200 * ".")
+    now[0] = 150.0
+    display.tick([two])
+    assert [len(line) for line in said.pop().splitlines()][1:] == [80]  # as wide as the terminal: nothing wraps
