@@ -33,7 +33,7 @@ from easydict import EasyDict
 
 from dimix.config.checks import agent_input, place_entities
 from dimix.config.schema import class_schema, defaults
-from dimix.model import Packing, QMix
+from dimix.model import Mixer, Packing, QMix
 from dimix.policy import QMIXPolicy
 from dimix.replay.batch import EpisodeBatch, make_batch
 from dimix.replay.buffer import ReplayBuffer
@@ -113,9 +113,9 @@ def make_policy(sizes: Sizes, fused: bool = True, **model: Any) -> QMIXPolicy:
 def multiply_adds(policy: QMIXPolicy, batch: EpisodeBatch, sizes: Sizes) -> int:
     """Multiply-adds of all matrix products of one update: online forward and backward, target forward."""
     with_next = batch.filled & ~batch.terminated
-    rows = len(Packing.of(policy._computed_rows(batch, with_next)).rows)
+    rows = len(Packing.of(policy._computed_rows(batch)).rows)
     hidden, mixer = 64, policy.model.mixer
-    assert mixer is not None
+    assert isinstance(mixer, Mixer)
     first = sizes.obs * hidden
     agent = first + 2 * hidden * 3 * hidden + hidden * sizes.actions
     state_layer = mixer.state_layer.weight.numel()

@@ -80,13 +80,13 @@ def test_unrolling_from_any_first_step_equals_steps():
     first, state = torch.tensor([1, 3, 0, 5]), torch.randn(4, 3, 8)
     packing = Packing.of(torch.ones(4, 6, 3, dtype=torch.bool), first, by_agent=True)
     with torch.no_grad():
-        q, last = model.unroll_packed(packing.pack(obs), packing, state)
+        values, last = model.unroll_packed(packing.pack(obs), packing, state)
         for b in range(4):
             h = state[b : b + 1]
-            assert (q[b, : first[b]] == 0).all()
+            assert (values.q[b, : first[b]] == 0).all()
             for t in range(first[b], 6):
                 one, h = model.forward_step(obs[b : b + 1, t], h)
-                torch.testing.assert_close(q[b, t], one[0], atol=1e-6, rtol=1e-5)
+                torch.testing.assert_close(values.q[b, t], one[0], atol=1e-6, rtol=1e-5)
             torch.testing.assert_close(last[b], h[0], atol=1e-6, rtol=1e-5)
 
 
