@@ -447,7 +447,9 @@ def play_again(outcome: Outcome, map: str) -> RecordedGame:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m dizoo.smac.search", description="Look for one won game on a map.")
+    parser = argparse.ArgumentParser(
+        prog="python -m dizoo.smac.search", description="Look for one won game on a map."
+    )
     parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: all shipped maps")
     parser.add_argument("--rules", nargs="+", choices=sorted(PROFILES), default=["smaclite"])
     parser.add_argument("--battles", type=int, default=BATTLES, help=f"side by side (default {BATTLES})")

@@ -100,8 +100,12 @@ def test_batched_computation_with_one_group_equals_shared_weights(lstm_type):
     obs, valid = episodes()
     plans = [Packing.of(valid), Packing.of(valid, by_agent=True)]
     state = torch.randn(12, shared.state_size)
-    outs = [n.unroll(p.pack(obs), p, state) for n, p in zip((shared, grouped), plans, strict=True)]
-    torch.testing.assert_close(plans[0].unpack(outs[0][0]), plans[1].unpack(outs[1][0]), atol=1e-6, rtol=1e-5)
+    outs = []
+    for network, plan in zip((shared, grouped), plans, strict=True):
+        rows = plan.pack(obs)
+        features, last = network.unroll_features(rows, plan, state)
+        outs.append((plan.unpack(network.q_of(features, rows)), last))
+    torch.testing.assert_close(outs[0][0], outs[1][0], atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(outs[0][1], outs[1][1], atol=1e-6, rtol=1e-5)
 
 
