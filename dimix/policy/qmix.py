@@ -46,6 +46,7 @@ class QMIXPolicy(Policy):
     `_networks`       the networks of an update, by name
     `_start_state`    hidden state that one of them starts samples from
     `_team_value`     from what a network says to the team's value of joint actions
+    `_reward`         rewards as the targets see them
     `_target`         what the team's value is to be (one-step, n-step, TD(lambda), Q(lambda))
     `_loss`           what is minimised, and its parts
     `_loss_weight`    weight of each step's error (importance weights)
@@ -365,6 +366,10 @@ class QMIXPolicy(Policy):
         """(B, T) bool: steps that carry loss."""
         return batch.filled & since(batch.burnin, batch.filled.shape[1])
 
+    def _reward(self, batch: EpisodeBatch) -> Tensor:
+        """(B, T) float: rewards as the targets see them."""
+        return self._rewards(batch)
+
     @torch.no_grad()
     def _target(self, batch: EpisodeBatch, values: Said) -> Tensor:
         """(B, T) float: what the value of the actions taken is to be.
@@ -379,7 +384,7 @@ class QMIXPolicy(Policy):
         best = value_learning.masked_argmax(chooser, batch.obs.action_mask)
         next_q = self._team_value("target", values, batch, best, _next_rows(batch))[:, 1:]
         reward, terminated, filled = (
-            _per_step(x, next_q) for x in (self._rewards(batch), batch.terminated, batch.filled)
+            _per_step(x, next_q) for x in (self._reward(batch), batch.terminated, batch.filled)
         )
         if learn.target == "n_step":
             return value_learning.n_step_targets(reward, terminated, filled, next_q, gamma, learn.n_step)

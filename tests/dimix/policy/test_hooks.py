@@ -83,6 +83,17 @@ def test_team_value(update):
     assert changed["target_q_tot"] != plain["target_q_tot"]
 
 
+def test_reward(update):
+    def more(self, batch):
+        return 5 + QMIXPolicy._reward(self, batch)
+
+    def add(batch):
+        batch.reward = 5 + batch.reward
+
+    changed, plain = update(_reward=more)[0], update()[0]
+    assert changed["target_q_tot"] > plain["target_q_tot"] + 5 and changed == update(add)[0]
+
+
 def test_target(update):
     changed, _ = update(_target=no_target)
     assert changed["target_q_tot"] == 0 and changed["q_tot"] == update()[0]["q_tot"]
