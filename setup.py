@@ -64,6 +64,8 @@ setup(
         "easydict>=1.10",
         "click>=8.1",
         "tensorboardX>=2.6",
+        "filelock>=3.12",
+        "psutil>=5.9",
     ],
     extras_require={
         **ENVS,

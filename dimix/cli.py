@@ -10,12 +10,15 @@ import sys
 import traceback
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dimix import __version__
 from dimix.errors import ConfigError, DimixError, first_line
+
+if TYPE_CHECKING:
+    from dimix.envs.family import EnvFamily
 
 MODES = ("serial", "eval", "check", "replay", "plot")
 QUERIES = ("policy", "model", "mixer", "env", "callback", "map", "config")
@@ -311,11 +314,7 @@ def _names(kind: str) -> list[str]:
         sys.path.append(str(Path.cwd()))
     import_known()
     if kind == "map":
-        return [
-            f"{name:<18} {env}"
-            for env in ENV_REGISTRY.names()
-            for name in getattr(ENV_REGISTRY.get(env), "map_names", list)()
-        ]
+        return [f"{name:<18} {env}" for env in ENV_REGISTRY.names() for name in ENV_REGISTRY.get(env).map_names()]
     if kind == "env":
         return [line for name in ENV_REGISTRY.names() for line in _env_lines(name, ENV_REGISTRY.get(name))]
     registries = (POLICY_REGISTRY, MODEL_REGISTRY, MIXER_REGISTRY, CALLBACK_REGISTRY)
@@ -323,10 +322,10 @@ def _names(kind: str) -> list[str]:
     return [f"{name:<18} {first_line(registry.get(name).__doc__)}" for name in registry.names()]
 
 
-def _env_lines(name: str, env: type) -> list[str]:
+def _env_lines(name: str, env: type[EnvFamily]) -> list[str]:
     """An environment, and below it each package that it can be played with: there, or what installs it."""
     lines = [f"{name:<18} {first_line(env.__doc__)}"]
-    for package in getattr(env, "packages", ()):
+    for package in env.packages:
         use = f"{package.choice}: {package.module}" if package.choice else package.module
         state = "installed" if package.installed else f"not installed; {package.install}"
         lines.append(f"{name:<18} - {use}: {state}")

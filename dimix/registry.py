@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from dimix.envs.family import EnvFamily, as_family
 from dimix.errors import RegistryError, nearest
 
 T = TypeVar("T", bound=type)
@@ -65,10 +66,28 @@ class Registry:
         return sorted(self._classes)
 
 
+class EnvRegistry(Registry):
+    """The table of environment families."""
+
+    def get(self, name: str) -> type[EnvFamily]:
+        """The family filed under a name.
+
+        Raises:
+            RegistryError: no such name, or a class that lacks what a family has to have.
+        """
+        family = as_family(super().get(name))
+        if lacking := sorted(family.__abstractmethods__):
+            raise RegistryError(
+                f"env '{name}': {family.__module__}.{family.__qualname__} has no {' and no '.join(lacking)}. "
+                "What an environment has to have says dimix.envs.family.EnvFamily."
+            )
+        return family
+
+
 POLICY_REGISTRY = Registry("policy")
 MODEL_REGISTRY = Registry("model", branch="policy")
 MIXER_REGISTRY = Registry("mixer", branch="policy")
-ENV_REGISTRY = Registry("env")
+ENV_REGISTRY = EnvRegistry("env")
 CALLBACK_REGISTRY = Registry("callback")
 
 

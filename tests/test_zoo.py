@@ -16,7 +16,7 @@ def skip_without_packages(path):
     """Sizes come from the environment itself: without its package a config cannot be compiled."""
     create = runpy.run_path(str(path))["create_config"]
     importlib.import_module(create.env.import_names[0])
-    needed = getattr(ENV_REGISTRY.get(create.env.type), "packages", ())
+    needed = ENV_REGISTRY.get(create.env.type).packages
     missing = [package for package in needed if not package.choice and not package.installed]
     if missing:
         pytest.skip(f"{missing[0].module} is not installed: {missing[0].install}")

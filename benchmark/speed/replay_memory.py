@@ -29,13 +29,13 @@ import numpy as np
 
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import EnvInfo
-from dimix.machine.memory import format_bytes
+from dimix.machine.text import format_bytes
 from dimix.replay.buffer import ReplayBuffer
 from dimix.replay.open_episodes import Rows
 from dimix.replay.priorities import Priorities
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.teams.scripted import TEAMS, make_team
-from dizoo.smac.envs.smac_env import SMACEnv
+from dizoo.smac.envs.battle_vec_env import BattleVecEnv
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def pymarl_step_bytes(info: EnvInfo) -> int:
 
 def play(buffer: ReplayBuffer, engine: BattleEngine, team_name: str, episodes: int) -> None:
     """Fill a buffer: the same number of games in every battle of the batch, so that short ones are not preferred."""
-    env, team = SMACEnv(engine), make_team(team_name, engine.scenario)
+    env, team = BattleVecEnv(engine), make_team(team_name, engine.scenario)
     ids = np.arange(env.num_envs)
     to_play = np.full(env.num_envs, -(-episodes // env.num_envs))
     buffer.open(env.num_envs)
@@ -93,7 +93,7 @@ def play(buffer: ReplayBuffer, engine: BattleEngine, team_name: str, episodes: i
 def measure(map_name: str, team: str, episodes: int, capacity: int) -> Size:
     """Play and count."""
     engine = BattleEngine(map_name, 32, seed=0, num_threads=1)
-    info = SMACEnv(engine).info
+    info = BattleVecEnv(engine).info
     buffer = ReplayBuffer(episodes, info, AgentInput(info.obs_shape, info.action_shape, info.agent_num))
     play(buffer, engine, team, episodes)
     count, rows = buffer.num_episodes, buffer.num_steps + buffer.num_episodes

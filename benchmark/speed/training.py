@@ -97,7 +97,7 @@ class Training:
         import torch
 
         from dimix.config.compile import compile_all
-        from dimix.entry.rooms import Rooms, make_agent_input, make_env
+        from dimix.entry.rooms import Rooms, make_agent_input, make_curriculum, make_env
         from dimix.worker import Collector, Learner
 
         torch.set_num_threads(1)
@@ -129,7 +129,7 @@ class Training:
         for part, (room, names) in parts.items():
             for name in names:
                 setattr(room, name, timed(part, getattr(room, name)))
-        self.collector = Collector(env, act, self.buffer, agent_input)
+        self.collector = Collector(env, act, self.buffer, agent_input, make_curriculum(compiled, env))
         self.learner = Learner(learn, self.buffer, case.episodes)
 
     def iterate(self, updates: int | None = None) -> None:

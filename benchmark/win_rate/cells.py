@@ -13,8 +13,8 @@ from typing import Any
 from dimix.config.compile import CompiledConfig, compile_all
 from dimix.config.file import read_config
 from dimix.errors import ConfigError, nearest
+from dimix.machine.text import short
 from dimix.registry import POLICY_REGISTRY
-from dimix.worker.logger import short
 from dizoo.smac.battle.maps.scenario import map_names
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from dimix.errors import first_line
 from dimix.machine.cores import usable_cores
 from dimix.machine.processes import Child, Job, Watcher, run_jobs
 from dimix.machine.signals import say
-from dimix.worker.logger import duration
+from dimix.machine.text import duration
 
 #: Seconds between two pictures of the queue, in a terminal (drawn over the last one) and in a file.
 TERMINAL_S, FILE_S = 1.0, 60.0

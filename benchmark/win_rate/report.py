@@ -24,7 +24,7 @@ from benchmark.win_rate.summary import (
     spread,
 )
 from dimix.errors import OutputError
-from dimix.worker.logger import duration, short
+from dimix.machine.text import duration, short
 from dizoo.smac.battle.maps.scenario import load_scenario, map_names
 
 START, END = "<!-- results: python -m benchmark report -->", "<!-- end of results -->"

@@ -13,6 +13,7 @@ from dimix.check.oracles import ORACLES, Entry
 from dimix.check.updates import UPDATES
 from dimix.check.weights import WEIGHTS
 from dimix.errors import first_line
+from dimix.machine.text import aligned
 
 
 @dataclass(frozen=True)
@@ -73,5 +74,4 @@ def table(outcomes: Sequence[Outcome]) -> str:
         (o.check.name, o.check.proves, o.check.expected, o.measured, "pass" if o.passed else "FAIL", f"{o.seconds:.1f}")
         for o in outcomes
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return aligned(rows)

@@ -32,6 +32,7 @@ from dimix.config.schema import (
     merge_schema,
     source_comments,
 )
+from dimix.envs.family import EnvFamily
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, DimixError, RegistryError
 from dimix.machine.plain import plain, unwritable
@@ -156,7 +157,7 @@ class CompiledConfig:
 
     cfg: EasyDict
     info: EnvInfo
-    env_class: Any
+    env_class: type[EnvFamily]
     policy_class: Any
     model_class: Any
     notes: list[str]
@@ -267,7 +268,7 @@ def compile_all(
     assert info is not None
     cfg.policy.model = EasyDict(model_options(cfg.policy.model, policy_class))
     cfg.exp_name = _run_folder(source, cfg, exp_name is not None)
-    notes = found.notes + (env_class.notes(copy.deepcopy(cfg.env)) if hasattr(env_class, "notes") else [])
+    notes = found.notes + env_class.notes(copy.deepcopy(cfg.env))
     inputs = read_inputs(env_class, copy.deepcopy(cfg))
     return CompiledConfig(cfg, info, env_class, policy_class, model_class, notes, source, inputs)
 
@@ -419,7 +420,7 @@ def _class_ignored(branch: str, cls: Any) -> dict[str, str]:
     return {} if cls is None else {f"{branch}.{key}": reason for key, reason in class_ignored(cls).items()}
 
 
-def _describe(env_class: Any, cfg: EasyDict, found: Findings) -> EnvInfo | None:
+def _describe(env_class: type[EnvFamily] | None, cfg: EasyDict, found: Findings) -> EnvInfo | None:
     if env_class is None or any(p.startswith("env.") and "unknown key" not in p for p in found.problems):
         return None
     try:

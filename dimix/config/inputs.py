@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dimix.envs.family import EnvFamily
 from dimix.errors import ConfigError, OutputError
 
 #: Folder of the copies in a run folder, and of the modules in there.
@@ -59,18 +60,17 @@ class RunInput:
         return {"place": self.place, "digest": self.digest, "path": str(self.path)}
 
 
-def read_inputs(env_class: Any, cfg: Mapping[str, Any]) -> tuple[RunInput, ...]:
+def read_inputs(env_class: type[EnvFamily], cfg: Mapping[str, Any]) -> tuple[RunInput, ...]:
     """Everything that a run of a config reads; its modules are imported already.
 
     Args:
-        env_class: its ``input_files(cfg.env)``, where it has one, gives files by key of its branch: the one that the
-            key names first, then those that it brings along.
+        env_class: its `EnvFamily.input_files` are read.
         cfg: resolved config.
 
     Raises:
         ConfigError: a file cannot be read, or two of one key have the same name.
     """
-    named = env_class.input_files(cfg["env"]) if hasattr(env_class, "input_files") else {}
+    named = env_class.input_files(cfg["env"])
     modules = _own_modules(name for branch in cfg["create_config"].values() for name in branch["import_names"])
     return (
         *(_file_input(f"env.{key}", files) for key, files in named.items() if files),

@@ -28,7 +28,7 @@ This page is generated from the comments beside the defaults: `python -m dimix.c
 
 def page() -> str:
     """The whole page as Markdown."""
-    module = sys.modules["dimix.config"]
+    module = sys.modules["dimix.config.compile"]
     import_known()
     parts = [HEAD]
     parts += _section("main_config: the run", "", dict_schema(RUN_CONFIG, source_comments(module, "RUN_CONFIG")))

@@ -7,8 +7,8 @@ import math
 from dimix import __version__
 from dimix.config.compile import CompiledConfig
 from dimix.entry.rooms import Rooms, jitter_games
+from dimix.machine.text import short
 from dimix.policy.optim import parameter_count
-from dimix.worker.logger import short
 
 
 def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:

@@ -92,7 +92,7 @@ def eval_pipeline(
     roles = ["evaluate"] + (["evaluate_jitter"] if jitter_games(compiled) else [])
     results = []
     for role in roles:
-        env = make_env(compiled, role)
+        env = make_env(compiled, role, out)
         start = "nominal" if role == "evaluate" else "jittered"
         record = files and files.recording(env, min(replay_games, n_episode), start, {"start": start})
         with closing(env), record or nullcontext():

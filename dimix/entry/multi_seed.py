@@ -10,7 +10,7 @@ from typing import Any
 
 from dimix.config.compile import CompiledConfig, compile_all
 from dimix.entry.checkpoints import find_checkpoint, load_weights
-from dimix.entry.rooms import compile_notice, make_callbacks, make_env, make_policy
+from dimix.entry.rooms import make_callbacks, make_env, make_policy
 from dimix.entry.run_folder import RunFolder, quote
 from dimix.entry.serial_pipeline import serial_pipeline
 from dimix.errors import CheckpointError, ConfigError, first_line
@@ -18,7 +18,7 @@ from dimix.machine.cores import usable_cores
 from dimix.machine.plain import plain
 from dimix.machine.processes import Child, Job, Watcher, run_jobs
 from dimix.machine.signals import say
-from dimix.worker.logger import duration, short
+from dimix.machine.text import aligned, duration, short
 
 
 def run_seeds(
@@ -85,8 +85,7 @@ def train_seed(out: Callable[[str], None], **options: Any) -> dict[str, Any]:
 
 def compile_once(compiled: CompiledConfig, out: Callable[[str], None]) -> None:
     """Compile the simulator here when it has to be, rather than in every child at the same time."""
-    notice = compile_notice(compiled.env_class)
-    if notice:
+    if notice := compiled.env_class.compile_notice():
         out(notice)
         make_env(compiled, "evaluate").close()
 
@@ -123,10 +122,7 @@ def _table(children: Sequence[Child]) -> str:
         columns = [([x for r in results if (x := read(r)) is not None], write) for _, read, write in _FIGURES]
         rows.append(("mean ± sd", *(_mean_sd(*column) for column in columns), "", ""))
         rows.append(("range", *(_range(*column) for column in columns), "", ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return aligned(rows)
 
 
 def _row(child: Child) -> tuple[str, ...]:

@@ -11,18 +11,17 @@ import numpy as np
 import torch
 
 from dimix.config.compile import import_known
+from dimix.envs.recordable import Recordable, RecordedGame
 from dimix.envs.vec_env import VecEnv
 from dimix.errors import ConfigError, OutputError
+from dimix.machine.files import make_writable_folder
+from dimix.machine.signals import say
 from dimix.policy.base import Policy
 from dimix.registry import ENV_REGISTRY
 
 
 class GameFiles:
     """Writes the first games of evaluations into a folder.
-
-    An environment that can be recorded has ``record(games, on_game, q)``: from its next reset on it calls ``on_game``
-    with each finished game, which has ``global_state`` (T, S), ``action`` (T, A), ``alive`` (T, A) and ``q`` (T, A, N)
-    of its steps, a ``name`` for its file, and ``content(values, info)``, the file's bytes. ``record(0)`` ends it.
 
     Args:
         folder: where the files go; made if it is not there.
@@ -43,10 +42,7 @@ class GameFiles:
         self._policy = policy
         self._info = dict(info)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / ".probe"
-            probe.write_bytes(b"")
-            probe.unlink()
+            make_writable_folder(self.folder)
         except OSError as e:
             raise OutputError(f"folder of recorded games {folder}: {e.strerror}. It must be writable.") from e
 
@@ -64,15 +60,14 @@ class GameFiles:
             ConfigError: this kind of environment cannot be recorded.
             OutputError: a file cannot be written.
         """
-        record = getattr(env, "record", None)
-        if record is None:
+        if not isinstance(env, Recordable):
             raise ConfigError(f"{env.info.name} ({type(env).__name__}) has no replays. Leave the recording out.")
-        found: list[Any] = []
-        record(games, found.append, lambda: self._policy.eval_q)
+        found: list[RecordedGame] = []
+        env.record(games, found.append, lambda: self._policy.eval_q)
         try:
             yield
         finally:
-            record(0)
+            env.record(0)
         found.sort(key=lambda game: game.number)
         plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in env.info.name)
         for game, values in zip(found, team_values(self._policy, found), strict=True):
@@ -89,12 +84,12 @@ class GameFiles:
         self.written.append(path)
 
 
-def team_values(policy: Policy, games: Sequence[Any]) -> list[dict[str, np.ndarray]]:
+def team_values(policy: Policy, games: Sequence[RecordedGame]) -> list[dict[str, np.ndarray]]:
     """What the mixer that evaluations play with made of the agents' values, for all games in one pass.
 
     Args:
         policy: its network has ``mix``, as `dimix.model.QMix`.
-        games: each with ``q`` (T, A, N), ``action``, ``alive`` (T, A) and ``global_state`` (T, S), see `GameFiles`.
+        games: as they were recorded.
 
     Returns:
         Per game ``q_tot`` (T,), the team's value of the actions, and ``weight`` (T, A), the derivative of q_tot by each
@@ -130,9 +125,6 @@ def replay_pipeline(files: Sequence[str | Path], out: str | Path | None = None) 
         OutputError: the result cannot be written.
     """
     import_known()
-    for name in ENV_REGISTRY.names():
-        show = getattr(ENV_REGISTRY.get(name), "show_replays", None)
-        if show is not None:
-            show([Path(f) for f in files], None if out is None else Path(out), print)
-            return
-    raise ConfigError("-m replay: no environment that shows replays is installed.")
+    shown, target = [Path(f) for f in files], None if out is None else Path(out)
+    if not any(ENV_REGISTRY.get(name).show_replays(shown, target, say) for name in ENV_REGISTRY.names()):
+        raise ConfigError("-m replay: no environment that shows replays is installed.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,11 @@ from dimix.callbacks import Callback
 from dimix.config.checks import agent_input, lookup
 from dimix.config.compile import CompiledConfig
 from dimix.envs.agent_input import AgentInput
+from dimix.envs.curriculum import Curriculum
+from dimix.envs.recordable import Recordable
 from dimix.envs.vec_env import VecEnv
 from dimix.errors import ConfigError
+from dimix.machine.signals import say
 from dimix.policy.base import Policy
 from dimix.policy.schedule import Schedule
 from dimix.registry import CALLBACK_REGISTRY
@@ -37,16 +40,24 @@ def stream_seed(seed: int, stream: str) -> int:
     return int(np.random.SeedSequence([seed, STREAMS.index(stream)]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def compile_notice(env_class: Any) -> str | None:
-    """What an environment class says when its first use on this machine takes a while (its simulator is compiled)."""
-    return env_class.compile_notice() if hasattr(env_class, "compile_notice") else None
+def make_env(compiled: CompiledConfig, role: str, out: Callable[[str], None] = say) -> VecEnv:
+    """The environments of one role.
+
+    Args:
+        compiled: the config.
+        role: ``collect``, ``evaluate`` or ``evaluate_jitter``.
+        out: takes their lines meant for people.
+    """
+    cfg = compiled.branch("env")
+    num_envs = cfg.collector_env_num if role == "collect" else cfg.evaluator_env_num
+    env = compiled.env_class.create(cfg, role, num_envs, stream_seed(compiled.cfg.seed, role))
+    env.out = out
+    return env
 
 
-def make_env(compiled: CompiledConfig, role: str) -> VecEnv:
-    """The environments of one role: ``collect``, ``evaluate`` or ``evaluate_jitter``."""
-    env = compiled.cfg.env
-    num_envs = env.collector_env_num if role == "collect" else env.evaluator_env_num
-    return compiled.env_class.create(compiled.branch("env"), role, num_envs, stream_seed(compiled.cfg.seed, role))
+def make_curriculum(compiled: CompiledConfig, env: VecEnv) -> Curriculum | None:
+    """What chooses where the episodes of the environments for ``collect`` begin; None: each at its start."""
+    return compiled.env_class.curriculum(compiled.branch("env"), env, stream_seed(compiled.cfg.seed, "collect"))
 
 
 def make_agent_input(compiled: CompiledConfig) -> AgentInput:
@@ -80,6 +91,7 @@ class Rooms:
 
     Args:
         compiled: the config.
+        out: takes the environments' lines meant for people.
 
     Attributes:
         policy: the policy.
@@ -95,7 +107,7 @@ class Rooms:
         EnvError: an environment cannot be made.
     """
 
-    def __init__(self, compiled: CompiledConfig) -> None:
+    def __init__(self, compiled: CompiledConfig, out: Callable[[str], None] = say) -> None:
         policy_cfg = compiled.branch("policy")
         agent_input = make_agent_input(compiled)
         self.policy = make_policy(compiled)
@@ -111,16 +123,18 @@ class Rooms:
             seed=stream_seed(compiled.cfg.seed, "replay"),
             priorities=Priorities(replay.alpha, replay.beta, replay.anneal_step) if policy_cfg.priority else None,
         )
-        self.collector = Collector(make_env(compiled, "collect"), self.policy.collect_mode, self.buffer, agent_input)
+        env = make_env(compiled, "collect", out)
+        curriculum = make_curriculum(compiled, env)
+        self.collector = Collector(env, self.policy.collect_mode, self.buffer, agent_input, curriculum)
         self.learner = Learner(self.policy.learn_mode, self.buffer, policy_cfg.learn.batch_size)
-        self.evaluator = Evaluator(make_env(compiled, "evaluate"), self.policy.eval_mode, agent_input)
+        self.evaluator = Evaluator(make_env(compiled, "evaluate", out), self.policy.eval_mode, agent_input)
         self.jitter_evaluator = (
-            Evaluator(make_env(compiled, "evaluate_jitter"), self.policy.eval_mode, agent_input)
+            Evaluator(make_env(compiled, "evaluate_jitter", out), self.policy.eval_mode, agent_input)
             if jitter_games(compiled)
             else None
         )
         every = lookup(compiled.cfg, "env.replay.every")
-        if every and not hasattr(self.evaluator.env, "record"):
+        if every and not isinstance(self.evaluator.env, Recordable):
             kind = type(self.evaluator.env).__name__
             raise ConfigError(f"env.replay.every: {every}, but {compiled.info.name} ({kind}) has no replays. Use 0.")
         eps = policy_cfg.other.eps

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -12,10 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from dimix.config.compile import CompiledConfig
 from dimix.config.file import write_config
 from dimix.config.inputs import INPUTS, keep_inputs
 from dimix.errors import CheckpointError, OutputError
+from dimix.machine.files import make_writable_folder, written_whole
 
 LATEST, PREVIOUS, BEST, FINAL = "latest.pth.tar", "previous.pth.tar", "best.pth.tar", "final.pth.tar"
 
@@ -32,7 +34,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: int | None = None
+        self._lock = FileLock(path / ".lock", timeout=0)
 
     @classmethod
     def create(cls, wanted: str | Path) -> RunFolder:
@@ -131,23 +133,15 @@ class RunFolder:
             OutputError: another process has it.
         """
         try:
-            import fcntl
-        except ImportError:  # no such lock on this system
-            return
-        self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as e:
-            self.unlock()
+            self._lock.acquire()
+        except Timeout as e:
             raise OutputError(
                 f"run folder {self.path}: another process is training there. Wait for it, or stop it."
             ) from e
 
     def unlock(self) -> None:
         """Give the folder back."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -176,9 +170,8 @@ class RunFolder:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, whole or not at all."""
-        part = self.path / "result.json.part"
-        part.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-        part.replace(self.path / "result.json")
+        with written_whole(self.path / "result.json") as file:
+            file.write((json.dumps(result, indent=2) + "\n").encode())
 
     def explain(self) -> str:
         """What is in the folder and how to use it, for the end of a run."""
@@ -207,11 +200,8 @@ class RunFolder:
 
     def _prepare(self) -> RunFolder:
         try:
-            for folder in (self.log, self.ckpt):
-                folder.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".probe"
-            probe.write_bytes(b"")
-            probe.unlink()
+            for folder in (self.path, self.log, self.ckpt):
+                make_writable_folder(folder)
         except OSError as e:
             raise OutputError(f"run folder {self.path}: {e.strerror}. It must be writable; or use --exp-name.") from e
         return self

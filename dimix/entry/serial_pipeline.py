@@ -15,7 +15,7 @@ from dimix.config.compile import CompiledConfig, compile_all
 from dimix.config.inputs import find_strays, from_origin
 from dimix.entry.banner import banner
 from dimix.entry.checkpoints import check_same_config, find_checkpoint, load_weights, read_run
-from dimix.entry.rooms import Rooms, compile_notice, make_callbacks
+from dimix.entry.rooms import Rooms, make_callbacks
 from dimix.entry.run_folder import RunFolder
 from dimix.entry.training_run import Result, TrainingRun
 from dimix.errors import ConfigError
@@ -77,9 +77,9 @@ def serial_pipeline(
         folder, compiled, saved = _reopen(input_cfg, resume, exp_name, named)
     listed = make_callbacks(compiled)
     torch.set_num_threads(compiled.cfg.run.torch_threads)
-    if notice := compile_notice(compiled.env_class):
+    if notice := compiled.env_class.compile_notice():
         out(notice)
-    with StopSignals() as signals, closing(Rooms(compiled)) as rooms:
+    with StopSignals() as signals, closing(Rooms(compiled, out)) as rooms:
         if load_path is not None:
             load_weights(rooms.policy, find_checkpoint(load_path), compiled)
         folder = folder or RunFolder.create(compiled.cfg.exp_name)  # whatever cannot start has said so by now

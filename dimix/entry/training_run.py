@@ -23,10 +23,10 @@ from dimix.envs.vec_env import EnvInfo
 from dimix.errors import TrainingError
 from dimix.machine.checkpoint_file import save_checkpoint
 from dimix.machine.signals import StopSignals
+from dimix.machine.text import duration, short
 from dimix.policy.base import Policy
 from dimix.replay.batch import batch_fields
 from dimix.worker import EvalResult, Evaluator, MetricLogger
-from dimix.worker.logger import duration, short
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Result:
 
 
 class _Stopped(Exception):
-    """A signal came while an environment was being prepared."""
+    """A signal came while a curriculum was being prepared."""
 
 
 class TrainingRun:
@@ -174,11 +174,8 @@ class TrainingRun:
 
     def _loop(self) -> str:
         """All rounds; returns why there are no more."""
-        env = self.rooms.collector.env
-        env.say = self._say_or_stop
         with suppress(_Stopped):
-            self.rooms.collector.start()  # may take long (env.backplay): not part of any speed
-        env.say = self.out
+            self.rooms.collector.start(self._say_or_stop)  # a curriculum may take long: not part of any speed
         self._lap = time.monotonic()
         if self._is_new:
             self.save()
@@ -194,7 +191,7 @@ class TrainingRun:
         return reason
 
     def _say_or_stop(self, text: str) -> None:
-        """For an environment that is at something long before its first episode; a resumed run begins it anew."""
+        """For a curriculum that takes long before the first episode; a resumed run begins it anew."""
         self.out(text)
         if self._signals.received:
             raise _Stopped

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from easydict import EasyDict
 
+from dimix.envs.family import EnvFamily
 from dimix.envs.games.game import Frame, Game
 from dimix.envs.games.vec_env import GameVecEnv
 from dimix.envs.vec_env import VecEnv
@@ -54,27 +55,12 @@ class ManagerKeys:
     }
 
 
-class GameEnv(ManagerKeys, Game):
-    """One game of a multi-agent environment that a config can name: see `Game`, and below what a subclass may add.
+class GameEnv(ManagerKeys, Game, EnvFamily):
+    """One game of a multi-agent environment that a config can name: see `Game`, and `EnvFamily` for what it may add.
 
     Subclasses are registered with `ENV_REGISTRY` and add their own keys to ``config``. To run in processes they have to
     stand in a module that can be imported, not in the script that was started.
     """
-
-    config: ClassVar[dict[str, Any]] = dict(
-        # (int) Games played side by side for training, >= 1.
-        collector_env_num=8,
-        # (int) Games played side by side for evaluation, >= 1.
-        evaluator_env_num=8,
-        # (int) Games of one evaluation, each counted once, >= 1.
-        n_evaluator_episode=32,
-        # (float) Share of games won (mean return, where nothing is won) over the last evaluations that ends training.
-        stop_value=1e9,
-        # (bool) Append each agent's last action to its observation, one-hot.
-        obs_last_action=True,
-        # (bool) Append the agent's number to its observation, one-hot.
-        obs_agent_id=True,
-    )
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dimix.errors import EnvError
 from dimix.machine.plain import plain
+from dimix.machine.signals import say
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,7 @@ class VecEnv(ABC):
         lost: (K,) int64, games whose running episode was lost in the last call (their process died, say) and that show
             the start of a new one: it never happens in an environment without processes.
         episodes_lost: how many episodes were lost so far.
-        demonstration: (E, A) int64, actions that are played in place of the policy's, -1 where the policy chooses; None
-            in an environment that shows nobody how it is done.
-        explores: (E,) bool, where the collecting policy may act at random; None: everywhere.
-        say: takes lines meant for people, where something takes long; set by whoever shows them.
+        out: takes lines meant for people, such as why a game was started anew; set by whoever shows them.
     """
 
     info: EnvInfo
@@ -136,9 +134,7 @@ class VecEnv(ABC):
     episode_length: np.ndarray
     lost: np.ndarray = np.zeros(0, np.int64)
     episodes_lost: int = 0
-    demonstration: np.ndarray | None = None
-    explores: np.ndarray | None = None
-    say: Callable[[str], None] = staticmethod(lambda text: None)
+    out: Callable[[str], None] = staticmethod(say)
 
     @abstractmethod
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:

@@ -6,8 +6,6 @@ what is loaded equals what was saved, array for array.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +16,7 @@ import numpy as np
 import torch
 
 from dimix.errors import CheckpointError, OutputError, first_line
+from dimix.machine.files import written_whole
 from dimix.machine.plain import plain
 
 FORMAT = "dimix checkpoint"
@@ -39,20 +38,11 @@ def save_checkpoint(path: str | Path, content: Mapping[str, Any], previous: str 
     """
     path = Path(path)
     payload = {"format": FORMAT, "version": VERSION, "content": _pack(content, "")}
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
+        with written_whole(path, None if previous is None else Path(previous)) as file:
             torch.save(payload, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if previous is not None and path.exists():
-            _keep(path, Path(previous))
-        os.replace(partial, path)
-        _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        with contextlib.suppress(OSError):  # what went wrong is told below
-            partial.unlink(missing_ok=True)
         there = "the earlier checkpoint there is untouched" if path.exists() else "no checkpoint is there"
         reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
         raise OutputError(f"checkpoint {path} cannot be written: {reason}; {there}.") from error
@@ -100,29 +90,6 @@ def _others(path: Path) -> str:
     """Names of the other checkpoints in the folder, as the end of a message."""
     names = sorted(p.name for p in path.parent.glob("*") if p.suffix in (".tar", ".pt", ".pth") and p != path)
     return f" Others there: {', '.join(names)}." if names else ""
-
-
-def _keep(path: Path, previous: Path) -> None:
-    """Give the present file a second name, so that ``path`` exists at every moment."""
-    link = previous.with_name(f".{previous.name}.partial")
-    link.unlink(missing_ok=True)
-    try:
-        os.link(path, link)
-    except OSError:  # a file system without hard links: for a moment only ``previous`` exists
-        os.replace(path, previous)
-    else:
-        os.replace(link, previous)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself last through a power cut."""
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _pack(value: Any, where: str) -> Any:

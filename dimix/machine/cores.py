@@ -1,8 +1,11 @@
-"""How many processor cores there are to share out."""
+"""How many processor cores there are to share out, and how a process keeps to one."""
 
 from __future__ import annotations
 
 import os
+
+#: Environment of a process that is to use one core: its thread pools would fight for those that others use.
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
 
 
 def usable_cores() -> int:

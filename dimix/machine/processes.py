@@ -13,10 +13,9 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from dimix.errors import DimixError
+from dimix.machine.cores import ONE_THREAD
 from dimix.machine.signals import StopSignals, hang_up, nowhere
 
-#: Thread pools of a child: two pools of as many threads as cores would fight for the cores that the others use.
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
 POLL_S = 0.5
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError
-from dimix.machine.memory import available_memory, format_bytes
+from dimix.machine.memory import available_memory
+from dimix.machine.text import format_bytes
 from dimix.replay.row_codec import max_row_words
 
 #: Share of its plain size that an episode takes: 0.14 to 0.37 on SMAC's maps (benchmark/speed/replay_memory.py).
@@ -56,11 +57,9 @@ class MemoryPlan:
     def text(self) -> str:
         """The plan in one line."""
         unit = "episodes" if self.unroll_len is None else f"windows of {self.unroll_len} steps"
-        available = available_memory()
-        there = "unknown" if available is None else format_bytes(available)
         return (
             f"replay buffer: {self.capacity} {unit} of {self.info.name}, about {format_bytes(self.expected)} when "
-            f"full, never more than {format_bytes(self.at_most)} ({there} available)"
+            f"full, never more than {format_bytes(self.at_most)} ({format_bytes(available_memory())} available)"
         )
 
     def check(self) -> None:
@@ -70,7 +69,7 @@ class MemoryPlan:
             ConfigError: with both numbers, and the capacity that would fit.
         """
         available = available_memory()
-        if available is not None and self.expected > available:
+        if self.expected > available:
             raise ConfigError(
                 f"replay_buffer_size: {self.capacity} needs about {format_bytes(self.expected)} on {self.info.name}, "
                 f"{format_bytes(available)} are available. "

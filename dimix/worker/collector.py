@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from dimix.envs.agent_input import AgentInput
+from dimix.envs.curriculum import Curriculum
 from dimix.envs.vec_env import VecEnv
+from dimix.machine.signals import say
 from dimix.policy.base import ActMode
 from dimix.replay.buffer import ReplayBuffer
 from dimix.replay.open_episodes import Rows
@@ -51,35 +55,45 @@ class Collector:
         policy: a policy's ``collect_mode``.
         buffer: where episodes go.
         agent_input: builds the agents' input.
+        curriculum: chooses where episodes begin; None: each at its start.
 
     Attributes:
         env_step: steps made so far, over all environments.
         episode_count: episodes finished so far.
     """
 
-    def __init__(self, env: VecEnv, policy: ActMode, buffer: ReplayBuffer, agent_input: AgentInput) -> None:
+    def __init__(
+        self,
+        env: VecEnv,
+        policy: ActMode,
+        buffer: ReplayBuffer,
+        agent_input: AgentInput,
+        curriculum: Curriculum | None = None,
+    ) -> None:
         self.env_step = 0
         self.episode_count = 0
         self._env = env
+        self._curriculum = curriculum
         self._buffer = buffer
         self._ids = np.arange(env.num_envs)
-        self._games = Rollout(env, policy, agent_input)
+        self._games = Rollout(env, policy if curriculum is None else _guided(policy, curriculum), agent_input)
         self._started = False
         buffer.open(env.num_envs)
-
-    @property
-    def env(self) -> VecEnv:
-        """The environments."""
-        return self._env
 
     @property
     def episodes_lost(self) -> int:
         """Episodes dropped so far because their game failed; their steps are in ``env_step``."""
         return self._env.episodes_lost
 
-    def start(self) -> None:
-        """Reset all environments, once; the first collection does so otherwise."""
+    def start(self, out: Callable[[str], None] = say) -> None:
+        """Reset all environments, once; the first collection does so otherwise.
+
+        Args:
+            out: takes what a curriculum says while it prepares itself; may end that by an error.
+        """
         if not self._started:
+            if self._curriculum is not None:
+                self._curriculum.prepare(out)
             self._begin(self._ids)
             self._started = True
 
@@ -109,12 +123,13 @@ class Collector:
         return stats
 
     def state_dict(self) -> dict[str, Any]:
-        """Counters, environments and running games (their episodes so far are in the buffer's state)."""
+        """Counters, environments, curriculum and running games (their episodes so far are in the buffer's state)."""
         return {
             "env_step": self.env_step,
             "episode_count": self.episode_count,
             "started": self._started,
             "env": self._env.state_dict(),
+            "curriculum": None if self._curriculum is None else self._curriculum.state_dict(),
             "games": self._games.state_dict(),
         }
 
@@ -125,7 +140,11 @@ class Collector:
             CheckpointError: it was saved with other environments or another network.
         """
         self._games.load_state_dict(state["games"])
-        self._env.load_state_dict(state["env"])
+        env = dict(state["env"])
+        curriculum = state.get("curriculum", env.pop("backplay", None))  # which was the environment's own once
+        self._env.load_state_dict(env)
+        if self._curriculum is not None:
+            self._curriculum.load_state_dict(curriculum or {})
         self.env_step = state["env_step"]
         self.episode_count = state["episode_count"]
         self._started = state["started"]
@@ -154,10 +173,20 @@ class Collector:
             self._begin(over)
 
     def _begin(self, env_ids: np.ndarray) -> None:
-        self._env.reset(env_ids)
+        (self._curriculum or self._env).reset(env_ids)
         self._take_up(env_ids)
 
     def _take_up(self, env_ids: np.ndarray) -> None:
         """Go on with episodes that start now; unfinished ones of these games are dropped."""
         self._games.begin(env_ids)
         self._buffer.begin(env_ids, Rows.of(self._env))
+
+
+def _guided(policy: ActMode, curriculum: Curriculum) -> ActMode:
+    """A policy's acting, as a curriculum wants it explored and played."""
+
+    def forward(obs: dict[str, np.ndarray], hidden_state: Tensor, epsilon: float) -> tuple[np.ndarray, Tensor]:
+        action, hidden_state = policy.forward(obs, hidden_state, curriculum.epsilon(epsilon))
+        return curriculum.action(action), hidden_state
+
+    return replace(policy, forward=forward)

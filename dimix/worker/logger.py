@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dimix.errors import CheckpointError, OutputError
+from dimix.machine.text import duration, short
 
 #: Every metric that a run may record, and how it is written where people read it.
 METRICS: dict[str, str] = {
@@ -218,21 +219,3 @@ class MetricLogger:
 
             self._writer = SummaryWriter(str(self.folder), purge_step=self._purge_step)
         return self._writer
-
-
-def short(number: float) -> str:
-    """A number in at most five characters: ``950``, ``9.8k``, ``120k``, ``2.0M``."""
-    for limit, divisor, unit in ((1e3, 1.0, ""), (1e6, 1e3, "k"), (1e9, 1e6, "M")):
-        if abs(number) < limit:
-            scaled = number / divisor
-            return f"{scaled:.0f}{unit}" if not unit or scaled >= 99.95 else f"{scaled:.1f}{unit}"
-    return f"{number / 1e9:.1f}G"
-
-
-def duration(seconds: float) -> str:
-    """A time span: ``12s``, ``3m12s``, ``2h05m``."""
-    minutes, rest = divmod(int(round(seconds)), 60)
-    if minutes == 0:
-        return f"{rest}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"

@@ -43,10 +43,7 @@ class Rollout:
         """Choose actions for all environments in one call and make one step; returns the actions (E, A)."""
         agent_state = self._agent_input.build(env.agent_state, self.last_action, self._agent_state)
         obs = {"agent_state": agent_state, "action_mask": env.action_mask}
-        where = epsilon if env.explores is None else epsilon * env.explores
-        action, self.hidden = self._policy.forward(obs, self.hidden, where)
-        if env.demonstration is not None:
-            action = np.where(env.demonstration >= 0, env.demonstration, action)
+        action, self.hidden = self._policy.forward(obs, self.hidden, epsilon)
         env.step(action)
         self.last_action[:] = action
         self.ep_return += env.reward

@@ -97,6 +97,7 @@ class ToyPolicy:
         self.rng = np.random.default_rng(seed)
         self.seen_hidden: list[np.ndarray] = []  # hidden states before each call
         self.seen_input: list[np.ndarray] = []
+        self.seen_epsilon: list[float | np.ndarray] = []
         self.mode = ActMode(self.forward, self.init_hidden, self.state_dict, self.load_state_dict)
 
     def init_hidden(self, num_envs: int) -> torch.Tensor:
@@ -105,6 +106,7 @@ class ToyPolicy:
     def forward(self, obs, hidden_state, epsilon=0.0):
         self.seen_hidden.append(hidden_state.numpy().copy())
         self.seen_input.append(obs["agent_state"].copy())
+        self.seen_epsilon.append(epsilon)
         score = np.where(obs["action_mask"], self.rng.random(obs["action_mask"].shape), -1)
         total = torch.from_numpy(obs["agent_state"]).sum(-1, keepdim=True)
         return score.argmax(-1), hidden_state * 0.5 + total * torch.arange(1.0, 1 + HIDDEN)

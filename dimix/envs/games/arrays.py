@@ -52,9 +52,10 @@ def layout(info: EnvInfo, num_envs: int) -> tuple[list[tuple[tuple[int, ...], An
     return places, start
 
 
-def map_arrays(info: EnvInfo, num_envs: int, memory: Any) -> GameArrays:
-    """The arrays in a block of memory of at least `layout`'s size."""
-    places, _ = layout(info, num_envs)
+def map_arrays(info: EnvInfo, num_envs: int, memory: Any = None) -> GameArrays:
+    """The arrays in a block of memory of at least `layout`'s size; None: in memory of this process, all zero."""
+    places, size = layout(info, num_envs)
+    memory = bytearray(size) if memory is None else memory
     return GameArrays(*(np.ndarray(shape, dtype, memory, start) for shape, dtype, start in places))
 
 

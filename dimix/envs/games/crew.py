@@ -1,4 +1,4 @@
-"""Who plays the games of a batch: this process, or (`dimix.envs.games.workers`) processes of their own."""
+"""Who plays the games of a batch: this process, or (`dimix.envs.games.workers`) processes that play a share each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from easydict import EasyDict
 
-from dimix.envs.games.arrays import GameArrays, GameRows, layout, map_arrays
+from dimix.envs.games.arrays import GameArrays, GameRows
 from dimix.envs.games.game import Game
 from dimix.envs.vec_env import EnvInfo
 
@@ -48,8 +48,8 @@ class Crew(ABC):
         """Give back games and processes; may be called twice."""
 
 
-class Games:
-    """Some games of a batch, played one after the other.
+class LocalCrew(Crew):
+    """Plays all games of a batch, or some, in this process, one after the other; nothing limits how long they take.
 
     Args:
         game_class: what is played.
@@ -62,7 +62,7 @@ class Games:
     def __init__(
         self, game_class: type[Game], cfg: EasyDict, info: EnvInfo, env_ids: range, arrays: GameArrays
     ) -> None:
-        self._class, self._cfg, self._info, self._arrays = game_class, cfg, info, arrays
+        self._class, self._cfg, self.arrays = game_class, cfg, arrays
         self._games: dict[int, Game | None] = dict.fromkeys(env_ids)
         self._rows = {e: GameRows(arrays, e, info) for e in env_ids}
         mine = slice(env_ids.start, env_ids.stop)
@@ -90,7 +90,7 @@ class Games:
         over = (self._terminated | self._truncated).tolist()
         for (env_id, rows), is_over in zip(self._rows.items(), over, strict=True):
             if is_over:
-                self._arrays.reward[env_id] = 0.0
+                self.arrays.reward[env_id] = 0.0
                 continue
             game = self._games[env_id]
             assert game is not None, "step before the first reset"
@@ -119,26 +119,6 @@ class Games:
         rows.begin(game.reset(start.seed))
         for action in () if start.actions is None else start.actions:
             rows.advance(game.step(action))
-
-
-class LocalCrew(Crew):
-    """Plays all games in this process, one after the other; nothing limits how long they take."""
-
-    def __init__(self, game_class: type[Game], cfg: EasyDict, info: EnvInfo, num_envs: int) -> None:
-        self.arrays = map_arrays(info, num_envs, bytearray(layout(info, num_envs)[1]))
-        self._games = Games(game_class, cfg, info, range(num_envs), self.arrays)
-
-    def start(self, starts: Sequence[Start]) -> dict[int, str]:
-        """See `Crew.start`."""
-        return self._games.start(starts)
-
-    def step(self) -> dict[int, str]:
-        """See `Crew.step`."""
-        return self._games.step()
-
-    def close(self) -> None:
-        """See `Crew.close`."""
-        self._games.close()
 
 
 def last_line(reason: str) -> str:

@@ -7,14 +7,13 @@ dies or hangs ends the whole batch, rewards are one per environment of a single 
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from easydict import EasyDict
 
-from dimix.envs.games.arrays import GameArrays, as_ids, check_actions
+from dimix.envs.games.arrays import GameArrays, as_ids, check_actions, map_arrays
 from dimix.envs.games.crew import Crew, LocalCrew, Start, last_line
 from dimix.envs.games.game import Game
 from dimix.envs.games.workers import WorkerCrew
@@ -57,7 +56,7 @@ class GameVecEnv(VecEnv):
         self._seed = seed
         self._crew: Crew
         if cfg.manager.type == "base":
-            self._crew = LocalCrew(game_class, cfg, self.info, num_envs)
+            self._crew = LocalCrew(game_class, cfg, self.info, range(num_envs), map_arrays(self.info, num_envs))
         else:
             self._crew = WorkerCrew(game_class, cfg, self.info, num_envs)
         for name in _SHOWN:
@@ -203,7 +202,7 @@ class GameVecEnv(VecEnv):
                     f"{self.info.name}: game {e} failed {self._failures[e]} times in a row; env.manager.max_retry = "
                     f"{self._max_retry} repairs are allowed. The last failure:\n{reason.strip()}"
                 )
-            print(f"{self.info.name}: game {e} is started anew: {last_line(reason)}", file=sys.stderr, flush=True)
+            self.out(f"{self.info.name}: game {e} is started anew: {last_line(reason)}")
 
 
 def episode_seed(seed: int, env_id: int, episode: int) -> int:

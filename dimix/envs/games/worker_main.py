@@ -12,7 +12,7 @@ import traceback
 from multiprocessing.connection import Connection
 
 from dimix.envs.games.arrays import layout, map_arrays
-from dimix.envs.games.crew import Games
+from dimix.envs.games.crew import LocalCrew
 
 #: The two messages of almost every step, too short to be a pickle.
 STEP, ALL_WELL = b"s", b"w"
@@ -37,7 +37,7 @@ def main(pipe_fd: int, memory_fd: int, parent_pid: int) -> None:
         game_class, cfg, info, num_envs = pickle.loads(pipe.recv_bytes())
         env_ids = pipe.recv()
         memory = mmap.mmap(memory_fd, layout(info, num_envs)[1])
-        games = Games(game_class, cfg, info, env_ids, map_arrays(info, num_envs, memory))
+        games = LocalCrew(game_class, cfg, info, env_ids, map_arrays(info, num_envs, memory))
         games.build()
         pipe.send_bytes(ALL_WELL)
         while True:

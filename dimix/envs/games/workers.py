@@ -34,10 +34,8 @@ from dimix.envs.games.game import Game
 from dimix.envs.games.worker_main import ALL_WELL, STEP
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import EnvError
-from dimix.machine.cores import usable_cores
+from dimix.machine.cores import ONE_THREAD, usable_cores
 
-#: A worker plays on one core; two thread pools in it would fight for it.
-_ONE_THREAD = {n: "1" for n in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
 #: What a worker runs; ``-c`` puts the current folder first on the path, where the parent may not have it.
 _MAIN = "import sys; del sys.path[0]; from dimix.envs.games.worker_main import main; main(*map(int, sys.argv[1:]))"
 _CLOSE_S = 2.0  # seconds that workers may take to close their games
@@ -168,7 +166,7 @@ class _Worker:
                 [sys.executable, "-c", _MAIN, *map(str, (*fds, os.getpid()))],
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then closes its workers
             )
         self.pipe = Connection(ours.detach())

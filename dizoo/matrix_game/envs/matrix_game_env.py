@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from easydict import EasyDict
 
+from dimix.envs.family import EnvFamily
 from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import EnvError, nearest
 from dimix.registry import ENV_REGISTRY
@@ -34,7 +35,7 @@ GAMES: dict[str, np.ndarray] = {
 
 
 @ENV_REGISTRY.register("matrix_game")
-class MatrixGameEnv(VecEnv):
+class MatrixGameEnv(EnvFamily, VecEnv):
     """E copies of one matrix game.
 
     Observation of each agent and global state: one-hot stage, which is 1 + table where the table is known, else 0. In
@@ -68,18 +69,9 @@ class MatrixGameEnv(VecEnv):
         image_state=False,
         # (int) Steps from the cue to the question in the game "cue", >= 1.
         delay=3,
-        # (int) Games played side by side for training, >= 1.
-        collector_env_num=8,
-        # (int) Games played side by side for evaluation, >= 1.
         evaluator_env_num=4,
-        # (int) Games of one evaluation, >= 1.
         n_evaluator_episode=4,
-        # (float) Share of games won, over the last evaluations, at which training stops.
         stop_value=2.0,
-        # (bool) Append each agent's last action to its observation, one-hot.
-        obs_last_action=True,
-        # (bool) Append the agent's number to its observation, one-hot.
-        obs_agent_id=True,
     )
 
     def __init__(self, game: str, num_envs: int, repeat: int = 1, image_state: bool = False, delay: int = 3) -> None:

@@ -1,47 +1,39 @@
-"""SMAC battles for training: the compiled battle engine behind dimix's batch contract."""
+"""SMAC battles for training: their config keys, and who plays them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from easydict import EasyDict
 
+from dimix.envs.curriculum import Curriculum
+from dimix.envs.family import EnvFamily
 from dimix.envs.game_env import ManagerKeys
 from dimix.envs.packages import Package
 from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import ConfigError, EnvError
 from dimix.registry import ENV_REGISTRY
 from dizoo.smac.battle import BattleEngine, keeps_compiled, needs_compile
-from dizoo.smac.battle.checks import battle_ids
 from dizoo.smac.battle.errors import BattleError, MapError
 from dizoo.smac.battle.maps.rules import get_profile
-from dizoo.smac.battle.maps.scenario import load_scenario, map_files, map_names
-from dizoo.smac.battle.recording.recorder import BattleRecorder, RecordedGame
+from dizoo.smac.battle.maps.scenario import Scenario, load_scenario, map_files, map_names
+from dizoo.smac.envs.battle_vec_env import BattleVecEnv
 from dizoo.smac.envs.games.backends import GAMES, check_keys, check_variation
 from dizoo.smac.envs.games.sc2_game import REWARD_KEYS, SMAC, SMACV2
 from dizoo.smac.envs.games.smaclite_game import SMACLITE
 from dizoo.smac.envs.map_info import map_info
-from dizoo.smac.search.backplay import Backplay
-from dizoo.smac.search.search import won_games
 
 _ROLES = {"collect": 0, "evaluate": 1, "evaluate_jitter": 2}
 
 
 @ENV_REGISTRY.register("smac")
-class SMACEnv(ManagerKeys, VecEnv):
+class SMACEnv(ManagerKeys, EnvFamily):
     """E battles on one of SMAC's maps.
 
-    See `VecEnv` for the arrays, ``dizoo/smac/battle/README.md`` for what they hold. With
-    another ``backend`` the battles are played by `SmacliteGame` or `SC2Game`, one at a time, behind the same keys.
-
-    Args:
-        engine: the battles.
-        open_loop: observations are the number of the step, one-hot, and nothing else.
-        backplay: the keys of that name; None begins all battles at the start.
-        seed: of the search for won games, and of the choice among them.
+    They are a `BattleVecEnv`; with another ``backend`` `SmacliteGame` or `SC2Game` plays them, one at a time.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -52,18 +44,10 @@ class SMACEnv(ManagerKeys, VecEnv):
         backend="engine",
         # (str) Rules: SMAClite's, or as close to StarCraft II's SMAC as known, one of "smaclite", "smac".
         rules="smaclite",
-        # (int) Battles played side by side for training, >= 1.
         collector_env_num=32,
-        # (int) Battles played side by side for evaluation, >= 1.
         evaluator_env_num=32,
-        # (int) Games of one evaluation, each counted once, >= 1.
-        n_evaluator_episode=32,
         # (float) Share of games won, over the last evaluations, at which training stops; above 1 it never does, > 0.
         stop_value=0.95,
-        # (bool) Append each agent's last action to its observation, one-hot.
-        obs_last_action=True,
-        # (bool) Append the agent's number to its observation, one-hot.
-        obs_agent_id=True,
         # (bool) Agents see the number of the step, one-hot, instead of the battle: a floor that shows what a map asks
         # of observation. The action mask stays, as does the global state, which only training reads.
         open_loop=False,
@@ -153,36 +137,6 @@ class SMACEnv(ManagerKeys, VecEnv):
         "state_agent_id": "the global state is SMAC's",
     }
 
-    def __init__(
-        self, engine: BattleEngine, open_loop: bool = False, backplay: EasyDict | None = None, seed: int = 0
-    ) -> None:
-        self._engine = engine
-        self._backplay_cfg, self._seed = backplay, seed
-        self._backplay: Backplay | None = None  # made by the first reset: a run that goes on has its games already
-        self._step_one_hot = np.eye(engine.episode_limit + 1, dtype=np.float32) if open_loop else None
-        self._battles: BattleEngine | BattleRecorder = engine  # what is stepped
-        self.info = map_info(engine.scenario, open_loop)
-        self.num_envs = engine.num_envs
-        self.agent_state = (
-            np.zeros((engine.num_envs, engine.agent_num, self.info.obs_shape), np.float32)
-            if open_loop
-            else engine.agent_state
-        )
-        self.global_state = engine.global_state
-        self.action_mask = engine.action_mask
-        self.alive = engine.alive
-        self.terminated = engine.terminated
-        self.truncated = engine.truncated
-        self.battle_won = engine.battle_won
-        self.episode_length = engine.episode_length
-        self.reward = np.zeros(engine.num_envs, np.float32)
-        self._copy_outputs()
-
-    @property
-    def engine(self) -> BattleEngine:
-        """The battles themselves, for what the batch contract does not show."""
-        return self._engine
-
     @classmethod
     def describe(cls, cfg: EasyDict) -> EnvInfo:
         """Sizes of the map that a config's ``env`` branch names; nothing is compiled or allocated.
@@ -190,28 +144,22 @@ class SMACEnv(ManagerKeys, VecEnv):
         Raises:
             ConfigError: naming the key: no such map or rules, a damaged map file, another number of agents.
         """
-        if cfg.backend != "engine":
+        if cfg.backend == "engine":
+            info = map_info(_scenario(cfg), cfg.open_loop)
+        else:
             check_keys(cfg, cls.config)
             info = GAMES[cfg.backend].describe(cfg)
-            _check_agent_num(cfg, info)
-            return info
-        try:
-            get_profile(cfg.rules)
-        except BattleError as error:
-            raise ConfigError(f"env.rules: {error}") from error
-        try:
-            scenario = load_scenario(cfg.map_name, rules=cfg.rules)
-        except MapError as error:
-            raise ConfigError(f"env.map_name: {error}") from error
-        info = map_info(scenario, cfg.open_loop)
-        _check_agent_num(cfg, info)
+        if cfg.agent_num not in (None, info.agent_num):
+            raise ConfigError(
+                f"env.agent_num: {cfg.agent_num}. {info.name} has {info.agent_num} agents: leave the key out."
+            )
         return info
 
     @classmethod
     def notes(cls, cfg: EasyDict) -> list[str]:
         """What to know about a config's ``env`` branch before training: SMAC's reward can keep a team from winning."""
         paid = cfg.backend == "engine" and cfg.rules == "smac" and cfg.reward_only_positive
-        if not paid or not load_scenario(cfg.map_name, rules=cfg.rules).enemy_recovers:
+        if not paid or not _scenario(cfg).enemy_recovers:
             return []
         return [
             "env.reward_only_positive: True, SMAC's reward, also pays for enemy shields and hit points that come back. "
@@ -249,7 +197,7 @@ class SMACEnv(ManagerKeys, VecEnv):
             cfg: the branch, defaults merged in.
             role: ``"collect"``, ``"evaluate"`` or ``"evaluate_jitter"``; they differ in variation and random stream.
             num_envs: battles (E).
-            seed: of the run.
+            seed: of the role.
 
         Raises:
             EnvError: no such role, or options that the engine or another backend refuses.
@@ -264,137 +212,48 @@ class SMACEnv(ManagerKeys, VecEnv):
         options["start_jitter"] = cfg.jitter_eval.start_jitter if role == "evaluate_jitter" else source.start_jitter
         options["random_weapon_delay"] = source.random_weapon_delay
         options["random_side"] = source.random_side
-        stream = int(np.random.SeedSequence([seed, _ROLES[role]]).generate_state(1)[0])
+        stream = _stream(seed, role)
         try:
             engine = BattleEngine(cfg.map_name, num_envs, stream, cfg.rules, num_threads=cfg.num_threads, **options)
         except BattleError as error:
             raise EnvError(f"env ({role}): {error}") from error
-        backplay = cfg.backplay if role == "collect" and cfg.backplay.share else None
-        return cls(engine, cfg.open_loop, backplay, stream)
-
-    def record(
-        self,
-        games: int,
-        on_game: Callable[[RecordedGame], None] = lambda game: None,
-        q: Callable[[], np.ndarray | None] = lambda: None,
-    ) -> None:
-        """Record the games numbered below ``games`` from the next reset on; their course stays what it would be.
-
-        Args:
-            games: game k of battle e has the number e + k * E; 0 ends a recording.
-            on_game: takes each of them when it is over.
-            q: gives the (E, A, N) q-values behind the actions about to be stepped, or None.
-        """
-        if isinstance(self._battles, BattleRecorder):
-            self._battles.close()
-        self._battles = BattleRecorder(self._engine, games, on_game, q) if games else self._engine
+        return BattleVecEnv(engine, cfg.open_loop)
 
     @classmethod
-    def show_replays(cls, files: Sequence[Path], out: Path | None, write: Callable[[str], None]) -> None:
-        """Show recorded games or recorded traces.
+    def curriculum(cls, cfg: EasyDict, env: VecEnv, seed: int) -> Curriculum | None:
+        """Battles that begin in won games, where ``backplay`` asks for them."""
+        if not cfg.backplay.share:
+            return None
+        from dizoo.smac.envs.curriculum import BackplayCurriculum
 
-        Args:
-            files: what `record`'s games were saved as, or traces of the reference.
-            out: file to write, ending in .html, .png, .gif or .mp4; None plays the games as text.
-            write: takes the text.
+        assert isinstance(env, BattleVecEnv)  # `describe` has refused other backends
+        return BackplayCurriculum(env, cfg.backplay, _stream(seed, "collect"))
 
-        Raises:
-            EnvError: a file is none of these or damaged, or the ending is unknown.
-            OutputError: the file cannot be written.
-        """
+    @classmethod
+    def show_replays(cls, files: Sequence[Path], out: Path | None, write: Callable[[str], None]) -> bool:
+        """See `EnvFamily.show_replays`: recorded games, or traces of the reference; .html, .png, .gif or .mp4."""
         from dizoo.smac.replay import show
 
         show(files, out, write)
-
-    def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
-        """Start new battles in the given places (all when None).
-
-        Raises:
-            EnvError: battles are to begin in won games, and none was found.
-        """
-        if self._backplay_cfg is None:
-            self._battles.reset(env_ids)
-        else:
-            if self._backplay is None:
-                self._backplay = self._find_games(self._backplay_cfg)
-            ids = battle_ids(env_ids, self.num_envs)
-            self._backplay.ended(ids, self.battle_won)
-            self._battles.reset(env_ids)
-            self._backplay.begin(self._engine, ids)
-            if news := self._backplay.news():
-                self.say(news)
-        self._copy_outputs()
-
-    def _find_games(self, cfg: EasyDict) -> Backplay:
-        scenario = self._engine.scenario
-        self.say(f"looking for won games of {scenario.name}, for battles to begin in")
-        options = dict(battles=cfg.battles, rounds=cfg.rounds, seed=self._seed, threads=self._engine.num_threads)
-        plans = won_games(scenario, cfg.n_episode, say=self.say, **options)
-        if not plans:
-            raise EnvError(
-                f"env.backplay: no won game of {scenario.name} found in {cfg.rounds} rounds. More env.backplay.rounds "
-                "may find one; env.backplay.share=0 does without."
-            )
-        lengths = [len(plan.actions) for plan in plans]
-        self.say(
-            f"battles begin in {len(plans)} won games of {len({plan.family for plan in plans})} rounds, "
-            f"{min(lengths)} to {max(lengths)} steps long"
-        )
-        return Backplay(scenario, plans, self.num_envs, cfg.share, cfg.follow, cfg.explore, self._seed)
-
-    def step(self, action: np.ndarray) -> None:
-        """Advance every running battle by one step.
-
-        Args:
-            action: (E, A) integer, one available action per agent.
-
-        Raises:
-            EnvError: an action outside the mask, or an array of another shape or type; nothing has changed then.
-        """
-        try:
-            self._battles.step(action)
-        except BattleError as error:
-            raise EnvError(str(error)) from error
-        self._copy_outputs()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that decides the future of all battles, random streams included."""
-        battles = self._engine.get_state()
-        return battles if self._backplay is None else {**battles, "backplay": self._backplay.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave, exactly.
-
-        Raises:
-            EnvError: it belongs to another map or another number of battles.
-        """
-        battles = {name: value for name, value in state.items() if name != "backplay"}
-        try:
-            self._engine.set_state(battles)
-            if self._backplay_cfg is not None and "backplay" in state:
-                cfg, scenario = self._backplay_cfg, self._engine.scenario
-                self._backplay = Backplay.from_state_dict(
-                    scenario, state["backplay"], cfg.share, cfg.follow, cfg.explore
-                )
-        except BattleError as error:
-            raise EnvError(f"battles cannot be restored: {error}") from error
-        self._copy_outputs()
-
-    def close(self) -> None:
-        """End the engine's threads."""
-        self._engine.close()
-
-    def _copy_outputs(self) -> None:
-        self.reward[:] = self._engine.reward  # the engine adds up in float64
-        if self._backplay is not None:
-            self.demonstration = self._backplay.demonstration(self._engine)
-            self.explores = self._backplay.explores(self._engine)
-        if self._step_one_hot is not None:
-            self.agent_state[:] = self._step_one_hot[self.episode_length, None]
+        return True
 
 
-def _check_agent_num(cfg: EasyDict, info: EnvInfo) -> None:
-    if cfg.agent_num is not None and cfg.agent_num != info.agent_num:
-        raise ConfigError(
-            f"env.agent_num: {cfg.agent_num}. {info.name} has {info.agent_num} agents: leave the key out."
-        )
+def _scenario(cfg: EasyDict) -> Scenario:
+    """The engine's map.
+
+    Raises:
+        ConfigError: see `SMACEnv.describe`.
+    """
+    try:
+        get_profile(cfg.rules)
+    except BattleError as error:
+        raise ConfigError(f"env.rules: {error}") from error
+    try:
+        return load_scenario(cfg.map_name, rules=cfg.rules)
+    except MapError as error:
+        raise ConfigError(f"env.map_name: {error}") from error
+
+
+def _stream(seed: int, role: str) -> int:
+    """Seed of a role's battles."""
+    return int(np.random.SeedSequence([seed, _ROLES[role]]).generate_state(1)[0])

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from easydict import EasyDict
 
-from dimix.envs.games.arrays import as_ids, check_actions, layout, map_arrays
+from dimix.envs.family import EnvFamily
+from dimix.envs.games.arrays import as_ids, check_actions, map_arrays
 from dimix.envs.packages import Package
 from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import ConfigError, EnvError, nearest
@@ -61,7 +62,7 @@ class _Compiled(NamedTuple):
 
 
 @ENV_REGISTRY.register("smax")
-class SMAXEnv(VecEnv):
+class SMAXEnv(EnvFamily, VecEnv):
     """E battles of SMAX against its scripted enemy, on one of its maps.
 
     Observations (``unit_list`` or ``conic``) and global state are SMAX's own, as are its units and rules: no shields or
@@ -102,18 +103,11 @@ class SMAXEnv(VecEnv):
         attack_mode="closest",
         # (bool) Whether the enemies shoot at all.
         enemy_shoots=True,
-        # (int) Battles played side by side for training, >= 1.
         collector_env_num=32,
-        # (int) Battles played side by side for evaluation, >= 1.
         evaluator_env_num=32,
-        # (int) Games of one evaluation, each counted once, >= 1.
         n_evaluator_episode=64,
         # (float) Share of games won, over the last evaluations, at which training stops; above 1 it never does, > 0.
         stop_value=0.95,
-        # (bool) Append each agent's last action to its observation, one-hot.
-        obs_last_action=True,
-        # (bool) Append the agent's number to its observation, one-hot.
-        obs_agent_id=True,
     )
 
     packages: ClassVar[tuple[Package, ...]] = (JAXMARL,)
@@ -124,7 +118,7 @@ class SMAXEnv(VecEnv):
         self._compiled = _compile(*_options(cfg), cfg.state_normalize)
         self.info = self._compiled.info
         self.num_envs = num_envs
-        self._arrays = map_arrays(self.info, num_envs, bytearray(layout(self.info, num_envs)[1]))
+        self._arrays = map_arrays(self.info, num_envs)
         for name in (*_NUMBERS, *_FLAGS):
             setattr(self, name, getattr(self._arrays, name))
         streams = [np.random.SeedSequence([seed, e]).generate_state(2, np.uint32) for e in range(num_envs)]

@@ -53,15 +53,14 @@ def test_games_that_cannot_be_saved_are_told_and_counted_at_a_resume(train, runs
     assert [float(r["rollout/episodes_lost"]) for r in runs.rows(tmp_path / "run") if r["train/loss"]][-1] == 3
 
 
-def test_failures_of_a_run_are_counted(train, runs, tmp_path, capfd):
+def test_failures_of_a_run_are_counted_and_told(train, runs, tmp_path):
     (tmp_path / "fault").touch()
-    result = train(
-        "run", 300, manager=dict(worker_num=1), fault="die", fault_step=3, fault_file=str(tmp_path / "fault")
-    )
+    fault, said = dict(fault="die", fault_step=3, fault_file=str(tmp_path / "fault")), []
+    result = train("run", 300, manager=dict(worker_num=1), out=said.append, **fault)
     assert result.reason == "env_step"
     lost = [float(r["rollout/episodes_lost"]) for r in runs.rows(tmp_path / "run") if r["train/loss"]]
     assert lost and set(lost) <= {0.0, 3.0}  # a process of the evaluation may have been the one that died
-    assert "its process ended (exit status 7)" in capfd.readouterr().err
+    assert "counting: game 0 is started anew: its process ended (exit status 7)" in said
 
 
 def test_keys_of_di_engines_manager(game_config):

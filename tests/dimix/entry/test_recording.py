@@ -208,8 +208,8 @@ def test_keys_of_recording_are_checked(tmp_path):
         train(tmp_path / "run", overrides=["env.replay.every=-1"])
 
 
-def test_environment_without_replays_is_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.delattr("dizoo.smac.envs.smac_env.SMACEnv.record")
-    with pytest.raises(ConfigError, match=r"env.replay.every: 1, but 3m \(SMACEnv\) has no replays. Use 0"):
-        train(tmp_path / "run", overrides=["env.replay.every=1"])
+def test_environment_without_replays_is_refused_before_training(tmp_path):
+    backend = ["env.backend=sc2", "env.sc2.env_class=dizoo.smac.envs:StarCraft2Env", "env.manager.type=base"]
+    with pytest.raises(ConfigError, match=r"env.replay.every: 1, but 3m \(GameVecEnv\) has no replays. Use 0"):
+        train(tmp_path / "run", overrides=[*backend, "env.replay.every=1"])
     assert not (tmp_path / "run/log/metrics.csv").exists()

@@ -11,6 +11,7 @@ import torch
 
 from dimix.errors import CheckpointError, OutputError
 from dimix.machine import checkpoint_file as checkpoint
+from dimix.machine import files
 from dimix.machine.checkpoint_file import load_checkpoint, save_checkpoint
 
 
@@ -84,7 +85,7 @@ def test_a_failing_disk_leaves_the_earlier_checkpoint(tmp_path, monkeypatch, nam
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, name, fail)
+    monkeypatch.setattr(files.os, name, fail)
     with pytest.raises(OutputError, match="a.tar cannot be written: No space left on device; the earlier checkpoint"):
         save_checkpoint(path, {"number": 2})
     assert load_checkpoint(path)["number"] == 1

@@ -1,11 +1,10 @@
 """The collector: what is played is what is stored, and a resumed run is the same run."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
+from dimix.envs.curriculum import Curriculum
 from dimix.errors import CheckpointError
 from dimix.machine.checkpoint_file import load_checkpoint, save_checkpoint
 from dimix.replay.batch import batch_fields, validate
@@ -16,11 +15,12 @@ from dimix.worker.collector import Collector, CollectStats
 class Room:
     """Collector, buffer, policy and environment of one run."""
 
-    def __init__(self, toy_env, toy_policy, toy_input, num_envs=4, **options):
+    def __init__(self, toy_env, toy_policy, toy_input, num_envs=4, curriculum=None, **options):
         self.env = toy_env(num_envs, seed=1)
         self.policy = toy_policy(seed=2)
         self.buffer = ReplayBuffer(15, self.env.info, toy_input, (3, 3), **options)
-        self.collector = Collector(self.env, self.policy.mode, self.buffer, toy_input)
+        self.curriculum = curriculum and curriculum(self.env)
+        self.collector = Collector(self.env, self.policy.mode, self.buffer, toy_input, self.curriculum)
 
     def state_dict(self):
         return {name: getattr(self, name).state_dict() for name in ("collector", "buffer", "policy")}
@@ -73,38 +73,72 @@ def test_the_network_sees_in_training_what_it_saw_in_play(room):
     np.testing.assert_array_equal(stored, played)
 
 
-def test_what_an_environment_demonstrates_is_played_and_stored(room):
-    rooms = room(num_envs=1)
-    last = rooms.env.action_mask.shape[2] - 1
-    chosen = []
+class Lessons(Curriculum):
+    """Agent 0 is shown its last available action; games 1 and 2 are not explored; counts where episodes begin."""
 
-    def show():  # the first agent is shown its last available action, the others choose
-        mask = rooms.env.action_mask[0]
-        rooms.env.demonstration = np.full((1, len(mask)), -1)
-        rooms.env.demonstration[0, 0] = last - mask[0, ::-1].argmax()
-        chosen.append(rooms.env.demonstration[0, 0])
+    def __init__(self, env):
+        self.env, self.shown, self.calls, self.begun = env, [], [], np.zeros(env.num_envs, int)
 
-    step, reset = rooms.env.step, rooms.env.reset
-    rooms.env.step = lambda action: (step(action), show())
-    rooms.env.reset = lambda ids=None: (reset(ids), chosen and chosen.pop(), show())
+    def prepare(self, out):
+        self.calls.append("prepare")
+        out("prepared")
+
+    def reset(self, env_ids):
+        self.calls.append("reset")
+        self.begun[env_ids] += 1
+        self.env.reset(env_ids)
+
+    def epsilon(self, epsilon):
+        return epsilon * np.isin(np.arange(self.env.num_envs), (0, 3))
+
+    def action(self, action):
+        last = self.env.action_mask.shape[2] - 1
+        self.shown.append(last - self.env.action_mask[:, 0, ::-1].argmax(-1))
+        return np.column_stack([self.shown[-1], action[:, 1:]])
+
+    def state_dict(self):
+        return {"begun": self.begun.copy()}
+
+    def load_state_dict(self, state):
+        self.begun[:] = state["begun"]
+
+
+def test_a_curriculum_is_asked_where_episodes_begin_and_what_is_played(room):
+    rooms, said = room(num_envs=1, curriculum=Lessons), []
+    lessons = rooms.curriculum
+    rooms.collector.start(said.append)
+    assert said == ["prepared"]
     rooms.collector.collect(n_episode=3)
+    assert lessons.calls == ["prepare", *["reset"] * 4] and lessons.begun.tolist() == [4]  # one is running
     batch = rooms.buffer.gather(np.arange(3))
     played = batch.action[batch.filled].numpy()
-    np.testing.assert_array_equal(played[:, 0], chosen[:-1])
+    np.testing.assert_array_equal(played[:, 0], np.concatenate(lessons.shown))
     assert (played[:, 1:] != played[:, :1]).any()
 
 
-def test_random_actions_are_played_where_the_environment_says(room):
-    rooms, given = room(), []
-    forward = rooms.policy.mode.forward
-    rooms.collector._games._policy = SimpleNamespace(
-        forward=lambda obs, hidden, epsilon: (given.append(np.array(epsilon)), forward(obs, hidden, epsilon))[1],
-        begin=rooms.policy.mode.begin,
-    )
-    rooms.collector.collect(n_step=8, epsilon=0.25)
-    rooms.env.explores = np.array([True, False, False, True])
-    rooms.collector.collect(n_step=8, epsilon=0.25)
-    assert [each.tolist() for each in given] == [0.25, 0.25, [0.25, 0, 0, 0.25], [0.25, 0, 0, 0.25]]
+def test_random_actions_are_played_where_the_curriculum_says(room):
+    for curriculum, expected in ((None, 0.25), (Lessons, [0.25, 0, 0, 0.25])):
+        rooms = room(curriculum=curriculum)
+        rooms.collector.collect(n_step=8, epsilon=0.25)
+        assert [np.array(each).tolist() for each in rooms.policy.seen_epsilon] == [expected] * 2
+
+
+def test_a_curriculum_goes_on_where_it_was_and_is_not_prepared_again(room):
+    first, second, plain = room(curriculum=Lessons), room(curriculum=Lessons), room()
+    first.collector.collect(n_episode=5)
+    state = first.state_dict()
+    second.load_state_dict(state)
+    assert second.curriculum.begun.tolist() == first.curriculum.begun.tolist()
+    assert first.collector.collect(n_episode=5) == second.collector.collect(n_episode=5)
+    assert second.curriculum.begun.tolist() == first.curriculum.begun.tolist()
+    assert "prepare" not in second.curriculum.calls
+    plain.load_state_dict(state)  # whoever has none leaves the state alone
+    # before there were curricula the environment's state held theirs
+    old = dict(state["collector"])
+    lessons = old.pop("curriculum")
+    third = room(curriculum=Lessons)
+    third.collector.load_state_dict({**old, "env": {**old["env"], "backplay": lessons}})
+    assert third.curriculum.begun.tolist() == lessons["begun"].tolist()
 
 
 def test_hidden_state_starts_at_zero_and_windows_store_it(room):

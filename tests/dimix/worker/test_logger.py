@@ -7,7 +7,8 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from dimix.errors import CheckpointError, OutputError
-from dimix.worker.logger import METRICS, MetricLogger, duration, short
+from dimix.machine.text import short
+from dimix.worker.logger import METRICS, MetricLogger
 
 
 def rows_of(folder):
@@ -150,18 +151,3 @@ def test_progress_is_printed_every_few_seconds(tmp_path):
     assert lines == [f"env_step {short(s)} | 100 steps/s" for s in range(200, 1100, 200)]
     logger.progress(1000, force=True)
     assert lines[-1].startswith("env_step 1.0k")
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, "0"), (950, "950"), (9_800, "9.8k"), (120_000, "120k"), (2_000_000, "2.0M"), (99_960, "100k"), (3e9, "3.0G")],
-)
-def test_short_numbers(number, text):
-    assert short(number) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0s"), (59.4, "59s"), (191.8, "3m12s"), (3599.6, "1h00m"), (7500, "2h05m")]
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text

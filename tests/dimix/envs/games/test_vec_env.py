@@ -145,7 +145,7 @@ def test_games_that_cannot_be_restored_start_anew_and_are_counted(make, game, ca
     assert other.episodes_lost == 2
     np.testing.assert_array_equal(other.episode_length, [0, 0])
     said = {ForgetfulGame: "it differs in agent_state, global_state", UnsavedGame: "its state cannot be saved"}[game]
-    assert re.search(f"counting: game 0 is started anew: .*{said}", capfd.readouterr().err)
+    assert re.search(f"counting: game 0 is started anew: .*{said}", capfd.readouterr().out)
 
 
 FAULTS = [
@@ -173,7 +173,7 @@ def test_a_game_that_fails_is_lost_and_goes_on(make, tmp_path, capfd, kind, faul
         assert env.episode_length[e] == (0 if e in lost else 2)
         assert (env.agent_state[e, 0, 0] == first[e]) == (e not in lost)  # another seed
     assert not env.reward[lost].any() and not (env.terminated | env.truncated).any()
-    assert re.search(said, capfd.readouterr().err)
+    assert re.search(said, capfd.readouterr().out)
     env.step(np.zeros((3, 2), int))
     assert len(env.lost) == 0 and env.episodes_lost == len(lost)
     np.testing.assert_array_equal(env.episode_length, [1 if e in lost else 3 for e in range(3)])
@@ -346,7 +346,7 @@ def test_a_frame_that_does_not_fit_later_on_loses_the_episode(make, monkeypatch,
     env.step(np.zeros((2, 2), int))
     env.step(np.zeros((2, 2), int))
     assert env.lost.tolist() == [1] and env.episodes_lost == 1 and env.episode_length.tolist() == [0, 0]
-    assert np.isfinite(env.agent_state).all() and re.search(f"game 1 is started anew: .*{said}", capfd.readouterr().err)
+    assert np.isfinite(env.agent_state).all() and re.search(f"game 1 is started anew: .*{said}", capfd.readouterr().out)
 
 
 def test_masks_and_the_dead_of_one_step_are_gone_at_the_next(make, monkeypatch):

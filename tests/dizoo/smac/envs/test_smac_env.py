@@ -26,16 +26,22 @@ def make_cfg(**changes):
     return EasyDict({**copy.deepcopy(SMACEnv.config), "map_name": "3m", **changes})
 
 
+def make_curriculum(cfg, num_envs, seed):
+    env = SMACEnv.create(cfg, "collect", num_envs, seed)
+    return env, SMACEnv.curriculum(cfg, env, seed)
+
+
 def random_actions(env, rng):
     return np.where(env.action_mask, rng.random(env.action_mask.shape), -1).argmax(-1)
 
 
-def play(env, steps, seed=0):
+def play(env, steps, seed=0, curriculum=None):
     """Random play; returns copies of all arrays after the last step."""
     rng = np.random.default_rng(seed)
     for _ in range(steps):
-        env.step(random_actions(env, rng))
-        env.reset(np.flatnonzero(env.terminated | env.truncated))
+        action = random_actions(env, rng)
+        env.step(curriculum.action(action) if curriculum else action)
+        (curriculum or env).reset(np.flatnonzero(env.terminated | env.truncated))
     names = ("agent_state", "global_state", "action_mask", "alive", "reward", "terminated", "truncated")
     return {name: getattr(env, name).copy() for name in (*names, "battle_won", "episode_length")}
 
@@ -247,35 +253,55 @@ def test_open_loop_shows_the_step_and_nothing_else():
 BACKPLAY = {"share": 1.0, "follow": 0.5, "explore": 4, "n_episode": 5, "battles": 300, "rounds": 8}
 
 
-def test_training_battles_begin_in_won_games_that_the_first_reset_looks_for(tmp_path):
+def test_training_battles_begin_in_won_games_that_are_looked_for_once(tmp_path):
     cfg = make_cfg(backplay=EasyDict(BACKPLAY))
-    env, said = SMACEnv.create(cfg, "collect", 6, seed=3), []
-    env.say = said.append
-    assert said == []  # nothing is searched before it is needed
-    env.reset()
+    (env, curriculum), said = make_curriculum(cfg, 6, seed=3), []
+    assert curriculum.state_dict() == {}
+    curriculum.prepare(said.append)
     assert said[0] == "looking for won games of 3m, for battles to begin in"
     assert " of 8 rounds found won games of 3m (of 8 to play; " in said[8]
     assert said[9].startswith("battles begin in 5 won games of 2 rounds, ") and len(said) == 10
+    curriculum.reset(np.arange(6))
     assert env.episode_length.any() and not (env.terminated | env.truncated).any()
-    assert 0 < (env.demonstration >= 0).any(1).sum() < 6  # some follow their game
-    play(env, 20, seed=1)
-    count = len(said)
+    followed = (curriculum.action(np.full((6, 3), 99)) < 99).any(1)
+    assert 0 < followed.sum() < 6  # some follow their game, and the team does not explore there for more than 4 steps
+    assert curriculum.epsilon(0.25).tolist() == [0.25] * 6
+    play(env, 20, seed=1, curriculum=curriculum)
+    assert 0 < (curriculum.epsilon(0.25) == 0).sum() and set(curriculum.epsilon(0.25)) <= {0.0, 0.25}
 
     # a run that goes on has its games already
-    other = SMACEnv.create(cfg, "collect", 6, seed=77)
-    other.say = said.append
-    save_checkpoint(tmp_path / "a.tar", env.state_dict())
-    other.load_state_dict(load_checkpoint(tmp_path / "a.tar"))
-    assert_same(play(other, 40, seed=2), play(env, 40, seed=2))
-    assert len(said) == count
+    other, theirs = make_curriculum(cfg, 6, seed=77)
+    save_checkpoint(tmp_path / "a.tar", {"env": env.state_dict(), "curriculum": curriculum.state_dict()})
+    saved = load_checkpoint(tmp_path / "a.tar")
+    other.load_state_dict(saved["env"])
+    theirs.load_state_dict(saved["curriculum"])
+    assert_same(play(other, 40, seed=2, curriculum=theirs), play(env, 40, seed=2, curriculum=curriculum))
 
 
-@pytest.mark.parametrize(("role", "share"), [("collect", 0.0), ("evaluate", 1.0), ("evaluate_jitter", 1.0)])
-def test_other_battles_begin_at_the_start(role, share):
-    env = SMACEnv.create(make_cfg(backplay=EasyDict({**BACKPLAY, "share": share})), role, 6, seed=3)
-    env.say = lambda text: pytest.fail(text)
+def test_a_curriculum_of_another_map_is_refused():
+    cfg = make_cfg(backplay=EasyDict(BACKPLAY))
+    _, curriculum = make_curriculum(cfg, 2, seed=3)
+    curriculum.prepare(lambda text: None)
+    _, other = make_curriculum(make_cfg(map_name="MMM", backplay=EasyDict(BACKPLAY)), 2, seed=3)
+    with pytest.raises(EnvError, match="won games cannot be restored: .*shape"):
+        other.load_state_dict(curriculum.state_dict())
+
+
+def test_news_of_won_games_leave_by_the_environments_out(monkeypatch):
+    env, curriculum = make_curriculum(make_cfg(backplay=EasyDict({**BACKPLAY, "follow": 0.0})), 6, seed=3)
+    curriculum.prepare(lambda text: None)
+    monkeypatch.setattr("dizoo.smac.search.backplay.NEWS_EVERY", 6)
+    env.out = (said := []).append
+    curriculum.reset(np.arange(6))
+    assert said == []
+    curriculum.reset(np.arange(6))
+    assert len(said) == 1 and said[0].startswith("battles begun in won games are won, by the quarter they began in: ")
+
+
+def test_without_backplay_battles_begin_at_the_start():
+    env, curriculum = make_curriculum(make_cfg(backplay=EasyDict({**BACKPLAY, "share": 0.0})), 6, seed=3)
     env.reset()
-    assert not env.episode_length.any() and "backplay" not in env.state_dict() and env.demonstration is None
+    assert curriculum is None and not env.episode_length.any()
 
 
 def test_a_map_without_a_won_game_is_named(tmp_path):
@@ -293,7 +319,7 @@ def test_a_map_without_a_won_game_is_named(tmp_path):
     path.write_text(json.dumps(lost))
     cfg = make_cfg(map_name=str(path), backplay=EasyDict({**BACKPLAY, "rounds": 1}))
     with pytest.raises(EnvError, match=r"env\.backplay: no won game of lost found in 1 rounds"):
-        SMACEnv.create(cfg, "collect", 2, seed=0).reset()
+        make_curriculum(cfg, 2, seed=0)[1].prepare(lambda text: None)
 
 
 def test_only_the_engines_battles_begin_in_the_middle():

@@ -1,0 +1,107 @@
+"""The compiled battle engine behind dimix's batch contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dimix.envs.vec_env import VecEnv
+from dimix.errors import EnvError
+from dizoo.smac.battle import BattleEngine
+from dizoo.smac.battle.errors import BattleError
+from dizoo.smac.battle.recording.recorder import BattleRecorder, RecordedGame
+from dizoo.smac.envs.map_info import map_info
+
+
+class BattleVecEnv(VecEnv):
+    """E battles on one map, whose games can be recorded.
+
+    See `VecEnv` for the arrays, ``dizoo/smac/battle/README.md`` for what they hold.
+
+    Args:
+        engine: the battles.
+        open_loop: observations are the number of the step, one-hot, and nothing else.
+
+    Attributes:
+        engine: the battles themselves, for what the batch contract does not show.
+    """
+
+    def __init__(self, engine: BattleEngine, open_loop: bool = False) -> None:
+        self.engine = engine
+        self._step_one_hot = np.eye(engine.episode_limit + 1, dtype=np.float32) if open_loop else None
+        self._battles: BattleEngine | BattleRecorder = engine  # what is stepped
+        self.info = map_info(engine.scenario, open_loop)
+        self.num_envs = engine.num_envs
+        self.agent_state = (
+            np.zeros((engine.num_envs, engine.agent_num, self.info.obs_shape), np.float32)
+            if open_loop
+            else engine.agent_state
+        )
+        self.global_state = engine.global_state
+        self.action_mask = engine.action_mask
+        self.alive = engine.alive
+        self.terminated = engine.terminated
+        self.truncated = engine.truncated
+        self.battle_won = engine.battle_won
+        self.episode_length = engine.episode_length
+        self.reward = np.zeros(engine.num_envs, np.float32)
+        self.refresh()
+
+    def record(
+        self,
+        games: int,
+        on_game: Callable[[RecordedGame], None] = lambda game: None,
+        q: Callable[[], np.ndarray | None] = lambda: None,
+    ) -> None:
+        """See `dimix.envs.recordable.Recordable.record`."""
+        if isinstance(self._battles, BattleRecorder):
+            self._battles.close()
+        self._battles = BattleRecorder(self.engine, games, on_game, q) if games else self.engine
+
+    def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
+        """Start new battles in the given places (all when None)."""
+        self._battles.reset(env_ids)
+        self.refresh()
+
+    def step(self, action: np.ndarray) -> None:
+        """Advance every running battle by one step.
+
+        Args:
+            action: (E, A) integer, one available action per agent.
+
+        Raises:
+            EnvError: an action outside the mask, or an array of another shape or type; nothing has changed then.
+        """
+        try:
+            self._battles.step(action)
+        except BattleError as error:
+            raise EnvError(str(error)) from error
+        self.refresh()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides the future of all battles, random streams included."""
+        return self.engine.get_state()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave, exactly.
+
+        Raises:
+            EnvError: it belongs to another map or another number of battles.
+        """
+        try:
+            self.engine.set_state(state)
+        except BattleError as error:
+            raise EnvError(f"battles cannot be restored: {error}") from error
+        self.refresh()
+
+    def close(self) -> None:
+        """End the engine's threads."""
+        self.engine.close()
+
+    def refresh(self) -> None:
+        """Show the engine as it is now, also after somebody else has changed it."""
+        self.reward[:] = self.engine.reward  # the engine adds up in float64
+        if self._step_one_hot is not None:
+            self.agent_state[:] = self._step_one_hot[self.episode_length, None]
