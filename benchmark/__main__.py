@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmark.win_rate.cells import make_cells
+from benchmark import RESULTS, WORK
+from benchmark.win_rate import environments, time_to_learn, ways
+from benchmark.win_rate.cells import Cell, ConfigCell, make_cells, table_cells
 from benchmark.win_rate.queue import compare_rows, run_cells
-from benchmark.win_rate.rows import RESULTS, RUNS, path_of
-from dimix.errors import DimixError
+from benchmark.win_rate.rows import RUNS, path_of
+from dimix.errors import ConfigError, DimixError, EnvError
 
-HERE = Path(__file__).resolve().parent
+#: What the page of results is made of.
+LISTS: dict[str, Callable[[], Iterable[Cell]]] = {
+    "tables": table_cells,
+    "time": lambda: time_to_learn.CELLS,
+    "ways": lambda: ways.WAYS.values(),
+    "environments": lambda: environments.CELLS.values(),
+}
 
 
 def count(text: str) -> int:
@@ -28,9 +37,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmark", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("run", help="train every cell that has no row yet; stop it and start it again at will")
-    train.add_argument("--maps", nargs="+", required=True, metavar="MAP")
+    what = train.add_mutually_exclusive_group()
+    what.add_argument("--cells", nargs="+", default=list(LISTS), choices=LISTS, help="of the results; default: all")
+    what.add_argument("--maps", nargs="+", metavar="MAP", help="SMAC's, by --algos, --rules and --train-jitter")
+    what.add_argument("--configs", nargs="+", metavar="FILE", help="any configs of the zoo")
+    train.add_argument("--only", nargs="+", metavar="TEXT", help="cells whose name holds one of these")
     train.add_argument("--algos", nargs="+", default=["qmix"], metavar="ALGO", help="default: qmix")
-    train.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED", help="default: 0 1 2")
+    train.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="default: 0 1 2; of --cells: theirs")
     train.add_argument("--rules", nargs="+", default=["smaclite"], choices=["smaclite", "smac"])
     train.add_argument("--train-jitter", nargs="+", type=float, default=[0.0], metavar="CELLS", help="default: 0")
     train.add_argument("--env-steps", type=count, metavar="STEPS", help="default: what each map takes (cells.py)")
@@ -38,30 +51,77 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="for every cell")
     train.add_argument("--jobs", type=count, metavar="N", help="runs at a time; default: one per core")
     train.add_argument("--final-games", type=count, default=128, metavar="N", help="of each kind; default: 128")
-    train.add_argument("--work", type=Path, default=HERE / "work", metavar="FOLDER", help="run folders")
+    train.add_argument("--work", type=Path, default=WORK, metavar="FOLDER", help="run folders")
     train.add_argument("--rows", type=Path, default=RUNS, metavar="FOLDER", help="default: benchmark/results/runs")
     train.add_argument("--again", action="store_true", help="also what has its row; new rows: WORK/again/rows")
-    train.add_argument("--list", action="store_true", help="say which cells have their row, and train nothing")
+    train.add_argument("--list", action="store_true", help="say what has its row and what lacks it, and train nothing")
     report = commands.add_parser("report", help="tables and curves from the rows")
     report.add_argument("--rows", type=Path, default=RUNS, metavar="FOLDER", help="default: benchmark/results/runs")
-    report.add_argument("--readme", type=Path, default=HERE / "README.md", metavar="FILE")
-    report.add_argument("--curves", type=Path, default=RESULTS / "curves", metavar="FOLDER")
+    report.add_argument("--page", type=Path, default=RESULTS / "README.md", metavar="FILE")
+    report.add_argument("--curves", type=Path, default=WORK / "curves", metavar="FOLDER", help="PNG and SVG")
     return parser.parse_args(argv)
+
+
+def cells_of(args: argparse.Namespace) -> list[Cell]:
+    """The cells that the command line names.
+
+    Raises:
+        ConfigError: no such map or algorithm, or options for cells that have their own.
+    """
+    same, seeds = dict(options=tuple(args.option), until_won=args.until_won), args.seeds or [0, 1, 2]
+    cells: Iterable[Cell]
+    if args.maps:
+        cells = make_cells(args.maps, args.algos, seeds, args.rules, args.train_jitter, args.env_steps, **same)
+    elif args.configs:
+        files = itertools.product(seeds, args.configs)
+        cells = [ConfigCell(config=file, seed=seed, env_steps=args.env_steps, **same) for seed, file in files]
+    elif args.option or args.until_won or args.env_steps:
+        raise ConfigError("-o, --until-won and --env-steps are for cells of your own. Name --maps or --configs.")
+    else:
+        listed = (cell for name in args.cells for cell in LISTS[name]())
+        cells = [cell for cell in listed if not args.seeds or cell.seed in args.seeds]
+    return [cell for cell in cells if not args.only or any(text in cell.name for text in args.only)]
+
+
+def checked(cells: Sequence[Cell], lists: bool) -> list[Cell]:
+    """The cells, the first of each experiment compiled; of the lists without those whose packages are not here.
+
+    Raises:
+        DimixError: what is wrong with the config of a cell that was asked for by itself.
+    """
+    missing = set()
+    for cell in {cell.group: cell for cell in reversed(cells)}.values():
+        try:
+            cell.compile()
+        except (ConfigError, EnvError) as error:
+            if not lists:
+                raise
+            missing.add(cell.group)
+            print(f"{cell.group} is left out: {error}")
+    return [cell for cell in cells if cell.group not in missing]
+
+
+def list_cells(cells: Sequence[Cell], rows: Path) -> None:
+    """Print a line per experiment: which seeds have their row, and which do not."""
+    seeds: dict[str, tuple[list[str], list[str]]] = {}
+    for cell in cells:
+        done, missing = seeds.setdefault(cell.group, ([], []))
+        (done if path_of(cell, rows).exists() else missing).append(str(cell.seed))
+    for group, (done, missing) in seeds.items():
+        print(f"{group}: seeds {' '.join(done) or '-'} done, {' '.join(missing) or '-'} missing")
 
 
 def run(args: argparse.Namespace) -> int:
     """The command ``run``; returns its exit status."""
-    cells = make_cells(
-        args.maps, args.algos, args.seeds, args.rules, args.train_jitter, args.env_steps, args.option, args.until_won
-    )
+    cells = cells_of(args)
     work, rows, anew = args.work, args.rows, "--again trains them anew, beside these"
     if args.again:
         work, rows = work / "again", work / "again" / "rows"
         anew = f"without {rows}/ they are trained once more"
     if args.list:
-        for cell in cells:
-            print("done  " if path_of(cell, rows).exists() else "to do ", cell.name)
+        list_cells(cells, rows)
         return 0
+    cells = checked(cells, lists=not (args.maps or args.configs))
     status = run_cells(cells, work=work, rows=rows, jobs=args.jobs, final_games=args.final_games, anew=anew)
     if args.again:
         print("\n".join(compare_rows(cells, args.rows, rows)))
@@ -75,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == "report":
             from benchmark.win_rate.report import report  # needs packages that a training does not
 
-            report(args.rows, args.readme, args.curves)
+            report(args.rows, args.page, args.curves)
             return 0
         return run(args)
     except DimixError as error:

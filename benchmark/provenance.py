@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmark import RESULTS, ROOT
 from dimix.machine.cores import usable_cores
 
-ROOT = Path(__file__).resolve().parent.parent
 CODE = ("dimix", "dizoo")  # what decides a training's course
 
 
@@ -43,6 +45,21 @@ def revision() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + "+" * bool(changed)
+
+
+def conditions(report: Mapping[str, Any], *packages: str) -> str:
+    """What a report was measured with: its machine, versions and command."""
+    m = report["machine"]
+    made = ", ".join(f"{name} {m[name]}" for name in packages)
+    return (
+        f"{m['cpu']}, {m['cores']} cores, load {m['load']} at the start; Python {m['python']}, {made}. "
+        f"Command: `{report['command']}`"
+    )
+
+
+def write_report(name: str, report: Any) -> None:
+    """Keep measured figures as ``benchmark/results/<name>.json``; `python -m benchmark report` makes tables of them."""
+    (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
 
 
 def _git(*words: str) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmark.win_rate.learning import Run, ranges, table
+from benchmark.win_rate.rows import RUNS, read_rows
+from benchmark.win_rate.time_to_learn import ordered, ranges_table
 from dimix.callbacks import Callback
 from dimix.cli import command
 from dimix.config.file import find_config
@@ -20,7 +21,7 @@ from dimix.machine.checkpoint_file import load_checkpoint
 from dimix.policy import QMIXPolicy
 
 REPO = Path(__file__).resolve().parent.parent
-PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md")), *sorted((REPO / "benchmark").rglob("*.md"))]
 
 
 def blocks(path: Path) -> dict[str, str]:
@@ -110,12 +111,10 @@ def test_links_between_pages_lead_somewhere(path):
 
 
 def test_figures_of_the_readme_are_those_measured():
-    """One file of measurements stands behind the table, and behind that of the benchmarks."""
-    measured = json.loads((REPO / "benchmark/results/learning.json").read_text("utf-8"))
-    runs = [Run(**run) for run in measured["runs"]]
-    assert ranges(runs) in (REPO / "README.md").read_text("utf-8")
-    assert measured["about"]["machine"]["cpu"].partition(" ")[0] in (REPO / "README.md").read_text("utf-8")
-    assert table(runs) in (REPO / "benchmark/README.md").read_text("utf-8")
+    """The rows behind the table are those behind that of the results."""
+    measured = ordered(read_rows(RUNS))
+    assert ranges_table(measured) in (REPO / "README.md").read_text("utf-8")
+    assert measured[0]["machine"]["cpu"].partition(" ")[0] in (REPO / "README.md").read_text("utf-8")
 
 
 def test_help_shows_the_example_of_the_readme():

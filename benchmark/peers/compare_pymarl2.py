@@ -26,6 +26,7 @@ import torch
 from easydict import EasyDict
 from torch import Tensor
 
+from benchmark.markdown import table
 from dimix.config.schema import class_schema, defaults
 from dimix.envs.agent_input import AgentInput
 from dimix.model import CentralMixer, Mixer, QMix, WQMix
@@ -232,14 +233,13 @@ def main() -> int:
 def report(runs: dict[str, tuple[float, Gradients]], tolerance: float) -> int:
     """Relative differences of the loss and, in the Euclidean norm, of each parameter's gradient."""
     loss, grads = runs.pop("pymarl2")
-    print(f"| quantity | PyMARL2 | {' | '.join(runs)} |")
-    print("| --- | --- |" + " --- |" * len(runs))
     worst = {name: abs(ours / loss - 1) for name, (ours, _) in runs.items()}
-    print(f"| loss | {loss:.9g} | " + " | ".join(f"{d:.1e}" for d in worst.values()) + " |")
+    lines = [["loss", f"{loss:.9g}", *(f"{d:.1e}" for d in worst.values())]]
     for parameter, grad in grads.items():
         far = {n: float((g[parameter] - grad).norm() / grad.norm()) for n, (_, g) in runs.items()}
         worst = {n: max(worst[n], d) for n, d in far.items()}
-        print(f"| {parameter} | {float(grad.norm()):.4g} | " + " | ".join(f"{d:.1e}" for d in far.values()) + " |")
+        lines.append([parameter, f"{float(grad.norm()):.4g}", *(f"{d:.1e}" for d in far.values())])
+    print(table(("quantity", "PyMARL2", *runs), lines))
     good = all(d < tolerance for d in worst.values())  # NaN is not below it
     print(f"largest relative difference {max(worst.values()):.1e}: {'below' if good else 'NOT below'} {tolerance:g}")
     return 0 if good else 1

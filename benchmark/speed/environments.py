@@ -1,8 +1,8 @@
 """What each adapter costs beside the environment that it adapts, on one machine in one run.
 
-``python -m benchmark.speed.environments`` prints a table; ``--write`` puts it into
-``benchmark/results/environments.md``, and the raw figures beside it. Environments whose package is not installed are
-left out, and a line says so. Each row plays several games in turn, with random available actions:
+``python -m benchmark.speed.environments`` prints a table; ``--write`` puts the figures into
+``benchmark/results/environments.json``. Environments whose package is not installed are left out, and a line says so.
+Each row plays several games in turn, with random available actions:
 
 - *bare*: the environment's own ``reset`` and ``step``, as its package documents them;
 - *adapter*: the same games as a batch in this process (``env.manager.type="base"``), everything included that a
@@ -18,17 +18,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from easydict import EasyDict
 
-from benchmark.provenance import machine, revision, versions
+from benchmark import markdown
+from benchmark.provenance import machine, revision, versions, write_report
 from benchmark.speed.still_game import StillGame
 from dimix.config.schema import class_schema, defaults
 from dimix.envs.games.vec_env import episode_seed
@@ -41,7 +40,6 @@ from dizoo.smac.envs.games.smaclite_game import SMACLITE
 from dizoo.smac.envs.smac_env import SMACEnv
 from dizoo.smax.envs.smax_env import JAXMARL, SMAXEnv
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 ROUNDS = 15
 ROUND_S = 0.3  # processor seconds of each side per round
 SEED = 0
@@ -111,7 +109,8 @@ def _each(make: Callable[[], Callable[[np.ndarray, Iterator[int]], None]]) -> Ca
 def bare_lbf(env_id: str) -> Callable[[np.ndarray, Iterator[int]], None]:
     """The package's game without gymnasium's wrappers, as the adapter has it."""
     import gymnasium
-    import lbforaging  # noqa: F401
+
+    importlib.import_module("lbforaging")
 
     env: Any = gymnasium.make(env_id, disable_env_checker=True).unwrapped
     over = True
@@ -147,7 +146,8 @@ def bare_petting_zoo(package: str, env_id: str) -> Callable[[np.ndarray, Iterato
 def bare_smaclite(map_name: str) -> Callable[[np.ndarray, Iterator[int]], None]:
     """SMAClite with what its own training loops ask for at every step: state and available actions."""
     import gymnasium
-    import smaclite  # noqa: F401
+
+    importlib.import_module("smaclite")
 
     env: Any = gymnasium.make(f"smaclite/{map_name}-v0", disable_env_checker=True).unwrapped
     limit = SMACEnv.describe(_config(SMACEnv, dict(map_name=map_name))).episode_limit
@@ -298,7 +298,7 @@ def _through_processes(case: Case, rng: np.random.Generator, seconds: float) -> 
     """Wall time per step of one game (median), and the processes."""
     env = make(case, "subprocess")
     env.reset()
-    times, start = [], time.perf_counter()
+    times, start = list[float](), time.perf_counter()
     while time.perf_counter() - start < seconds or len(times) < 20:
         action = random_actions(env, rng)
         before = time.perf_counter()
@@ -308,27 +308,30 @@ def _through_processes(case: Case, rng: np.random.Generator, seconds: float) -> 
     return 1e6 * float(np.mean(times)) / case.games, min(case.games, usable_cores())
 
 
+def as_markdown(report: dict[str, Any]) -> str:
+    """The figures with their conditions above them."""
+    made = f"{report['machine']['cpu']}; {report['rounds']} rounds of {report['round_s']} processor seconds a side."
+    return f"{made}\n\n{table([Row(**row) for row in report['rows']])}"
+
+
 def table(rows: Sequence[Row]) -> str:
     """The figures as Markdown."""
-    lines = [
-        f"Microseconds per step of one game. Processes: {rows[0].processes} of them, wall time.",
-        "",
-        "| environment | games | bare | adapter | lost (quartiles) | processes |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    lines = []
     for r in rows:
         low, high = r.lost_quartiles
         lost = f"{r.lost:.1%} ({low:.1%} to {high:.1%})" if r.bare_us > 1 else ""
         processes = "" if r.processes_us is None else f"{r.processes_us:.0f}"
-        lines.append(f"| {r.name} | {r.games} | {r.bare_us:.1f} | {r.adapter_us:.1f} | {lost} | {processes} |")
-    return "\n".join(lines)
+        lines.append([r.name, str(r.games), f"{r.bare_us:.1f}", f"{r.adapter_us:.1f}", lost, processes])
+    head = f"Microseconds per step of one game. Processes: {rows[0].processes} of them, wall time."
+    names = ("environment", "games", "bare", "adapter", "lost (quartiles)", "processes")
+    return f"{head}\n\n{markdown.table(names, lines)}"
 
 
 def main() -> None:
     """Measure all cases."""
     parser = argparse.ArgumentParser(description="Adapters beside the environments that they adapt.")
     parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--write", action="store_true", help="write benchmark/results/environments.{json,md}")
+    parser.add_argument("--write", action="store_true", help="write benchmark/results/environments.json")
     args = parser.parse_args()
     rows, packages = [], set()
     for case in [*CASES, STILL]:
@@ -343,9 +346,8 @@ def main() -> None:
             packages.add(case.package.module.partition(".")[0])
     if args.write and rows:
         made = {"versions": versions("numpy", "gymnasium", *sorted(packages)), "machine": machine(), "code": revision()}
-        content = {**made, "rounds": ROUNDS, "round_s": ROUND_S, "rows": [asdict(r) for r in rows]}
-        (RESULTS / "environments.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-        (RESULTS / "environments.md").write_text(table(rows) + "\n", "utf-8")
+        report = {**made, "rounds": ROUNDS, "round_s": ROUND_S, "rows": [asdict(r) for r in rows]}
+        write_report("environments", report)
 
 
 if __name__ == "__main__":

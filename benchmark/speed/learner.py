@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from easydict import EasyDict
 
+from benchmark.markdown import line, table
 from dimix.config.checks import agent_input, place_entities
 from dimix.config.schema import class_schema, defaults
 from dimix.model import Mixer, Packing, QMix
@@ -147,34 +148,32 @@ def peak() -> float:
     return 1024**3 / best_time(lambda: torch.mm(a, b, out=out), 20)
 
 
-def sharing_table(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -> None:
-    """Print what an update costs with weights for all, per unit type and per agent, in turn."""
-    print("| map | episodes | recurrence | all ms | type ms | none ms | type / all | none / all |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+def in_turn(policies: Sequence[QMIXPolicy], batch: EpisodeBatch, repeats: int) -> list[float]:
+    """Least CPU time of an update of each policy, milliseconds; they take turns."""
+    times = [[update_time(policy, batch, 4) for policy in policies] for _ in range(max(repeats // 4, 1))]
+    return [1e3 * min(column) for column in zip(*times, strict=True)]
+
+
+def sharing_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -> Iterator[list[str]]:
+    """What an update costs with weights for all, per unit type and per agent."""
     for name in maps:
-        kinds = [dict(parameter_sharing="type", agent_types=TYPES[name]), dict(parameter_sharing="none")]
+        by_type = dict(parameter_sharing="type", agent_types=TYPES[name])
+        kinds: list[dict[str, Any]] = [{}, by_type, dict(parameter_sharing="none")]
         for episodes in batch_sizes:
             batch = synthetic_batch(MAPS[name], episodes, np.random.default_rng(0))
             for fused in (True, False):
-                policies = [make_policy(MAPS[name], fused, **kind) for kind in (dict(), *kinds)]
-                times = [[update_time(policy, batch, 4) for policy in policies] for _ in range(repeats // 4)]
-                ms = [1e3 * min(column) for column in zip(*times, strict=True)]
-                print(
-                    f"| {name} | {episodes} | {'fused' if fused else 'plain'} | "
-                    + " | ".join(f"{x:.1f}" for x in ms)
-                    + f" | {ms[1] / ms[0]:.2f} | {ms[2] / ms[0]:.2f} |"
-                )
+                ms = in_turn([make_policy(MAPS[name], fused, **kind) for kind in kinds], batch, repeats)
+                shown = [*(f"{x:.1f}" for x in ms), f"{ms[1] / ms[0]:.2f}", f"{ms[2] / ms[0]:.2f}"]
+                yield [name, str(episodes), "fused" if fused else "plain", *shown]
 
 
-def equivariant_table(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -> None:
-    """Print what an update costs with flat and with equivariant agents, in turn, on battles that a script played.
+def equivariant_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -> Iterator[list[str]]:
+    """What an update costs with flat and with equivariant agents, on battles that a script played.
 
     Seen by equivariant agents are the units that are alive and in sight, so random rows would say nothing.
     """
     from benchmark.speed.replay_memory import play
 
-    print("| map | enemies | episodes | flat ms | equivariant ms | ratio | in torch's operations ms |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in maps:
         cfg = EasyDict({**defaults(class_schema(SMACEnv)), "map_name": name})
         info, engine = SMACEnv.describe(cfg), BattleEngine(name, 32, seed=0)
@@ -182,22 +181,52 @@ def equivariant_table(maps: Sequence[str], batch_sizes: Sequence[int], repeats: 
         sizes = Sizes(info.agent_num, joined.size, info.state_size, info.action_shape, info.episode_limit)
         buffer = ReplayBuffer(max(batch_sizes), info, joined)
         play(buffer, engine, "attack_nearest", max(batch_sizes))
-        units = dict(equivariant=True, entities=place_entities(info, joined))
+        units: dict[str, Any] = dict(equivariant=True, entities=place_entities(info, joined))
         for episodes in batch_sizes:
             batch = buffer.sample(episodes)
             batch.hidden_state = torch.zeros(episodes, info.agent_num, 64)
             policies = [make_policy(sizes), make_policy(sizes, **units), make_policy(sizes, **units)]
             for each in (policies[2].model, policies[2]._target_model):
+                assert each.agent.entities is not None
                 for kind in each.agent.entities.kinds:
-                    kind.fused = False
-            times = [[update_time(policy, batch, 4) for policy in policies] for _ in range(max(repeats // 4, 1))]
-            flat, sets, plain = (1e3 * min(column) for column in zip(*times, strict=True))
-            count = engine.scenario.n_enemies
-            print(f"| {name} | {count} | {episodes} | {flat:.1f} | {sets:.1f} | {sets / flat:.2f} | {plain:.1f} |")
+                    kind.fused = False  # type: ignore[assignment]
+            flat, sets, plain = in_turn(policies, batch, repeats)
+            cells = [name, str(engine.scenario.n_enemies), str(episodes)]
+            yield [*cells, f"{flat:.1f}", f"{sets:.1f}", f"{sets / flat:.2f}", f"{plain:.1f}"]
+
+
+def update_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -> Iterator[list[str]]:
+    """What an update costs with the fused and the plain recurrence, and its share of the machine's arithmetic."""
+    best = peak()
+    print(f"torch {torch.__version__}, one thread, matrix product {best / 1e9:.0f} G multiply-adds/s\n")
+    for name in maps:
+        for episodes in batch_sizes:
+            batch = synthetic_batch(MAPS[name], episodes, np.random.default_rng(0))
+            policies = [make_policy(MAPS[name], fused) for fused in (True, False)]
+            fused, plain = (update_time(policy, batch, repeats) for policy in policies)
+            work = multiply_adds(policies[0], batch, MAPS[name])
+            cells = [name, str(episodes), str(int(batch.filled.sum())), f"{fused * 1e3:.1f}", f"{plain * 1e3:.1f}"]
+            yield [*cells, f"{plain / fused:.2f}", f"{work / 1e9:.2f}", f"{work / fused / best:.0%}"]
+
+
+#: What is measured: the option that asks for it, its columns, its rows.
+MEASURES = {
+    "sharing": (
+        ("map", "episodes", "recurrence", "all ms", "type ms", "none ms", "type / all", "none / all"), sharing_rows,
+    ),
+    "equivariant": (
+        ("map", "enemies", "episodes", "flat ms", "equivariant ms", "ratio", "in torch's operations ms"),
+        equivariant_rows,
+    ),
+    "update": (
+        ("map", "episodes", "steps", "fused ms", "plain ms", "plain / fused", "G multiply-adds", "share of peak"),
+        update_rows,
+    ),
+}  # fmt: skip
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, a line when it is measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--maps", nargs="+", default=["MMM", "3s5z"])
     parser.add_argument("--batch", nargs="+", type=int, default=[32, 128])
@@ -208,26 +237,11 @@ def main() -> None:
     if not args.equivariant and (unknown := set(args.maps) - set(MAPS)):
         parser.error(f"--maps {' '.join(unknown)}: known are {', '.join(MAPS)}; with --equivariant all maps.")
     torch.set_num_threads(1)
-    if args.equivariant:
-        equivariant_table(args.maps, args.batch, args.repeats)
-        return
-    if args.sharing:
-        sharing_table(args.maps, args.batch, args.repeats)
-        return
-    best = peak()
-    print(f"torch {torch.__version__}, one thread, matrix product {best / 1e9:.0f} G multiply-adds/s\n")
-    print("| map | episodes | steps | fused ms | plain ms | plain / fused | G multiply-adds | share of peak |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for name in args.maps:
-        for episodes in args.batch:
-            batch = synthetic_batch(MAPS[name], episodes, np.random.default_rng(0))
-            policies = [make_policy(MAPS[name], fused) for fused in (True, False)]
-            fused, plain = (update_time(policy, batch, args.repeats) for policy in policies)
-            work = multiply_adds(policies[0], batch, MAPS[name])
-            print(
-                f"| {name} | {episodes} | {int(batch.filled.sum())} | {fused * 1e3:.1f} | {plain * 1e3:.1f} | "
-                f"{plain / fused:.2f} | {work / 1e9:.2f} | {work / fused / best:.0%} |"
-            )
+    names, rows = MEASURES["equivariant" if args.equivariant else "sharing" if args.sharing else "update"]
+    measured = rows(args.maps, args.batch, args.repeats)
+    print(table(names, [next(measured)]))
+    for cells in measured:
+        print(line(cells), flush=True)
 
 
 if __name__ == "__main__":

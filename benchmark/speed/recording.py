@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from benchmark.markdown import table
 from dimix.config.compile import CompiledConfig, compile_all
 from dimix.entry.checkpoints import load_weights, read_any
 from dimix.entry.recording import GameFiles
@@ -70,13 +71,14 @@ def main() -> None:
     policy = make_policy(compiled)
     load_weights(policy, args.load_path, compiled)
     print(f"{compiled.info.name}, {args.games} games from jittered starts, processor time\n")
-    print("| recorded | plain (ms) | recorded (ms) | extra | per recorded game (ms) | kB per game |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    lines = []
     for recorded in args.recorded:
         row = compare(lambda k: seconds(compiled, policy, args.games, k), recorded, args.repeats)
         each = row["extra"] * row["plain"] / recorded
-        times = f"{row['plain']:.0f} | {row['with']:.0f} | {row['extra']:.1%}"
-        print(f"| {recorded} | {times} | {each:.2f} | {row['kB']:.0f} |")
+        times = [f"{row['plain']:.0f}", f"{row['with']:.0f}", f"{row['extra']:.1%}", f"{each:.2f}"]
+        lines.append([str(recorded), *times, f"{row['kB']:.0f}"])
+    names = ("recorded", "plain (ms)", "recorded (ms)", "extra", "per recorded game (ms)", "kB per game")
+    print(table(names, lines, left=0))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.markdown import table
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import EnvInfo
 from dimix.machine.text import format_bytes
@@ -68,7 +69,7 @@ class Size:
 def pymarl_step_bytes(info: EnvInfo) -> int:
     """Bytes of one step in PyMARL's EpisodeBatch."""
     per_agent = 4 * info.obs_shape + 4 * info.action_shape + 8 + 4 * info.action_shape  # obs, avail, action, one-hot
-    return info.agent_num * per_agent + 4 * info.global_obs_shape + 4 + 1 + 8  # state, reward, terminated, filled
+    return info.agent_num * per_agent + 4 * info.state_size + 4 + 1 + 8  # state, reward, terminated, filled
 
 
 def play(buffer: ReplayBuffer, engine: BattleEngine, team_name: str, episodes: int) -> None:
@@ -158,17 +159,25 @@ def draw_time(units: int, batch_size: int = 32) -> DrawTime:
     )
 
 
-def time_priorities(units: list[int]) -> None:
-    """Print one line per number of units."""
-    print("microseconds for a batch of 32, median")
-    print(f"{'units':>8} {'draw':>8} {'update':>8} {'both':>8} {'whole array':>12}")
-    for n in units:
-        t = draw_time(n)
-        print(f"{n:8} {t.draw:8.1f} {t.update:8.1f} {t.draw + t.update:8.1f} {t.array:12.1f}", flush=True)
+def priorities_table(units: list[int]) -> str:
+    """A line per number of units, microseconds for a batch of 32."""
+    times = [draw_time(n) for n in units]
+    lines = [[f"{t.units:,}", *(f"{us:.1f}" for us in (t.draw, t.update, t.draw + t.update, t.array))] for t in times]
+    return table(("units", "draw (us)", "update (us)", "both (us)", "whole array (us)"), lines, left=0)
+
+
+def sizes_table(sizes: list[Size]) -> str:
+    """A line per map and team."""
+    lines = []
+    for size in sizes:
+        steps = f"{size.mean_length:.0f}/{size.episode_limit}"
+        arrays = [format_bytes(v) for v in (size.pymarl, size.unpadded, size.plain, size.dimix)]
+        lines.append([size.map, size.team, steps, *arrays, f"{size.ratio:.1f}x"])
+    return table(("map", "team", "steps/limit", "PyMARL", "unpadded", "plain", "dimix", "ratio"), lines, left=2)
 
 
 def main() -> None:
-    """Print one line per map and team, or per number of units."""
+    """Print sizes, or times of priorities."""
     parser = argparse.ArgumentParser(description="Size of the replay memory, or time of its priorities.")
     parser.add_argument("--maps", nargs="+", default=["MMM", "27m_vs_30m"])
     parser.add_argument("--teams", nargs="+", default=["random", "focus_fire", "attack_nearest"], choices=sorted(TEAMS))
@@ -178,19 +187,10 @@ def main() -> None:
     parser.add_argument("--priorities", type=int, nargs="+", metavar="UNITS", help="time draws by priority instead")
     args = parser.parse_args()
     if args.priorities:
-        time_priorities(args.priorities)
+        print(priorities_table(args.priorities))
         return
-    print(f"{args.capacity} episodes; sizes in bytes of arrays")
-    names = " ".join(f"{name:>9}" for name in ("PyMARL", "unpadded", "plain", "dimix"))
-    print(f"{'map':14} {'team':15} {'steps/limit':>12} {names} {'ratio':>7}")
-    sizes = []
-    for map_name in args.maps:
-        for team in args.teams:
-            size = measure(map_name, team, args.episodes, args.capacity)
-            sizes.append(size)
-            columns = " ".join(f"{format_bytes(v):>9}" for v in (size.pymarl, size.unpadded, size.plain, size.dimix))
-            steps = f"{size.mean_length:.0f}/{size.episode_limit}"
-            print(f"{map_name:14} {team:15} {steps:>12} {columns} {size.ratio:6.1f}x", flush=True)
+    sizes = [measure(name, team, args.episodes, args.capacity) for name in args.maps for team in args.teams]
+    print(f"{args.capacity} episodes; sizes in bytes of arrays\n\n{sizes_table(sizes)}")
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps([asdict(size) for size in sizes], indent=1) + "\n")

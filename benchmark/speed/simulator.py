@@ -13,26 +13,23 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.provenance import machine, versions
+from benchmark.markdown import table
+from benchmark.provenance import conditions, machine, versions, write_report
+from benchmark.speed.peers import SCRIPTS, run_json, typed
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.maps.scenario import map_names
 from dizoo.smac.battle.teams.scripted import random_actions
 
-HERE = Path(__file__).resolve().parents[1]
-RESULTS = HERE / "results"
-PEER_SCRIPT = HERE / "peers" / "simulators.py"
 PEERS = {"smaclite": "smaclite", "smaclite-cpp": "smaclite", "smax": "jaxmarl"}  # column: module
 _SMACLITE_MAPS = (
     "10m_vs_11m", "27m_vs_30m", "2c_vs_64zg", "2s3z", "2s_vs_1sc", "3s5z", "3s5z_vs_3s6z", "3s_vs_5z",
@@ -47,6 +44,7 @@ PEER_MAPS = {
         "6h_vs_8z",
     ),
 }  # fmt: skip
+PEER_OPTIONS = ("--smaclite-python", "--smax-python")
 WARM_UP_STEPS = 20
 START_CODE = """
 import time
@@ -95,16 +93,9 @@ def measure_ours(map_name: str, batch: int, threads: int, seconds: float, rules:
 
 def measure_peer(peer: str, python: str, map_name: str, seconds: float) -> dict[str, Any]:
     """Another simulator in its own process, on one core; ``error`` in the result says why there is no figure."""
-    one_core = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    command = [python, str(PEER_SCRIPT), peer, map_name, str(seconds)]
-    if hasattr(os, "sched_getaffinity") and peer == "smax":  # XLA has no reliable switch for one thread
-        command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
-    done = subprocess.run(command, env={**os.environ, **one_core, "XLA_FLAGS": flags}, capture_output=True, text=True)
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        return {"error": (done.stderr.strip().splitlines() or ["no output"])[-1]}
-    return json.loads(lines[-1])
+    command = [python, str(SCRIPTS / "simulators.py"), peer, map_name, str(seconds)]
+    return run_json(command, pin=peer == "smax", XLA_FLAGS=flags)  # XLA has no reliable switch for one thread
 
 
 def measure_start() -> dict[str, float]:
@@ -131,21 +122,7 @@ def array_bytes(engine: BattleEngine) -> int:
 
 def as_markdown(report: dict[str, Any]) -> str:
     """The report as a table with its conditions above it."""
-    m, peers = report["machine"], report["peers"]
-    cores = m["cores"]
-    head = ["map", "1 core", "us/step", f"{cores} cores", "scaling", "KiB/battle"]
-    for peer in peers:
-        head += [peer, "ratio"]
-    lines = [
-        f"Environment steps per second, random available actions, batch {report['batch']}, rules `{report['rules']}`, "
-        "all outputs and resets included.",
-        f"{m['cpu']}, {cores} cores, load {m['load']} at the start; Python {m['python']}, numpy {m['numpy']}, "
-        f"numba {m['numba']}. Command: `{report['command']}`",
-        "1 core is per second of processor time; several cores by the clock. Ratios compare 1 core with 1 core.",
-        "",
-        "| " + " | ".join(head) + " |",
-        "| --- |" + " ---: |" * (len(head) - 1),
-    ]
+    peers, cores, lines = report["peers"], report["machine"]["cores"], []
     for name, row in report["maps"].items():
         one, many = row["one_core"], row["all_cores"]
         speed = one["steps_per_cpu_s"]
@@ -154,15 +131,21 @@ def as_markdown(report: dict[str, Any]) -> str:
         for peer in peers:
             figure = row["peers"].get(peer, {}).get("steps_per_cpu_s")
             cells += [f"{figure:,.0f}", f"{speed / figure:,.0f}x"] if figure else ["-", "-"]
-        lines.append("| " + " | ".join(cells) + " |")
-    start = report.get("start")
-    if start:
-        lines += [
-            "",
+        lines.append(cells)
+    names = ["map", "1 core", "us/step", f"{cores} cores", "scaling", "KiB/battle"]
+    names += [name for peer in peers for name in (peer, "ratio")]
+    parts = [
+        f"Environment steps per second, random available actions, batch {report['batch']}, rules `{report['rules']}`, "
+        f"all outputs and resets included.\n{conditions(report, 'numpy', 'numba')}\n"
+        "1 core is per second of processor time; several cores by the clock. Ratios compare 1 core with 1 core.",
+        table(names, lines),
+    ]
+    if start := report.get("start"):
+        parts.append(
             f"From nothing to the first step: {start['cold_first_step_s']:.1f} s with nothing compiled yet, "
-            f"{start['warm_first_step_s']:.1f} s afterwards ({start['warm_import_s']:.1f} s of it importing).",
-        ]
-    return "\n".join(lines) + "\n"
+            f"{start['warm_first_step_s']:.1f} s afterwards ({start['warm_import_s']:.1f} s of it importing)."
+        )
+    return "\n\n".join(parts) + "\n"
 
 
 def find_peers(args: argparse.Namespace) -> dict[str, str]:
@@ -190,7 +173,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--smaclite-cpp", action="store_true", help="also smaclite's C++ collision avoidance")
     parser.add_argument("--smax-python", metavar="PATH", help="a Python that has jaxmarl")
     parser.add_argument("--no-start", action="store_true", help="do not measure compile and start times")
-    parser.add_argument("--write", action="store_true", help="write benchmark/results/simulator.json and .md")
+    parser.add_argument("--write", action="store_true", help="write benchmark/results/simulator.json")
     return parser.parse_args(argv)
 
 
@@ -200,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     peers = find_peers(args)
     here = {**machine(), **versions("numpy", "numba")}
     report: dict[str, Any] = {
-        "command": "python -m benchmark.speed.simulator" + "".join(f" {a}" for a in _public_arguments(argv)),
+        "command": typed("benchmark.speed.simulator", argv, dict.fromkeys(PEER_OPTIONS, "PYTHON")),
         "machine": here,
         "batch": args.batch,
         "rules": args.rules,
@@ -221,21 +204,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{name}: {', '.join([ours, *figures])}", file=sys.stderr, flush=True)
     if not args.no_start:
         report["start"] = measure_start()
-    text = as_markdown(report)
-    print(text)
+    print(as_markdown(report))
     if args.write:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "simulator.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        (RESULTS / "simulator.md").write_text(text, encoding="utf-8")
+        write_report("simulator", report)
     return 0
-
-
-def _public_arguments(argv: Sequence[str] | None) -> list[str]:
-    """The arguments, without the paths of this machine."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    return [
-        "PYTHON" if i and words[i - 1] in ("--smaclite-python", "--smax-python") else w for i, w in enumerate(words)
-    ]
 
 
 if __name__ == "__main__":

@@ -22,23 +22,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import platform
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.provenance import machine, versions
+from benchmark.markdown import table
+from benchmark.provenance import conditions, machine, versions, write_report
+from benchmark.speed.peers import SCRIPTS, run_json, typed
 from benchmark.win_rate.cells import zoo_file
 
-HERE = Path(__file__).resolve().parents[1]
-RESULTS = HERE / "results"
+MODULE = "benchmark.speed.training"
 PARTS = ("simulator", "acting", "buffer", "sampling", "learning")
 EPISODES = 32
 
@@ -182,9 +180,11 @@ def measure_memory(map_name: str) -> dict[str, Any]:
 def multiply_adds_per_step(training: Training, batches: int = 8) -> float:
     """Multiply-adds of an update's matrix products per sampled step, over fresh samples of the run's own buffer."""
     from benchmark.speed.learner import Sizes, multiply_adds
+    from dimix.policy import QMIXPolicy
 
     info, size = training.buffer.info, training.buffer.agent_input.size
-    sizes = Sizes(info.agent_num, size, info.global_obs_shape, info.action_shape, info.episode_limit)
+    sizes = Sizes(info.agent_num, size, info.state_size, info.action_shape, info.episode_limit)
+    assert isinstance(training.policy, QMIXPolicy)
     work = steps = 0
     for _ in range(batches):
         batch = training.buffer.sample(training.case.episodes)
@@ -209,27 +209,9 @@ def peak_bytes() -> int:
 # ---- processes -------------------------------------------------------------------------------------------------------
 
 
-def run_json(command: Sequence[str], cores: int | None = None) -> dict[str, Any]:
-    """Run a program that prints its result as one line of JSON; ``error`` in the result says why there is none.
-
-    Args:
-        command: the program and its arguments.
-        cores: let it use only so many cores; None all.
-    """
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    pin = []
-    if cores and hasattr(os, "sched_getaffinity"):
-        pin = ["taskset", "-c", ",".join(map(str, sorted(os.sched_getaffinity(0))[:cores]))]
-    done = subprocess.run([*pin, *command], env={**os.environ, **one_thread}, capture_output=True, text=True)
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        return {"error": (done.stderr.strip().splitlines() or ["no output"])[-1]}
-    return json.loads(lines[-1])
-
-
 def ours(*arguments: str) -> dict[str, Any]:
     """One measurement of ours in a process of its own."""
-    return run_json([sys.executable, "-m", "benchmark.speed.training", *arguments])
+    return run_json([sys.executable, "-m", MODULE, *arguments])
 
 
 def peer_command(peer: str, case: Case, args: argparse.Namespace) -> list[str] | None:
@@ -242,11 +224,11 @@ def peer_command(peer: str, case: Case, args: argparse.Namespace) -> list[str] |
             return None
         envs = max(32 // case.ratio, 1)
         updates = max(int(args.jaxmarl_steps / (envs * 128)), 1)
-        return [python, str(HERE / "peers/jaxmarl_smax.py"), "--repo", repo, "--map", case.map_name,
+        return [python, str(SCRIPTS / "jaxmarl_smax.py"), "--repo", repo, "--map", case.map_name,
                 "--envs", str(envs), "--updates", str(updates)]  # fmt: skip
     if case.map_name != "MMM":  # one map is enough: a round of theirs takes minutes
         return None
-    script = str(HERE / "peers" / f"{peer}.py")
+    script = str(SCRIPTS / f"{peer}.py")
     return [python, script, "--repo", repo, "--map", case.map_name, "--ratio", str(case.ratio),
             "--seconds", str(args.peer_seconds)]  # fmt: skip
 
@@ -273,7 +255,8 @@ def median_of(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if "peak_bytes" in good[0]:
         out["peak_bytes"] = max(r["peak_bytes"] for r in good)
     if "parts_s" in good[0]:
-        out["share"] = {part: median(lambda r, p=part: r["parts_s"][p] / r["cpu_s"]) for part in good[0]["parts_s"]}
+        shares = [{part: seconds / r["cpu_s"] for part, seconds in r["parts_s"].items()} for r in good]
+        out["share"] = {part: statistics.median(share[part] for share in shares) for part in shares[0]}
         out["share_of_peak"] = median(lambda r: r["share_of_peak"])
     return out
 
@@ -298,45 +281,47 @@ def measure_case(case: Case, args: argparse.Namespace) -> dict[str, Any]:
 
 def as_markdown(report: dict[str, Any]) -> str:
     """The report as tables with their conditions above them."""
-    m = report["machine"]
-    lines = [
+    parts = [
         "Environment steps per second of QMIX training (GRU 64): simulator, acting, replay buffer, updates; "
-        f"median of {report['rounds']} rounds, all sides in turn.",
-        f"{m['cpu']}, {m['cores']} cores, load {m['load']} at the start; Python {m['python']}, "
-        f"torch {m['torch']}, numpy {m['numpy']}. Command: `{report['command']}`",
-        "",
-        "| case | side | replay ratio | steps/s | steps per CPU s | ours / theirs (CPU) | peak memory of the run |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        f"median of {report['rounds']} rounds, all sides in turn.\n{conditions(report, 'torch', 'numpy')}",
+        speed_table(report["cases"]),
+        "Where our processor time goes, and the learner's multiply-adds over the rate of a large matrix product:",
+        share_table(report["cases"]),
     ]
-    for row in report["cases"]:
+    for name, r in report["memory"].items():
+        parts.append(
+            f"Peak memory on {name} with a full replay buffer ({r['episodes']:,} episodes, {r['buffer_steps']:,} "
+            f"steps, {r['buffer_bytes'] / 1e9:.2f} GB): {r['peak_bytes'] / 1e9:.2f} GB."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def speed_table(cases: Sequence[dict[str, Any]]) -> str:
+    """A line per case and side."""
+    lines = []
+    for row in cases:
         speed = row["sides"]["dimix"]["steps_per_cpu_s"]
         for side, r in row["sides"].items():
             name = PEERS.get(side, side)
             if "error" in r:
-                lines.append(f"| {row['case']} | {name} | | {r['error']} | | | |")
+                lines.append([row["case"], name, "", r["error"], "", "", ""])
                 continue
             ratio = "" if side == "dimix" else f"{speed / r['steps_per_cpu_s']:.1f}x"
             memory = f"{r['peak_bytes'] / 1e9:.2f} GB" if "peak_bytes" in r else ""
             cells = [row["case"], name, f"{r['replay_ratio']:.1f}", f"{r['steps_per_s']:,.0f}"]
-            lines.append("| " + " | ".join([*cells, f"{r['steps_per_cpu_s']:,.0f}", ratio, memory]) + " |")
-    lines += [
-        "",
-        "Where our processor time goes, and the learner's multiply-adds over the rate of a large matrix product:",
-        "",
-        "| case | " + " | ".join([*PARTS, "other"]) + " | learner / peak |",
-        "| --- |" + " ---: |" * (len(PARTS) + 2),
+            lines.append([*cells, f"{r['steps_per_cpu_s']:,.0f}", ratio, memory])
+    names = ("case", "side", "replay ratio", "steps/s", "steps per CPU s", "ours / theirs (CPU)")
+    return table((*names, "peak memory of the run"), lines, left=2)
+
+
+def share_table(cases: Sequence[dict[str, Any]]) -> str:
+    """Where our processor time goes, a line per case."""
+    ours = {row["case"]: row["sides"]["dimix"] for row in cases}
+    lines = [
+        [case, *(f"{r['share'][part]:.1%}" for part in (*PARTS, "other")), f"{r['share_of_peak']:.0%}"]
+        for case, r in ours.items()
     ]
-    for row in report["cases"]:
-        r = row["sides"]["dimix"]
-        shares = [f"{r['share'][part]:.1%}" for part in (*PARTS, "other")]
-        lines.append("| " + " | ".join([row["case"], *shares, f"{r['share_of_peak']:.0%}"]) + " |")
-    for name, r in report["memory"].items():
-        lines += [
-            "",
-            f"Peak memory on {name} with a full replay buffer ({r['episodes']:,} episodes, {r['buffer_steps']:,} "
-            f"steps, {r['buffer_bytes'] / 1e9:.2f} GB): {r['peak_bytes'] / 1e9:.2f} GB.",
-        ]
-    return "\n".join(lines) + "\n"
+    return table(("case", *PARTS, "other", "learner / peak"), lines)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -353,7 +338,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     for peer, name in PEERS.items():
         parser.add_argument(f"--{peer}-python", metavar="PATH", help=f"a Python that can run {name}")
         parser.add_argument(f"--{peer}-repo", metavar="PATH", help=f"a checkout of {name}")
-    parser.add_argument("--write", action="store_true", help="write benchmark/results/training.json and .md")
+    parser.add_argument("--write", action="store_true", help="write benchmark/results/training.json")
     parser.add_argument("--worker", type=Case.parse, help=argparse.SUPPRESS)
     parser.add_argument("--memory-worker", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
@@ -366,8 +351,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = measure_ours(args.worker, args.seconds) if args.worker else measure_memory(args.memory_worker)
         print(json.dumps(result))
         return 0
+    paths = {f"--{peer}-{kind}": kind.upper() for peer in PEERS for kind in ("python", "repo")}
     report: dict[str, Any] = {
-        "command": " ".join(["python -m benchmark.speed.training", *public_arguments(argv)]),
+        "command": typed(MODULE, argv, paths),
         "machine": {**machine(), **versions("numpy", "torch")},
         "rounds": args.rounds,
         "cases": [],
@@ -378,20 +364,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures = [f"{side} {r.get('error') or round(r['steps_per_cpu_s'])}" for side, r in sides.items()]
         print(f"{case}: {', '.join(figures)}", file=sys.stderr, flush=True)
     report["memory"] = {name: ours("--memory-worker", name) for name in args.memory}
-    text = as_markdown(report)
-    print(text)
+    print(as_markdown(report))
     if args.write:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "training.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        (RESULTS / "training.md").write_text(text, encoding="utf-8")
+        write_report("training", report)
     return 0
-
-
-def public_arguments(argv: Sequence[str] | None) -> list[str]:
-    """The arguments, without the paths of this machine."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    paths = {f"--{peer}-{kind}": kind.upper() for peer in PEERS for kind in ("python", "repo")}
-    return [paths.get(words[i - 1], w) if i else w for i, w in enumerate(words)]
 
 
 if __name__ == "__main__":

@@ -1,23 +1,26 @@
-"""The cells of the benchmark: one training each, by map, algorithm, rules, training jitter, length and seed."""
+"""The cells of the benchmark: one training each, of any config of the zoo; SMAC's by map, algorithm and rules."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmark import ROOT
+from benchmark.win_rate.published import DI_ENGINE_MAPS
 from dimix.config.compile import CompiledConfig, compile_all
 from dimix.config.file import read_config
 from dimix.errors import ConfigError, nearest
 from dimix.machine.text import short
 from dimix.registry import POLICY_REGISTRY
-from dizoo.smac.battle.maps.scenario import map_names
+from dizoo.smac.battle.maps.scenario import load_scenario, map_names
 
-ROOT = Path(__file__).resolve().parents[2]
 ZOO = "dizoo/smac/config"
 
 #: How the zoo's files spell the maps that DI-engine's spell so.
@@ -84,36 +87,46 @@ OTHER_TASKS = ("open_loop", "net_reward")
 #: The same, and QMIX itself.
 QMIX_ALONE = ("qmix", *OTHER_TASKS)
 NEVER = 1.1  # a win rate that no run reaches
+RULES = ("smaclite", "smac")
+JITTER = 0.5  # cells, of the trainings with moved starts
+FAMILY = ("equivariant", "vdn", "ow_qmix", "cw_qmix", "qtran")
+FAMILY_MAPS = (*DI_ENGINE_MAPS, "2s3z", "corridor")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One training of the benchmark.
+@dataclass(frozen=True, kw_only=True)
+class Cell(ABC):
+    """One training of the benchmark: a config of the zoo, what is set over it, and a seed.
 
     Attributes:
-        map: one of the 23 SMAC maps.
-        algo: a policy's registered name, or one of `VARIANTS`.
-        rules: ``smaclite`` or ``smac``.
-        train_jitter: starts of training games are moved by up to so many cells.
-        env_steps: length of the training.
         seed: of the run.
-        options: further ``dotted.key=value`` texts.
+        env_steps: length of the training; None: as long as the config says.
+        options: ``dotted.key=value`` texts.
         until_won: stop as the config says, once the team wins; else train for all env steps.
     """
 
-    map: str
-    algo: str
-    rules: str
-    train_jitter: float
-    env_steps: int
-    seed: int
+    seed: int = 0
+    env_steps: int | None = None
     options: tuple[str, ...] = ()
     until_won: bool = False
+
+    @abstractmethod
+    def sources(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
+        """The zoo files that the cell is made of, and their main and create config.
+
+        Raises:
+            ConfigError: there is no such file.
+        """
+
+    @abstractmethod
+    def _label(self) -> list[str]:
+        """What is trained, the first parts of the cell's name."""
 
     @property
     def group(self) -> str:
         """What the seeds of one experiment share, as a file name."""
-        parts = [self.rules, self.map, self.algo, f"jitter{self.train_jitter:g}", short(self.env_steps)]
+        parts = self._label()
+        if self.env_steps is not None:
+            parts.append(short(self.env_steps))
         if self.until_won:
             parts.append("until_won")
         if self.options:
@@ -129,10 +142,11 @@ class Cell:
     @property
     def overrides(self) -> tuple[str, ...]:
         """What the cell sets over its config files; the user's options last."""
-        own = [f"env.map_name={self.map}", f"env.rules={self.rules}", f"env.start_jitter={self.train_jitter}"]
-        if not self.until_won:
-            own.append(f"env.stop_value={NEVER}")
-        return (*own, *_policy(self.algo)[1], *self.options)
+        return (*(() if self.until_won else (f"env.stop_value={NEVER}",)), *self.options)
+
+    def fields(self) -> dict[str, Any]:
+        """The cell as it stands in a row."""
+        return {**asdict(self), "options": list(self.options)}
 
     def compile(self, **options: Any) -> CompiledConfig:
         """The cell's config, checked; see `dimix.config.compile_all` for the options.
@@ -141,17 +155,57 @@ class Cell:
             ConfigError: everything that is wrong with it.
         """
         return compile_all(
-            self.config()[1], seed=self.seed, env_step=self.env_steps, overrides=self.overrides, **options
+            self.sources()[1], seed=self.seed, env_step=self.env_steps, overrides=self.overrides, **options
         )
 
-    def config(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
-        """The zoo files that the cell is made of, and their main and create config.
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigCell(Cell):
+    """A training of any config.
+
+    Attributes:
+        config: the file, from the repository's root.
+    """
+
+    config: str
+
+    def sources(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
+        """See `Cell.sources`."""
+        source = read_config(ROOT / self.config)
+        return [self.config], (source.main, source.create)
+
+    def _label(self) -> list[str]:
+        return [Path(self.config).stem.removesuffix("_config")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapCell(Cell):
+    """A training on one of SMAC's maps.
+
+    Attributes:
+        map: one of the 23.
+        algo: a policy's registered name, or one of `VARIANTS`.
+        rules: ``smaclite`` or ``smac``.
+        train_jitter: starts of training games are moved by up to so many cells.
+    """
+
+    env_steps: int = field()
+    map: str
+    algo: str = "qmix"
+    rules: str = "smaclite"
+    train_jitter: float = 0.0
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """See `Cell.overrides`."""
+        own = (f"env.map_name={self.map}", f"env.rules={self.rules}", f"env.start_jitter={self.train_jitter}")
+        return (*own, *_policy(self.algo)[1], *super().overrides)
+
+    def sources(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
+        """See `Cell.sources`.
 
         A map's own file for the algorithm where there is one; else the map's QMIX file, and under it what the
         algorithm's file of `MODEL_MAP` says about the policy.
-
-        Raises:
-            ConfigError: the map has no file.
         """
         policy = _policy(self.algo)[0]
         own, qmix, model = zoo_file(self.map, policy), zoo_file(self.map, "qmix"), zoo_file(MODEL_MAP, policy)
@@ -164,6 +218,9 @@ class Cell:
             return [qmix], (base.main, create)
         branch = read_config(ROOT / model).main.get("policy", {})
         return [qmix, model], ({**base.main, "policy": _joined(branch, base.main.get("policy", {}))}, create)
+
+    def _label(self) -> list[str]:
+        return [self.rules, self.map, self.algo, f"jitter{self.train_jitter:g}"]
 
 
 def zoo_file(map_name: str, policy: str) -> str:
@@ -178,15 +235,14 @@ def make_cells(
     rules: Sequence[str],
     train_jitters: Sequence[float],
     env_steps: int | None = None,
-    options: Sequence[str] = (),
-    until_won: bool = False,
-) -> list[Cell]:
-    """All combinations, checked; seed by seed, so that a queue that is stopped early has something of everything.
+    **same: Any,
+) -> list[MapCell]:
+    """All combinations, seed by seed, so that a queue that is stopped early has something of everything.
 
-    Without ``env_steps`` every map gets its own, see `own_env_steps`.
+    Without ``env_steps`` every map gets its own, see `own_env_steps`; ``same`` are the cells' other fields.
 
     Raises:
-        ConfigError: everything that is wrong with their configs.
+        ConfigError: no such map or algorithm.
     """
     for option, given, known in (("--maps", maps, map_names()), ("--algos", algos, _algorithms())):
         for name in given:
@@ -194,13 +250,34 @@ def make_cells(
                 raise ConfigError(f"{option} {name}: unknown.{nearest(name, known)} There are {', '.join(known)}.")
     combinations = itertools.product(seeds, rules, train_jitters, algos, maps)
     cells = [
-        Cell(m, a, r, j, env_steps or own_env_steps(m, r, j), s, tuple(options), until_won)
+        MapCell(map=m, algo=a, rules=r, train_jitter=j, env_steps=env_steps or own_env_steps(m, r, j), seed=s, **same)
         for s, r, j, a, m in combinations
     ]
-    for cell in cells:
-        if cell.seed == seeds[0]:
-            cell.compile()
     return list(dict.fromkeys(cells))
+
+
+def table_cells() -> list[MapCell]:
+    """What the tables of win rates ask for, three seeds each."""
+    maps = map_names()
+    flat = [name for name in maps if is_flat(name)]
+    paid = [name for name in maps if load_scenario(name, "smac").enemy_recovers]
+    family, seeds = [name for name in maps if name in FAMILY_MAPS], (0, 1, 2)
+    plan = [
+        (maps, ["qmix", "open_loop"], RULES, 0.0),
+        ([name for name in family if name in flat], ["equivariant"], RULES, 0.0),
+        (family, [algo for algo in FAMILY if algo != "equivariant"], RULES, 0.0),
+        (paid, ["net_reward"], ["smac"], 0.0),
+        (maps, ["qmix"], RULES, JITTER),
+        (flat, ["equivariant"], RULES, JITTER),
+    ]
+    return [cell for some, algos, rules, jitter in plan for cell in make_cells(some, algos, seeds, rules, [jitter])]
+
+
+@cache
+def is_flat(name: str) -> bool:
+    """Whether the zoo's QMIX agents of a map read rows as they stand, so that equivariant ones are another cell."""
+    main, _ = MapCell(map=name, env_steps=1).sources()[1]
+    return not main.get("policy", {}).get("model", {}).get("equivariant", False)
 
 
 def own_env_steps(map_name: str, rules: str, train_jitter: float) -> int:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from benchmark.win_rate.cells import QMIX_ALONE
-from benchmark.win_rate.summary import IN_A_ROW, Experiment, spread, win_rates
+from benchmark.win_rate.summary import Experiment, spread, win_rates
 from dimix.errors import OutputError
 from dimix.plot import new_figure, on_one_axis, style
+from dimix.plot.table import IN_A_ROW
 from dizoo.smac.battle.maps.scenario import map_names
 
 #: Lines of a figure by algorithm and whether the starts of training moved; each looks the same on every map.
@@ -57,8 +58,8 @@ def draw_all(found: Found, folder: Path) -> None:
             mine = [e for (r, m, _, _), e in found.items() if (r, m) == (rules, name)]
             if mine:
                 by_map[name] = sorted(mine, key=_order)
-                _save(_map_figure(name, rules, by_map[name]), folder / curve_file(rules, name))
-        _save(_overview(by_map), folder / curve_file(rules))
+                save(_map_figure(name, rules, by_map[name]), folder / curve_file(rules, name))
+        save(_overview(by_map), folder / curve_file(rules))
 
 
 def smoothed(experiment: Experiment, jitter: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
@@ -149,8 +150,14 @@ def _order(experiment: Experiment) -> tuple[int, str]:
     return _number(experiment), experiment.cell.algo
 
 
-def _save(figure: Any, path: Path) -> None:
-    """The same rows give the same bytes; an SVG's paths keep one decimal, a tenth of a point."""
+def save(figure: Any, path: Path) -> None:
+    """Write a PNG, and an SVG beside it.
+
+    The same rows give the same bytes; an SVG's paths keep one decimal, a tenth of a point.
+
+    Raises:
+        OutputError: the files cannot be written.
+    """
     import matplotlib
 
     text = io.StringIO()
@@ -159,6 +166,6 @@ def _save(figure: Any, path: Path) -> None:
     short = re.sub(r' d="[^"]*"', lambda d: re.sub(r"(\.\d)\d+", r"\1", d.group()), text.getvalue())
     try:
         path.with_suffix(".svg").write_text(short, "utf-8")
-        figure.savefig(path, dpi=110, metadata={"Software": None})
+        figure.savefig(path, dpi=80, metadata={"Software": None})
     except OSError as e:
         raise OutputError(f"{path}: cannot be written ({e.strerror}).") from e

@@ -12,17 +12,22 @@ from typing import Any
 import dimix
 from benchmark.provenance import machine, revision, versions
 from benchmark.win_rate.cells import Cell
-from benchmark.win_rate.rows import cell_json, config_hash, flat_config, path_of, read_metrics, write_row
+from benchmark.win_rate.rows import flat_config, path_of, read_metrics, write_row
 from dimix.entry import Result, serial_pipeline
 from dimix.entry.checkpoints import load_weights
-from dimix.entry.rooms import make_agent_input, make_env, make_policy
+from dimix.entry.rooms import jitter_games, make_agent_input, make_env, make_policy
 from dimix.entry.run_folder import RunFolder
 from dimix.errors import CheckpointError, OutputError
-from dimix.worker import EvalResult, Evaluator
+from dimix.worker import Evaluator
 from dizoo.smac.battle.kernels.compiler import source_digest
 
-#: The final games: name, environment role, chance of a random action.
-FINAL = (("greedy", "evaluate", 0.0), ("epsilon", "evaluate", 0.05), ("jitter", "evaluate_jitter", 0.0))
+#: The final games: environment role and chance of a random action; random ones where starts cannot be moved.
+FINAL = {
+    "greedy": ("evaluate", 0.0),
+    "epsilon": ("evaluate", 0.05),
+    "jitter": ("evaluate_jitter", 0.0),
+    "random": ("evaluate", 1.0),
+}
 #: Added to the seed for the final games, which nobody has trained or chosen on.
 FINAL_SEED = 1_000_000
 #: TensorBoard files of hundreds of runs are for nobody.
@@ -31,7 +36,7 @@ WAIT_S = 20.0  # for a process of a killed queue to notice and let go
 
 
 def train_cell(
-    cell: Cell, work: Path, rows: Path, jobs: int, final_games: int, out: Callable[[str], None]
+    cell: Cell, work: Path, rows: Path, jobs: int, final_games: int, started: float, out: Callable[[str], None]
 ) -> dict[str, Any]:
     """Train a cell, or go on with it, and write its row.
 
@@ -41,6 +46,7 @@ def train_cell(
         rows: where the row goes.
         jobs: runs at a time, for the row.
         final_games: games of each kind that the trained team plays.
+        started: `time.time` when this process was started.
         out: takes the lines meant for people.
 
     Returns:
@@ -57,13 +63,16 @@ def train_cell(
     try:
         if path_of(cell, rows).exists():  # another queue was faster
             return {"state": "busy"}
-        result, revisions = _train(cell, folder, out)
+        result, revisions, resumed = _train(cell, folder, out)
+        start_up_s = None if resumed else round(time.time() - started - result.seconds, 1)
         if result.interrupted:
             return {"state": "stopped"}
         out("playing the final games")
         run_folder = RunFolder(Path(result.run_folder))
         final = play_final(cell, run_folder.final, final_games)
-        write_row(make_row(cell, result, revisions, jobs, final), rows)
+        row = make_row(cell, result, revisions, jobs, final)
+        row["training"]["start_up_s"] = start_up_s
+        write_row(row, rows)
         run_folder.keep_resumable(0)
         return {"state": "finished", "final": final, "seconds": result.seconds}
     finally:
@@ -83,23 +92,23 @@ def _locked(folder: RunFolder) -> bool:
             time.sleep(0.5)
 
 
-def _train(cell: Cell, folder: Path, out: Callable[[str], None]) -> tuple[Result, list[str | None]]:
-    """The training, resumed where there is one; with the revisions of the code that worked on it."""
+def _train(cell: Cell, folder: Path, out: Callable[[str], None]) -> tuple[Result, list[str | None], bool]:
+    """The training, with the revisions of the code that worked on it and whether it was resumed."""
     history = folder / "revisions.json"
     options: dict[str, Any] = dict(
         env_step=cell.env_steps, overrides=(*cell.overrides, *QUIET), announce=False, explain=False, out=out
     )
-    config, wanted = cell.config()[1], str(folder / "run")
+    config, wanted = cell.sources()[1], str(folder / "run")
     try:
         resume = RunFolder.last_of(wanted)
         before = json.loads(history.read_text()) if history.exists() else []
         revisions = _remember(history, before)
-        return serial_pipeline(config, cell.seed, resume=resume, **options), revisions
+        return serial_pipeline(config, cell.seed, resume=resume, **options), revisions, True
     except CheckpointError as e:
         if any(folder.glob("run*")):
             out(f"cannot go on with the run that was begun, starts anew ({e})")
     revisions = _remember(history, [])
-    return serial_pipeline(config, cell.seed, exp_name=wanted, **options), revisions
+    return serial_pipeline(config, cell.seed, exp_name=wanted, **options), revisions, False
 
 
 def _remember(history: Path, revisions: list[str | None]) -> list[str | None]:
@@ -112,7 +121,7 @@ def _remember(history: Path, revisions: list[str | None]) -> list[str | None]:
 
 
 def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, float]]:
-    """The three kinds of final games with the policy that evaluation plays with.
+    """Three kinds of final games with the policy that evaluation plays with.
 
     Args:
         cell: what was trained.
@@ -120,36 +129,30 @@ def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, 
         games: of each kind, >= 1.
 
     Returns:
-        By the names of `FINAL`: games_won, games_played, distinct_games, ep_reward, ep_length.
+        Figures of `EvalResult` by name of the kind, see `FINAL`.
     """
     compiled = replace(cell, seed=cell.seed + FINAL_SEED).compile()
-    found = {}
-    for name, role, epsilon in FINAL:
+    left_out, found = "random" if jitter_games(compiled) else "jitter", {}
+    for name, (role, epsilon) in FINAL.items():
+        if name == left_out:
+            continue
         policy = make_policy(compiled)
         load_weights(policy, checkpoint, compiled)
         env = make_env(compiled, role)
         result = Evaluator(env, policy.eval_mode, make_agent_input(compiled)).evaluate(games, epsilon)
         env.close()
-        found[name] = _summary(result)
+        found[name] = {figure: round(value, 3) for figure, value in asdict(result).items()}
     return found
-
-
-def _summary(result: EvalResult) -> dict[str, float]:
-    kept = asdict(result)
-    del kept["std_ep_reward"]
-    return {name: round(value, 3) for name, value in kept.items()}
 
 
 def make_row(
     cell: Cell, result: Result, revisions: list[str | None], jobs: int, final: dict[str, dict[str, float]]
 ) -> dict[str, Any]:
     """The row of a finished run; see `benchmark.win_rate.rows`."""
-    flat = flat_config(cell.compile().cfg)
     evaluations, replay_ratio = read_metrics(Path(result.run_folder))
     return {
-        "cell": cell_json(cell),
-        "files": cell.config()[0],
-        "config_hash": config_hash(flat),
+        "cell": cell.fields(),
+        "files": cell.sources()[0],
         "code": revisions,
         "versions": {"dimix": dimix.__version__, "engine": source_digest()[:12], **versions("torch", "numpy", "numba")},
         "machine": machine(),
@@ -167,5 +170,5 @@ def make_row(
         },
         "final": final,
         "evaluations": evaluations,
-        "config": flat,
+        "config": flat_config(cell.compile().cfg),
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.win_rate.cells import Cell
+from benchmark.win_rate.cells import Cell, MapCell
 from benchmark.win_rate.job import train_cell
 from benchmark.win_rate.rows import config_changes, flat_config, path_of, read_row
 from dimix.entry.multi_seed import compile_once
@@ -57,9 +57,10 @@ def run_cells(
     if not missing:
         out(f"{len(cells)} of {len(cells)} rows are there already; {anew}")
         return 0
-    compile_once(missing[0].compile(), out)
+    compile_once(next((cell for cell in missing if isinstance(cell, MapCell)), missing[0]).compile(), out)
     same = dict(work=work, rows=rows, jobs=jobs, final_games=final_games)
-    queue = (Job(c.name, train_cell, {"cell": c, **same}) for c in _still_missing(missing, rows))
+    due = _still_missing(missing, rows)
+    queue = (Job(c.name, train_cell, {"cell": c, "started": time.time(), **same}) for c in due)
     display = Display(len(missing), jobs, out, sys.stdout.isatty() if terminal is None else terminal)
     children = run_jobs(queue, jobs, display)
     display.close()

@@ -2,32 +2,40 @@
 
 A row holds:
 
-- ``cell``: map, algo, rules, train_jitter, env_steps, seed, options, until_won (see `benchmark.win_rate.cells.Cell`);
-- ``files``: the zoo files behind the config; ``config``: the resolved config, flat; ``config_hash``: its digest;
+- ``cell``: the fields of a `MapCell` or `ConfigCell` (see `benchmark.win_rate.cells`);
+- ``files``: the zoo files behind the config; ``config``: the resolved config, flat. On disk: what differs in it from
+  ``config.json`` beside this module, and ``config_without``: that one's keys that it has not;
 - ``code``: git revisions that trained it, in order (``+``: changed code); ``versions``; ``machine``; ``jobs``: runs at
   a time; ``finished``: date; the engine's version is a digest of its sources;
-- ``training``: reason of its end, env_steps, updates, episodes, seconds, cpu_seconds, env_steps_per_s, replay_ratio;
+- ``training``: reason of its end, env_steps, updates, episodes, seconds, cpu_seconds, env_steps_per_s, replay_ratio,
+  start_up_s: seconds from the start of its process to where ``seconds`` begin, null where it was resumed;
 - ``evaluations``: a list per column of `COLUMNS`, one entry per evaluation, oldest first;
-- ``final``: the policy at the end in games of its own: ``greedy``, ``epsilon`` (0.05) and ``jitter`` (0.5 cells), each
-  with games_won, games_played, distinct_games, ep_reward, ep_length.
+- ``final``: the policy at the end in games of its own: ``greedy``, ``epsilon`` (0.05) and ``jitter`` (0.5 cells), or
+  ``random`` where an environment has no jitter, each with the figures of `dimix.worker.EvalResult`.
+
+Trainings measured before they had rows (time to learn, the ways, other environments) hold what was recorded then: no
+code, config or final games.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmark.win_rate.cells import Cell
-from dimix.errors import OutputError
-from dimix.machine.plain import flat
+import numpy as np
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+from benchmark import RESULTS
+from benchmark.win_rate.cells import Cell, ConfigCell, MapCell
+from dimix.errors import OutputError
+from dimix.machine.files import written_whole
+from dimix.machine.plain import flat
+from dimix.plot import read_run
+
 RUNS = RESULTS / "runs"
+#: What most configs hold, by key. It stays as it is: all rows are read with it.
+USUAL: dict[str, Any] = json.loads(Path(__file__).with_name("config.json").read_text("utf-8"))
 
 #: Columns of an evaluation, and their metrics.
 COLUMNS = {
@@ -40,6 +48,7 @@ COLUMNS = {
     "games_won_jitter": "eval/games_won_jitter",
     "games_played_jitter": "eval/games_played_jitter",
     "ep_reward": "eval/ep_reward",
+    "std_ep_reward": "eval/std_ep_reward",
     "ep_length": "eval/ep_length",
 }
 #: Config keys that do not touch a training's course.
@@ -55,7 +64,8 @@ def path_of(cell: Cell, folder: Path) -> Path:
 
 def cell_of(row: Mapping[str, Any]) -> Cell:
     """The cell that a row belongs to."""
-    return Cell(**{**row["cell"], "options": tuple(row["cell"]["options"])})
+    fields = {**row["cell"], "options": tuple(row["cell"]["options"])}
+    return ConfigCell(**fields) if "config" in fields else MapCell(**fields)
 
 
 def write_row(row: Mapping[str, Any], folder: Path) -> Path:
@@ -64,12 +74,13 @@ def write_row(row: Mapping[str, Any], folder: Path) -> Path:
     Raises:
         OutputError: the file cannot be written.
     """
-    path = path_of(cell_of(row), folder)
-    part = path.with_suffix(".json.part")
+    path, config = path_of(cell_of(row), folder), row["config"]
+    differs = {key: value for key, value in config.items() if key not in USUAL or value != USUAL[key]}
+    stored = {**row, "config": differs, "config_without": [key for key in USUAL if key not in config]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(row, separators=(",", ":")).replace('],"', '],\n"') + "\n", "utf-8")
-        part.replace(path)
+        with written_whole(path) as file:
+            file.write(f"{json.dumps(stored, separators=(',', ':'))}\n".replace('],"', '],\n"').encode())
     except OSError as e:
         raise OutputError(f"{path}: cannot be written ({e.strerror}).") from e
     return path
@@ -93,24 +104,16 @@ def read_row(path: Path) -> dict[str, Any]:
     try:
         row = json.loads(path.read_text("utf-8"))
         cell_of(row), row["evaluations"]["env_step"], row["final"], row["training"]
+        usual = USUAL.keys() - row.pop("config_without")
+        row["config"] = {**{key: USUAL[key] for key in usual}, **row["config"]}
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise OutputError(f"{path}: not a benchmark row ({type(e).__name__}: {e}). Delete it and run it again.") from e
     return row
 
 
-def cell_json(cell: Cell) -> dict[str, Any]:
-    """A cell as it stands in a row."""
-    return {**asdict(cell), "options": list(cell.options)}
-
-
 def flat_config(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a training's course, by dotted key; the seed apart."""
     return {key: value for key, value in flat(cfg) if not key.startswith(_FREE)}
-
-
-def config_hash(flat: Mapping[str, Any]) -> str:
-    """Digest of a flat config."""
-    return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -121,14 +124,14 @@ def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def read_metrics(run_folder: Path) -> tuple[dict[str, list[float]], float]:
     """The evaluations in a run's ``metrics.csv``, and the replay ratio at its end (0 if it never learned)."""
-    with open(run_folder / "log" / "metrics.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    ratios = [_number(row["train/replay_ratio"]) for row in rows if row["train/replay_ratio"]]
-    evaluated = [row for row in rows if row["eval/games_played"]]
-    columns = {c: [_number(row[m]) for row in evaluated if row[m]] for c, m in COLUMNS.items()}
-    return {c: values for c, values in columns.items() if values}, ratios[-1] if ratios else 0.0
+    recorded = read_run(run_folder).columns
+    evaluated = np.isfinite(recorded["eval/games_played"])
+    columns = {name: recorded[metric][evaluated] for name, metric in COLUMNS.items() if metric in recorded}
+    ratios = recorded["train/replay_ratio"][np.isfinite(recorded["train/replay_ratio"])]
+    evaluations = {name: [_number(v) for v in values if np.isfinite(v)] for name, values in columns.items()}
+    return {name: values for name, values in evaluations.items() if values}, _number(ratios[-1]) if len(ratios) else 0.0
 
 
-def _number(text: str) -> float:
-    value = round(float(text), 3)
+def _number(value: float) -> float:
+    value = round(float(value), 3)
     return int(value) if value == int(value) else value

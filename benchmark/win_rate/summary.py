@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.win_rate.cells import Cell
+from benchmark.win_rate.cells import MapCell
 from benchmark.win_rate.rows import cell_of, config_changes
+from dimix.plot.table import LAST, learned_at
 
-LAST = 10  # evaluations whose mean is the result of a training
-IN_A_ROW = 5  # evaluations whose mean says that a level is reached: one lucky evaluation does not
 BOOTSTRAPS = 2000
 MIN_SEEDS = 3
 
@@ -27,7 +26,7 @@ class Experiment:
         rows: by seed, ascending.
     """
 
-    cell: Cell
+    cell: MapCell
     rows: tuple[Mapping[str, Any], ...]
 
     @property
@@ -70,23 +69,22 @@ def win_rates(row: Mapping[str, Any], jitter: bool = False) -> np.ndarray:
 
 
 def time_to(row: Mapping[str, Any], level: float) -> tuple[int, float] | None:
-    """Env steps and seconds to the first five evaluations in a row whose mean win rate is at least ``level``.
+    """Env steps and seconds to the first five evaluations in a row that each won at least ``level`` of their games.
 
     Counted to the last of the five; seconds include evaluations. None when it never happened.
     """
-    rates, evaluations = win_rates(row), row["evaluations"]
-    for end in range(IN_A_ROW, len(rates) + 1):
-        if rates[end - IN_A_ROW : end].mean() >= level - 1e-9:
-            return evaluations["env_step"][end - 1], evaluations["seconds"][end - 1]
-    return None
+    at, evaluations = learned_at(win_rates(row), level), row["evaluations"]
+    return None if at is None else (evaluations["env_step"][at], evaluations["seconds"][at])
 
 
 def experiments(rows: Iterable[Mapping[str, Any]]) -> list[Experiment]:
-    """Rows by what they share but the seed."""
-    found: dict[Cell, list[Mapping[str, Any]]] = {}
+    """Full trainings on SMAC's maps, by what they share but the seed; rows of other cells are left out."""
+    found: dict[MapCell, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: row["cell"]["seed"]):
-        found.setdefault(replace(cell_of(row), seed=-1), []).append(row)
-    return [Experiment(cell_of(rows[0]), tuple(rows)) for rows in found.values()]
+        cell = cell_of(row)
+        if isinstance(cell, MapCell) and not cell.until_won:
+            found.setdefault(replace(cell, seed=-1), []).append(row)
+    return [Experiment(replace(cell, seed=rows[0]["cell"]["seed"]), tuple(rows)) for cell, rows in found.items()]
 
 
 def main_experiments(found: Sequence[Experiment]) -> dict[tuple[str, str, str, float], Experiment]:
@@ -96,7 +94,7 @@ def main_experiments(found: Sequence[Experiment]) -> dict[tuple[str, str, str, f
     """
     chosen: dict[tuple[str, str, str, float], Experiment] = {}
     for one in sorted(found, key=lambda e: (len(e.rows), e.cell.env_steps)):
-        if not one.cell.options and not one.cell.until_won:
+        if not one.cell.options:
             chosen[(one.cell.rules, one.cell.map, one.cell.algo, one.cell.train_jitter)] = one
     return chosen
 

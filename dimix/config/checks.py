@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,15 @@ DERIVED: dict[str, Callable[[EasyDict, EnvInfo], Any]] = {
     "policy.collect.env_num": lambda cfg, info: cfg.env.collector_env_num,
     "policy.eval.env_num": lambda cfg, info: cfg.env.evaluator_env_num,
 }
+
+
+#: Keys and branches that a resumed run may change: they do not touch the course of training up to where it stops.
+FREE_KEYS = ("exp_name", "run", "env.stop_value", "env.replay", "create_config.callback")
+
+
+def is_of(key: str, branches: Iterable[str]) -> bool:
+    """Whether a dotted key is one of these keys, or stands in one of these branches."""
+    return any(key == branch or key.startswith(f"{branch}.") for branch in branches)
 
 
 def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report: Report) -> None:

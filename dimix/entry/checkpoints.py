@@ -10,7 +10,7 @@ from typing import Any
 
 from easydict import EasyDict
 
-from dimix.config.checks import DERIVED, lookup, without_derived
+from dimix.config.checks import DERIVED, FREE_KEYS, is_of, lookup, without_derived
 from dimix.config.compile import CompiledConfig, full_schema, model_options, settings_of
 from dimix.config.inputs import find_changes
 from dimix.config.schema import walk
@@ -21,9 +21,6 @@ from dimix.errors import CheckpointError, DimixError
 from dimix.machine.checkpoint_file import load_checkpoint
 from dimix.machine.plain import flat, plain
 from dimix.policy.base import Policy
-
-#: Keys that a resumed run may change: they do not touch the course of training up to where it stops.
-FREE_KEYS = ("exp_name", "run.", "env.stop_value", "env.replay.", "create_config.callback.")
 
 #: Sizes that a network is built for.
 SIZES = ("agent_num", "obs_shape", "global_obs_shape", "action_shape")
@@ -142,7 +139,7 @@ def _changed(
     return [
         f"  {key}: the run has {old.get(key)!r}, the config now {new.get(key)!r}"
         for key in sorted({*old, *new})
-        if old.get(key) != new.get(key) and key not in added and key not in inputs and not key.startswith(FREE_KEYS)
+        if old.get(key) != new.get(key) and key not in added and key not in inputs and not is_of(key, FREE_KEYS)
     ]
 
 

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
+from dimix.config.checks import DERIVED, FREE_KEYS, is_of
 from dimix.plot.runs import Run, read_runs
 
-#: Config keys, or whole branches, in which seeds of one experiment may differ: the first ones change nothing in what
-#: is trained, the last ones follow from other keys.
+#: Config keys, or whole branches, in which seeds of one experiment may differ: they change nothing in what is trained,
+#: or follow from other keys.
 NOT_TRAINED = (
-    "exp_name",
+    *FREE_KEYS,
+    *DERIVED,
     "seed",
-    "run.env_step",
-    "run.train_iter",
-    "run.stop_window",
-    "run.checkpoint_interval_s",
-    "run.resume_checkpoints",
-    "run.progress_interval_s",
-    "run.tensorboard",
-    "run.torch_threads",
-    "run.callbacks.wandb",
     "env.manager",
     "env.num_threads",
-    "env.stop_value",
-    "env.replay",
     "env.evaluator_env_num",
     "env.n_evaluator_episode",
     "env.jitter_eval.n_episode",
     "policy.cuda",
     "policy.device",
     "policy.eval.evaluator.eval_freq",
-    "env.agent_num",
     "policy.type",  # create_config.policy.type
-    "policy.collect.env_num",
-    "policy.eval.env_num",
-    "policy.model.agent_num",
-    "policy.model.obs_shape",
-    "policy.model.global_obs_shape",
-    "policy.model.action_shape",
-    "policy.model.agent_types",
-    "policy.model.entities",
 )
+#: Callbacks alone may both change how a run is watched and what it trains.
+_CALLBACKS, _WATCHING = ("run.callbacks", "create_config.callback"), ("run.callbacks.wandb",)
 
 Config = Mapping[str, Any]
 _MISSING = object()
@@ -117,7 +101,7 @@ def config_labels(configs: Sequence[Config]) -> list[str]:
     Args:
         configs: flat ones, no two of which train the same.
     """
-    trained = dict.fromkeys(key for config in configs for key in config if not _is_of(key, NOT_TRAINED))
+    trained = dict.fromkeys(key for config in configs for key in config if _trained(key))
     differing = [key for key in trained if len({_value(config, key) for config in configs}) > 1]
     # Not what an algorithm or environment brings along: keys of its own, and the module that registers it.
     chosen = [key for key in differing if _differs_where_it_is(key, configs) and not key.endswith(".import_names")]
@@ -133,11 +117,12 @@ def _label(names: Sequence[str], values: Sequence[str], first: Sequence[str]) ->
 
 
 def _identity(config: Config) -> frozenset[tuple[str, str]]:
-    return frozenset((key, repr(value)) for key, value in config.items() if not _is_of(key, NOT_TRAINED))
+    return frozenset((key, repr(value)) for key, value in config.items() if _trained(key))
 
 
-def _is_of(key: str, branches: Iterable[str]) -> bool:
-    return any(key == branch or key.startswith(f"{branch}.") for branch in branches)
+def _trained(key: str) -> bool:
+    """Whether a config key may change what is trained."""
+    return not is_of(key, _WATCHING if is_of(key, _CALLBACKS) else NOT_TRAINED)
 
 
 def _value(config: Config, key: str) -> str:

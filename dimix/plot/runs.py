@@ -71,17 +71,6 @@ class Run:
             hours[: timed[0]] = 0.0
         return hours
 
-    def evaluations(self, metrics: Sequence[str]) -> list[dict[str, float]]:
-        """Its evaluations (rows with the first metric), oldest first: ``env_step``, and ``eval/<metric>`` by metric."""
-        rows = np.flatnonzero(np.isfinite(self.columns[f"eval/{metrics[0]}"]))
-        return [
-            {
-                "env_step": int(self.columns["env_step"][row]),
-                **{name: round(float(self.columns[f"eval/{name}"][row]), 4) for name in metrics},
-            }
-            for row in rows
-        ]
-
 
 def read_runs(folders: Sequence[str | Path], out: Callable[[str], None]) -> list[Run]:
     """Read run folders, each once, and all runs below folders that are none themselves, sorted by path.

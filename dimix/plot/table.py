@@ -83,11 +83,11 @@ def env_steps_to_good(run: Run) -> float:
     return math.inf if at is None else float(step[at])
 
 
-def learned_at(won: Iterable[float]) -> int | None:
-    """Which evaluation ends the first `IN_A_ROW` in a row that won `GOOD` of their games; None when none does."""
+def learned_at(won: Iterable[float], level: float = GOOD) -> int | None:
+    """Which evaluation ends the first `IN_A_ROW` in a row that each won ``level``; None when none does."""
     in_a_row = 0
     for at, rate in enumerate(won):
-        in_a_row = in_a_row + 1 if rate >= GOOD else 0
+        in_a_row = in_a_row + 1 if rate >= level else 0
         if in_a_row == IN_A_ROW:
             return at
     return None

@@ -1,28 +1,16 @@
 """The simulator benchmark: its table by hand, its peers by a stand-in, and a small real run."""
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
-BENCHMARK = Path(__file__).parents[3] / "benchmark"
+from benchmark import provenance
+from benchmark.peers.simulators import Clock
+from benchmark.speed import simulator
 
 
-def load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def simulator():
-    return load(BENCHMARK / "simulator.py")
-
-
-def test_table_by_hand(simulator):
+def test_table_by_hand():
     report = {
         "command": "python -m benchmark.speed.simulator",
         "machine": {"cpu": "X", "cores": 2, "load": 0.1, "python": "3.11", "numpy": "2", "numba": "0.6"},
@@ -49,27 +37,27 @@ def test_table_by_hand(simulator):
     assert rows[3] == "| 3m | 200,000 | 5.0 | 380,000 | 1.90 | 0.5 | - | - |"
 
 
-def test_a_peer_that_fails_says_why(simulator):
+def test_a_peer_that_fails_says_why():
     result = simulator.measure_peer("smaclite", sys.executable, "no_such_map", 0.1)
     assert set(result) == {"error"} and ("smaclite" in result["error"] or "gymnasium" in result["error"])
 
 
-def test_a_small_real_run(simulator, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(simulator, "RESULTS", tmp_path)
+def test_a_small_real_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "RESULTS", tmp_path)
     monkeypatch.setattr(simulator, "find_peers", lambda args: {})
     arguments = ["--maps", "2m_vs_1z", "--seconds", "0.05", "--batch", "8", "--no-start", "--write"]
     assert simulator.main([*arguments, "--smaclite-python", "/secret/python"]) == 0
-    assert "| 2m_vs_1z |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.startswith("Environment steps per second") and "| 2m_vs_1z |" in printed
     report = json.loads((tmp_path / "simulator.json").read_text())
     one = report["maps"]["2m_vs_1z"]["one_core"]
     assert one["threads"] == 1 and one["steps"] % 8 == 0 and one["steps"] >= 8
     assert one["steps_per_s"] > 1000  # a hundred times below what it does, a hundred times above plain Python
     assert "PYTHON" in report["command"] and "secret" not in report["command"]
-    assert (tmp_path / "simulator.md").read_text().startswith("Environment steps per second")
 
 
 def test_the_peers_clock_counts_only_what_is_inside():
-    clock = load(BENCHMARK / "peers" / "simulators.py").Clock()
+    clock = Clock()
     calls = []
 
     def step():

@@ -1,27 +1,15 @@
 """The training benchmark: its arithmetic by hand, its peers by stand-ins, and a small real run."""
 
 import argparse
-import importlib.util
 import json
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-BENCHMARK = Path(__file__).parents[3] / "benchmark"
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location(f"bench_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def bench():
-    return load(BENCHMARK / "training.py")
+from benchmark.peers import cleanmarl, epymarl
+from benchmark.speed import training as bench
+from benchmark.speed.peers import SCRIPTS, run_json, typed
 
 
 def busy(seconds):
@@ -34,19 +22,19 @@ def measurement(env_steps, wall_s, cpu_s, **more):
     return {"env_steps": env_steps, "wall_s": wall_s, "cpu_s": cpu_s, "replay_ratio": 16.0, **more}
 
 
-def test_case_from_text(bench):
+def test_case_from_text():
     assert bench.Case.parse("MMM:16") == ("MMM", 16, 32)
     assert bench.Case.parse("3s5z:4:96") == ("3s5z", 4, 96)
     assert str(bench.Case("3s5z", 4, 96)) == "3s5z:4:96"
 
 
 @pytest.mark.parametrize("text", ["MMM", ":16", "MMM:x", "MMM:0", "MMM:1:2:3"])
-def test_a_case_of_another_form_is_refused(bench, text):
+def test_a_case_of_another_form_is_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match=r"Right is MAP:RATIO\[:EPISODES\], for example MMM:16"):
         bench.Case.parse(text)
 
 
-def test_the_clock_adds_up_each_part_and_passes_results_through(bench):
+def test_the_clock_adds_up_each_part_and_passes_results_through():
     clock = bench.Clock()
     twice = clock.timed("a", lambda x: (busy(0.02), 2 * x)[1])
     fails = clock.timed("b", lambda: (busy(0.01), 1 / 0))
@@ -57,7 +45,7 @@ def test_the_clock_adds_up_each_part_and_passes_results_through(bench):
     assert 0.04 <= clock.seconds["a"] < 0.09 and 0.01 <= clock.seconds["b"] < 0.05
 
 
-def test_median_of_rounds_by_hand(bench):
+def test_median_of_rounds_by_hand():
     parts = [{"learning": 4.0, "other": 1.0}, {"learning": 1.0, "other": 1.0}, {"learning": 3.0, "other": 1.0}]
     cpu = [5.0, 2.0, 4.0]
     rounds = [
@@ -71,7 +59,7 @@ def test_median_of_rounds_by_hand(bench):
     assert bench.median_of([{"error": "a"}, {"error": "b"}]) == {"error": "b"}
 
 
-def test_tables_by_hand(bench):
+def test_tables_by_hand():
     share = {"simulator": 0.02, "acting": 0.03, "buffer": 0.01, "sampling": 0.1, "learning": 0.8, "other": 0.04}
     ours = {"replay_ratio": 16.04, "steps_per_s": 1000.4, "steps_per_cpu_s": 1200.0, "share": share}
     sides = {
@@ -91,12 +79,12 @@ def test_tables_by_hand(bench):
     rows = [line for line in text.splitlines() if line.startswith("| MMM")]
     assert rows[0] == "| MMM:16:32 | dimix | 16.0 | 1,000 | 1,200 |  |  |"
     assert rows[1] == "| MMM:16:32 | EPyMARL | 16.0 | 50 | 40 | 30.0x | 7.20 GB |"
-    assert rows[2].startswith("| MMM:16:32 | CleanMARL | | No module named 'tyro' |")
+    assert rows[2].startswith("| MMM:16:32 | CleanMARL |  | No module named 'tyro' |")
     assert rows[3] == "| MMM:16:32 | 2.0% | 3.0% | 1.0% | 10.0% | 80.0% | 4.0% | 41% |"
     assert "(5,000 episodes, 300,000 steps, 0.80 GB): 1.25 GB" in text
 
 
-def test_which_peer_runs_what(bench):
+def test_which_peer_runs_what():
     args = bench.parse_args(["--jaxmarl-python", "P", "--jaxmarl-repo", "R", "--epymarl-python", "P"])
     command = bench.peer_command("jaxmarl", bench.Case("3s5z", 4), args)
     # ratio = 32 sequences per update / environments, each giving one sequence: 8 environments; 15,360 / (8 * 128) = 15
@@ -105,18 +93,19 @@ def test_which_peer_runs_what(bench):
     assert bench.peer_command("epymarl", bench.Case("MMM", 16), args) is None  # no repository given
 
 
-def test_a_peer_that_fails_says_why(bench, tmp_path):
-    result = bench.run_json([sys.executable, str(BENCHMARK / "peers/epymarl.py"), "--repo", str(tmp_path)])
+def test_a_peer_that_fails_says_why(tmp_path):
+    result = run_json([sys.executable, str(SCRIPTS / "epymarl.py"), "--repo", str(tmp_path)])
     assert "No module named" in result["error"]
-    assert bench.run_json([sys.executable, "-c", "print('noise'); print('{\"a\": 1}')"]) == {"a": 1}
+    assert run_json([sys.executable, "-c", "print('noise'); print('{\"a\": 1}')"]) == {"a": 1}
 
 
-def test_the_command_in_the_report_names_no_path_of_this_machine(bench):
+def test_the_command_in_the_report_names_no_path_of_this_machine():
     words = ["--epymarl-python", "/secret/bin/python", "--epymarl-repo", "/secret/epymarl", "--rounds", "2"]
-    assert bench.public_arguments(words) == ["--epymarl-python", "PYTHON", "--epymarl-repo", "REPO", "--rounds", "2"]
+    shown = typed("m", words, {"--epymarl-python": "PYTHON", "--epymarl-repo": "REPO"})
+    assert shown == "python -m m --epymarl-python PYTHON --epymarl-repo REPO --rounds 2"
 
 
-def test_a_small_real_run(bench, monkeypatch):
+def test_a_small_real_run(monkeypatch):
     monkeypatch.setattr(bench, "matrix_product_rate", lambda: 1e9)
     result = bench.measure_ours(bench.Case("3m", 2, 8), 0.2)
     assert 0.5 < result["replay_ratio"] < 4  # 2 updates of 8 after 8 episodes; lengths vary
@@ -130,7 +119,7 @@ def test_a_small_real_run(bench, monkeypatch):
 
 
 def test_cleanmarls_meter_stops_when_the_time_is_up():
-    meter = load(BENCHMARK / "peers/cleanmarl.py").Meter(0.01)
+    meter = cleanmarl.Meter(0.01)
     writer = meter("runs/name")
     writer.add_scalar("rollout/ep_reward", 1.0, 5)
     assert meter.first is None
@@ -145,7 +134,7 @@ def test_cleanmarls_meter_stops_when_the_time_is_up():
 
 
 def test_epymarls_meter_counts_between_first_and_last_update():
-    meter = load(BENCHMARK / "peers/epymarl.py").Meter(0.0)
+    meter = epymarl.Meter(0.0)
     meter.seconds = 1e9
     for env_steps in (100, 150, 210):
         meter.look(env_steps, 800)
@@ -156,7 +145,7 @@ def test_epymarls_meter_counts_between_first_and_last_update():
     assert meter.peak_bytes > 10e6
 
 
-def test_full_buffer_memory_is_measured_after_it_is_full(bench, monkeypatch):
+def test_full_buffer_memory_is_measured_after_it_is_full(monkeypatch):
     class Small(bench.Training):
         def __init__(self, case):
             super().__init__(case)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from benchmark.__main__ import main
-from benchmark.win_rate.cells import Cell, make_cells
+from benchmark.win_rate.cells import MapCell
 from benchmark.win_rate.queue import Display
-from benchmark.win_rate.rows import config_changes, read_row, read_rows, write_row
-from dimix.errors import ConfigError, OutputError
+from benchmark.win_rate.rows import USUAL, cell_of, config_changes, read_row, read_rows, write_row
+from dimix.errors import OutputError
 from dimix.machine.processes import Child, Job
 
 REPO = Path(__file__).resolve().parents[3]
-CELL = Cell("3m", "qmix", "smaclite", 0.0, 2_000_000, 0)
+CELL = MapCell(map="3m", env_steps=2_000_000)
 
 
 def command(tmp_path, small, *more):
@@ -33,7 +34,7 @@ def command(tmp_path, small, *more):
 def without_clocks(row):
     return {
         **row,
-        "training": {k: v for k, v in row["training"].items() if not k.endswith(("seconds", "per_s"))},
+        "training": {k: v for k, v in row["training"].items() if not k.endswith(("seconds", "per_s", "start_up_s"))},
         "evaluations": {k: v for k, v in row["evaluations"].items() if not k.endswith("seconds")},
         "machine": None,
         "jobs": None,
@@ -47,18 +48,19 @@ def test_rows_of_two_tiny_runs(tmp_path, shrink, capsys):
     rows = read_rows(tmp_path / "rows")
     assert [row["cell"]["seed"] for row in rows] == [0, 1]
     for row in rows:
-        assert row["files"] == ["dizoo/smac/config/smac_3m_qmix_config.py"] and len(row["config_hash"]) == 12
+        assert row["files"] == ["dizoo/smac/config/smac_3m_qmix_config.py"]
         assert row["training"]["env_steps"] >= 500 and row["training"]["reason"] == "env_step"
         evaluations = row["evaluations"]
         assert evaluations["env_step"][0] == 0 and evaluations["env_step"][-1] == row["training"]["env_steps"]
         assert set(evaluations["games_played"]) == {4} and set(evaluations["games_played_jitter"]) == {2}
         assert evaluations["seconds"] == sorted(evaluations["seconds"])
+        assert 0 < row["training"]["start_up_s"] < 120
         assert evaluations["seconds"][-1] <= row["training"]["seconds"] + 0.05  # rounded
         assert {kind: r["games_played"] for kind, r in row["final"].items()} == dict(greedy=6, epsilon=6, jitter=6)
         assert row["final"]["greedy"]["distinct_games"] == 1 < row["final"]["epsilon"]["distinct_games"]
         assert set(row["versions"]) == {"dimix", "engine", "python", "torch", "numpy", "numba"}
     one, two = (row["evaluations"]["ep_length"] for row in rows)
-    assert rows[0]["config_hash"] == rows[1]["config_hash"] and rows[0]["evaluations"] != rows[1]["evaluations"]
+    assert rows[0]["config"] == rows[1]["config"] and rows[0]["evaluations"] != rows[1]["evaluations"]
     assert len(one) > 2 and len(two) > 2
     assert not list(tmp_path.rglob("latest.pth.tar")) and len(list(tmp_path.rglob("final.pth.tar"))) == 2
     write_row({**rows[0], "config": {**rows[0]["config"], "policy.learn.learning_rate": 0.5}}, tmp_path / "rows")
@@ -125,19 +127,21 @@ def test_a_failing_cell_leaves_the_others(tmp_path, shrink, capsys):
         (["3m"], ["qmix"], ["policy.learn.bach_size=3"], "policy.learn.bach_size .*batch_size"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_starts(maps, algos, options, message):
-    with pytest.raises(ConfigError, match=message):
-        make_cells(maps, algos, [0], ["smaclite"], [0.0], 1000, options)
+def test_what_is_wrong_is_said_before_anything_starts(maps, algos, options, message, tmp_path, capsys):
+    words = ["run", "--maps", *maps, "--algos", *algos, "--env-steps", "1000", "--work", str(tmp_path / "work")]
+    assert main([*words, "--rows", str(tmp_path), *(word for text in options for word in ("-o", text))]) == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_algorithm_without_a_file_for_the_map_takes_the_maps_settings_and_its_own():
-    files, _ = replace(CELL, map="MMM2", algo="qtran").config()
+    files, _ = replace(CELL, map="MMM2", algo="qtran").sources()
     assert [Path(f).name for f in files] == ["smac_MMM2_qmix_config.py", "smac_3s5z_qtran_config.py"]
     policy = replace(CELL, map="MMM2", algo="qtran").compile().cfg.policy
     assert policy.model.hidden_size_list == [128]  # MMM2's own
     assert policy.learn.opt_weight == 0.01 and policy.type == "qtran"  # QTRAN's own
     cw = replace(CELL, map="MMM", algo="cw_qmix")
-    assert [Path(f).name for f in cw.config()[0]] == ["smac_MMM_wqmix_config.py"]
+    assert [Path(f).name for f in cw.sources()[0]] == ["smac_MMM_wqmix_config.py"]
     assert (cw.compile().cfg.policy.learn.wqmix_ow, cw.compile().cfg.policy.learn.alpha) == (False, 0.75)
 
 
@@ -179,6 +183,26 @@ def test_a_changed_config_is_noticed_and_a_new_key_is_not():
     assert config_changes({share: 0.0, games: 1}, {share: 0.0, games: 2}) == []
     assert config_changes({share: 0.5, games: 1}, {share: 0.5, games: 2}) == [games]
     assert config_changes({share: 0.0, games: 1}, {share: 0.5, games: 2}) == [games, share]
+
+
+def test_a_row_is_read_as_it_was_written(tmp_path):
+    """Also a config that lacks keys of most others, has some of its own, and other values."""
+    config = {**USUAL, "env.map_name": "3m", "policy.learn.new": [1]}
+    del config["policy.learn.batch_size"]
+    row = dict(cell=CELL.fields(), evaluations=dict(env_step=[0]), final={}, training={}, config=config)
+    path = write_row(row, tmp_path)
+    assert json.loads(path.read_text())["config"].keys() == {"env.map_name", "policy.learn.new"}
+    assert read_row(path) == row and cell_of(row) == CELL
+
+
+def test_list_says_what_is_done_and_what_is_missing(tmp_path, capsys):
+    row = dict(evaluations=dict(env_step=[0]), final={}, training={}, config={})
+    for seed in (0, 2):
+        write_row({**row, "cell": replace(CELL, env_steps=200_000, seed=seed).fields()}, tmp_path)
+    assert main(["run", "--list", "--only", "smaclite__3m__qmix__jitter0__", "--rows", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "smaclite__3m__qmix__jitter0__200k: seeds 0 2 done, 1 missing"
+    assert [line.partition(":")[2] for line in lines[1:]] == [" seeds - done, 0 1 2 missing"]  # the time to learn
 
 
 def test_a_damaged_row_is_named(tmp_path):

@@ -7,25 +7,15 @@ import re
 import numpy as np
 import pytest
 
-from benchmark.__main__ import main, parse_args
-from benchmark.win_rate.cells import ENV_STEPS, MOVED_ENV_STEPS, SMAC_ENV_STEPS, Cell, make_cells
+from benchmark import RESULTS
+from benchmark.__main__ import main
+from benchmark.markdown import percent
+from benchmark.win_rate.cells import ENV_STEPS, MOVED_ENV_STEPS, SMAC_ENV_STEPS, MapCell, make_cells, table_cells
 from benchmark.win_rate.curves import smoothed
-from benchmark.win_rate.report import (
-    END,
-    START,
-    conditions,
-    games_table,
-    missing_commands,
-    moved_table,
-    net_table,
-    percent,
-    qmix_table,
-)
-from benchmark.win_rate.rows import cell_json, read_rows, write_row
+from benchmark.win_rate.report import conditions, games_table, moved_table, net_table, qmix_table, sections
+from benchmark.win_rate.rows import RUNS, read_rows, write_row
 from benchmark.win_rate.summary import experiments, interquartile_mean, main_experiments, score_matrix, spread, time_to
 from dizoo.smac.battle.maps.scenario import map_names
-
-PAGE = f"# Benchmarks\n\nbefore\n\n{START}\nold text\n{END}\n\nafter\n"
 
 
 def made_up_row(won, won_jitter=None, final=(64, 32, 16), **cell):
@@ -41,9 +31,8 @@ def made_up_row(won, won_jitter=None, final=(64, 32, 16), **cell):
         evaluations |= {"games_won_jitter": list(won_jitter), "games_played_jitter": [4] * count}
     kinds = zip(("greedy", "epsilon", "jitter"), final, strict=True)
     return {
-        "cell": cell_json(Cell(**{**dict(map="3m", algo="qmix", rules="smaclite"), **FULL, **cell})),
+        "cell": MapCell(**{**dict(map="3m"), **FULL, **cell}).fields(),
         "files": [],
-        "config_hash": "0",
         "code": ["abc"],
         "versions": {"torch": "2"},
         "machine": {"cpu": "X", "cores": 2},
@@ -72,11 +61,12 @@ def test_last_ten_evaluations_by_hand():
 
 
 def test_time_to_a_level_takes_five_in_a_row():
-    """All won from evaluation 10 on: the mean of 8-12 is 3/5, of 9-13 4/5, of 10-14 all."""
-    row = made_up_row(LEARNED)
-    assert time_to(row, 0.5) == (12_000, 120.0)
-    assert time_to(row, 0.8) == (13_000, 130.0)
+    """Each of the five: 2 of 4 games from evaluation 2 on, but one in evaluation 5; 3 from 8 on, 4 from 10 on."""
+    row = made_up_row([0, 0, 2, 4, 4, 1, 2, 2, 3, 3, *[4] * 6])
+    assert time_to(row, 0.5) == (10_000, 100.0)  # evaluations 6 to 10
+    assert time_to(row, 0.75) == (12_000, 120.0)
     assert time_to(row, 0.95) == (14_000, 140.0)
+    assert time_to(made_up_row([4, 4, 3, 4, 4, 4, 4]), 0.95) is None  # 0.95 on average
     assert time_to(made_up_row([0, 0, 4, 0, 0, 0, 0]), 0.5) is None  # one lucky evaluation
     assert time_to(made_up_row([4] * 4), 0.5) is None  # fewer than five
 
@@ -128,7 +118,7 @@ def test_tables_take_full_trainings_of_the_zoo_configs():
 
 
 def lines_by_map(table):
-    return {line.split(" | ")[0].lstrip("| "): line for line in table}
+    return {line.split(" | ")[0].lstrip("| "): line for line in table.splitlines()}
 
 
 def test_lines_of_the_main_tables():
@@ -157,7 +147,7 @@ def test_teams_trained_on_moved_starts_have_a_line_each():
         made_up_row([1] * 16, [3] * 16, algo="equivariant", train_jitter=0.5, env_steps=1000),
     ]
     rows += [made_up_row([4] * 16, [2] * 16, final=(0, 0, 128), train_jitter=0.5, seed=s) for s in (0, 1)]
-    lines = list(moved_table(main_experiments(experiments(rows)), "smaclite"))
+    lines = moved_table(main_experiments(experiments(rows)), "smaclite").splitlines()
     assert lines[lines.index("| 3m | qmix | 2 | 2.0M | **50** | 0 | 0 | 100 | 1 | 12.5 |") + 1] == (
         "| 3m | equivariant | 1 | 1.0k | **75** | 50 | 25 | 12.5 | 1 | 12.5 |"
     )
@@ -189,31 +179,14 @@ def test_a_share_just_below_one_is_not_shown_as_100():
     assert [percent(x) for x in (1.0, 0.997, 0.5, 0.0)] == ["100", "99.7", "50", "0"]
 
 
-def test_missing_cells_have_the_command_that_fills_them():
-    lengths = {"3m": 200_000, "8m": 200_000}  # the maps' own
-    rows = [
-        made_up_row([4] * 16, map=m, seed=s, env_steps=lengths[m])
-        for m in lengths
-        for s in (0, 1, 2)
-        if (m, s) != ("8m", 1)
-    ]
-    commands = [line for line in missing_commands(main_experiments(experiments(rows))) if line.startswith("python")]
-    nominal = [line for line in commands if "--algos qmix" in line and "--rules smaclite --seeds" in line]
-    assert "python -m benchmark run --algos qmix --rules smaclite --seeds 1 --maps 8m" in nominal
-    assert all(" 3m" not in line for line in nominal)
-    assert len(nominal) == 2  # the other 21 maps need all seeds
-    assert all("--env-steps" not in line for line in commands)
-    six = "MMM 3s5z MMM2 5m_vs_6m 2c_vs_64zg 3s5z_vs_3s6z 2s3z corridor"
-    family = "python -m benchmark run --algos vdn ow_qmix cw_qmix qtran --rules smac --seeds 0 1 2 --maps " + six
-    assert family in commands  # algorithms that lack the same share a command
-    other = list(missing_commands(main_experiments(experiments([made_up_row([4] * 16, env_steps=500_000)]))))
-    assert any("--algos qmix --rules smaclite --seeds 1 2 --env-steps 500000 --maps 3m" in line for line in other)
-    # together they are all that is not there: QMIX and open loop on 23 maps, the family on 8 (equivariant: 6 flat
-    # ones), moved starts on 23 and (equivariant) the 18 flat ones, three seeds, two rules; the net reward on the 11
-    # maps with enemies that recover, under one; less the 5 rows above
-    words = [parse_args(line.split()[3:]) for line in commands]
-    cells = {c for a in words for c in make_cells(a.maps, a.algos, a.seeds, a.rules, a.train_jitter, a.env_steps)}
-    assert len(cells) == (2 * 23 + 6 + 4 * 8 + 23 + 18) * 3 * 2 + 11 * 3 - 5
+def test_cells_of_the_tables():
+    """QMIX and open loop on 23 maps, the family on 8 (equivariant: 6 flat ones), moved starts on 23 and (equivariant)
+    the 18 flat ones, three seeds, two rules; the net reward on the 11 maps with enemies that recover, under one."""
+    cells = table_cells()
+    assert len(cells) == len(set(cells)) == (2 * 23 + 6 + 4 * 8 + 23 + 18) * 3 * 2 + 11 * 3
+    named = {cell.name for cell in cells}
+    assert {"smaclite__MMM__vdn__jitter0__500k__seed2", "smac__MMM2__net_reward__jitter0__2.0M__seed0"} <= named
+    assert "smaclite__corridor__equivariant__jitter0.5__900k__seed0" not in named  # the zoo's is that already
 
 
 def test_every_map_has_a_length_of_its_own():
@@ -240,37 +213,33 @@ def test_curve_is_the_median_of_means_of_five():
 def test_page_of_two_tiny_real_runs(tmp_path, shrink):
     for package in ("matplotlib", "rliable"):
         pytest.importorskip(package)
-    rows = tmp_path / "results/runs"
+    rows, curves, page = tmp_path / "runs", tmp_path / "curves", tmp_path / "README.md"
     sized = [word for text in shrink for word in ("-o", text)]
     train = ["run", "--seeds", "0", "1", "--env-steps", "400", "--final-games", "4", "--rows", str(rows)]
     assert main([*train, "--maps", "3m", "--work", str(tmp_path / "work"), *sized]) == 0
     for row in read_rows(rows):  # once more as if the zoo's config were as small, so that they come into all tables
         row["cell"]["options"] = []
         write_row(row, rows)
-    page = tmp_path / "README.md"
-    page.write_text(PAGE)
-    report = ["report", "--rows", str(rows), "--readme", str(page), "--curves", str(tmp_path / "results/curves")]
+    report = ["report", "--rows", str(rows), "--page", str(page), "--curves", str(curves)]
     assert main(report) == 0
     text = page.read_text()
-    assert text.startswith("# Benchmarks\n\nbefore\n") and text.endswith("\nafter\n") and "old text" not in text
     assert re.search(r"^4 trainings, 0.0 hours", text, re.M)
     assert re.search(r"^\| 3m \| 2 \| 400 \| 0 \| 100 \|  \| \*\*[\d.]+\*\* \| [\d.]+ \(", text, re.M)
     assert re.search(r"^\| smaclite \| 3m \| qmix \| never \|", text, re.M)
     assert "`env.collector_env_num=4" in text  # the same runs under their options, among the ablations
     assert "DI-engine (StarCraft II)" in text and "| 3s5z_vs_3s6z |" in text
-    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
-        png = tmp_path / picture
-        assert png.read_bytes().startswith(b"\x89PNG") and png.with_suffix(".svg").read_text().startswith("<?xml")
-    before = {path.name: path.read_bytes() for path in tmp_path.glob("results/curves/*")}
+    linked = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
+    assert linked == ["smaclite.png"] and (tmp_path / "smaclite.png").read_bytes().startswith(b"\x89PNG")
+    assert (curves / "smaclite_3m.svg").read_text().startswith("<?xml")
+    before = {path.name: path.read_bytes() for path in curves.iterdir()}
     assert main(report) == 0
     assert page.read_text() == text  # the same rows, the same page and the same pictures
-    assert {path.name: path.read_bytes() for path in tmp_path.glob("results/curves/*")} == before
+    assert {path.name: path.read_bytes() for path in curves.iterdir()} == before
 
 
-def test_page_without_markers_is_refused(tmp_path, capsys):
-    page = tmp_path / "README.md"
-    page.write_text("# no markers\n")
-    arguments = ["report", "--rows", str(tmp_path), "--readme", str(page), "--curves", str(tmp_path / "c")]
-    assert main(arguments) == 1
-    assert f"OutputError: {page}: not exactly one line '{START}'" in capsys.readouterr().err
-    assert page.read_text() == "# no markers\n"
+def test_page_of_results_is_current():
+    """And links no picture that is not there; what is there is linked."""
+    pytest.importorskip("rliable")
+    text = "\n\n".join(sections(read_rows(RUNS))) + "\n"
+    assert (RESULTS / "README.md").read_text("utf-8") == text, "run: python -m benchmark report"
+    assert set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)) == {path.name for path in RESULTS.glob("*.png")}

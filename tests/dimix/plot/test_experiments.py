@@ -6,11 +6,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dimix.config.checks import DERIVED
-from dimix.config.compile import RUN_CONFIG
-from dimix.entry.checkpoints import FREE_KEYS
 from dimix.plot import Run
-from dimix.plot.experiments import NOT_TRAINED, config_labels, group_runs, read_experiments
+from dimix.plot.experiments import config_labels, group_runs, read_experiments
 from dimix.plot.runs import read_runs
 
 
@@ -129,8 +126,9 @@ def test_runs_share_a_group_when_they_trained_the_same_and_no_label_hides_one(co
         assert (label[one] == label[other]) == (trained[one] == trained[other])
 
 
-def test_every_key_that_a_resumed_run_may_change_or_that_is_derived_makes_no_experiment():
-    """Callbacks alone may change both how a run is watched and what it trains."""
-    free = {f"run.{key}" for key in RUN_CONFIG["run"] if key != "callbacks"}
-    free |= {key.rstrip(".") for key in FREE_KEYS if key not in ("run.", "create_config.callback.")}
-    assert free | DERIVED.keys() <= set(NOT_TRAINED)
+def test_seeds_may_differ_in_what_does_not_train_and_not_in_callbacks():
+    free = {"run.stop_window": 5, "run.callbacks.wandb.project": "x", "env.replay.every": 1, "env.stop_value": 0.9}
+    free |= {"exp_name": "x", "seed": 1, "policy.model.obs_shape": 3, "policy.device": "cpu", "run.train_iter": 5}
+    watched = {"run.callbacks.watch.hours": 8, "create_config.callback.import_names": ["my_callback"], "run.x": 1}
+    runs = [Run(Path(f"run{i}"), {}, {"env.a": 1, **more}) for i, more in enumerate(({}, free, watched))]
+    assert sorted(map(len, group_runs(runs).values())) == [1, 2]

@@ -1,0 +1,48 @@
+"""Programs of other codebases: run in processes of their own, and named in a report without this machine's paths."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmark import ROOT
+from dimix.machine.processes import ONE_THREAD
+
+SCRIPTS = ROOT / "benchmark" / "peers"
+
+
+def run_json(command: Sequence[str], pin: bool = False, **environment: str) -> dict[str, Any]:
+    """Run a program on one thread; it prints its result as one line of JSON.
+
+    Args:
+        command: the program and its arguments.
+        pin: let it use only one core, where its own switches do not do that.
+        environment: further variables.
+
+    Returns:
+        The result; ``error`` in it says why there is none.
+    """
+    if pin and hasattr(os, "sched_getaffinity"):
+        command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
+    done = subprocess.run(command, env={**os.environ, **ONE_THREAD, **environment}, capture_output=True, text=True)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        return {"error": (done.stderr.strip().splitlines() or ["no output"])[-1]}
+    return json.loads(lines[-1])
+
+
+def typed(module: str, argv: Sequence[str] | None, paths: Mapping[str, str]) -> str:
+    """The command as it was typed, with a word in place of each path.
+
+    Args:
+        module: what ``python -m`` runs.
+        argv: its arguments; None: those of this process.
+        paths: the word by the option that takes a path.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    shown = [paths.get(before, word) for before, word in zip(["", *words], words, strict=False)]
+    return " ".join(["python -m", module, *shown])
