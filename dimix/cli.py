@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dimix.envs.family import EnvFamily
 
 MODES = ("serial", "eval", "check", "replay", "plot")
-QUERIES = ("policy", "model", "env", "callback", "map", "config")
+QUERIES = ("policy", "model", "mixer", "env", "callback", "map", "config")
 EXAMPLE = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
 USAGE = {
     None: "dimix -m MODE [OPTIONS] [FILE]...",
@@ -305,7 +305,7 @@ def _names(kind: str) -> list[str]:
     """What ``-q`` prints, one name a line with the first line of its docstring, or a map's environment."""
     from dimix.config.compile import import_known
     from dimix.config.file import zoo_docs
-    from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
+    from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MIXER_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
 
     if kind == "config":
         docs = zoo_docs()
@@ -314,14 +314,11 @@ def _names(kind: str) -> list[str]:
         sys.path.append(str(Path.cwd()))
     import_known()
     if kind == "map":
-        return [
-            f"{name:<18} {env}"
-            for env in ENV_REGISTRY.names()
-            for name in ENV_REGISTRY.get(env).map_names()
-        ]
+        return [f"{name:<18} {env}" for env in ENV_REGISTRY.names() for name in ENV_REGISTRY.get(env).map_names()]
     if kind == "env":
         return [line for name in ENV_REGISTRY.names() for line in _env_lines(name, ENV_REGISTRY.get(name))]
-    registry = {"policy": POLICY_REGISTRY, "model": MODEL_REGISTRY, "callback": CALLBACK_REGISTRY}[kind]
+    registries = (POLICY_REGISTRY, MODEL_REGISTRY, MIXER_REGISTRY, CALLBACK_REGISTRY)
+    registry = next(each for each in registries if each.kind == kind)
     return [f"{name:<18} {first_line(registry.get(name).__doc__)}" for name in registry.names()]
 
 

@@ -1,4 +1,4 @@
-"""Names for policies, models, environments and callbacks: what a config file may say under ``type``."""
+"""Names for policies, models, mixers, environments and callbacks: what a config file may say."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ class Registry:
 
     Args:
         kind: what the table holds, for error messages (``"policy"``).
+        branch: branch of ``create_config`` whose ``import_names`` make a class known; None for that of its kind.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, branch: str | None = None) -> None:
         self.kind = kind
+        self._branch = branch or kind
         self._classes: dict[str, type] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -51,7 +53,7 @@ class Registry:
             known = ", ".join(self.names()) or "none"
             raise RegistryError(
                 f"no {self.kind} '{name}'.{nearest(name, self._classes)} Known: {known}. A class in a file of your own "
-                f"must be named by module in create_config.{self.kind}.import_names."
+                f"must be named by module in create_config.{self._branch}.import_names."
             )
         return self._classes[name]
 
@@ -83,6 +85,19 @@ class EnvRegistry(Registry):
 
 
 POLICY_REGISTRY = Registry("policy")
-MODEL_REGISTRY = Registry("model")
+MODEL_REGISTRY = Registry("model", branch="policy")
+MIXER_REGISTRY = Registry("mixer", branch="policy")
 ENV_REGISTRY = EnvRegistry("env")
 CALLBACK_REGISTRY = Registry("callback")
+
+
+def mixer_name(mixer: str | bool, own: object = None) -> str:
+    """A mixer's registered name, which DI-engine's configs give as a bool: True is QMIX's network.
+
+    Args:
+        mixer: name or bool; False is the policy's own mixer, or the sum where that is QMIX's network.
+        own: the mixer in the policy's defaults, if they name one.
+    """
+    if isinstance(mixer, str):
+        return mixer
+    return "qmix" if mixer else own if isinstance(own, str) and own != "qmix" else "sum"

@@ -17,6 +17,7 @@ from dimix.callbacks import Callback
 from dimix.cli import command
 from dimix.config.file import find_config
 from dimix.config.page import page
+from dimix.machine.checkpoint_file import load_checkpoint
 from dimix.policy import QMIXPolicy
 
 REPO = Path(__file__).resolve().parent.parent
@@ -48,11 +49,17 @@ def test_extending_page_trains_through_the_command_line(tmp_path, dimix, shrink)
     with open(tmp_path / "my_result/seed0/log/metrics.csv", newline="") as file:
         assert any(float(row["train/weight_norm"] or 0) > 0 for row in csv.DictReader(file))
     assert "cautious_qmix on smac 3m, seed 0" in done.stdout
+    model = load_checkpoint(tmp_path / "my_result/seed0/ckpt/final.pth.tar")["rooms"]["policy"]["learn"]["model"]
+    assert {name for name in model if name.startswith("mixer.")} == {
+        f"mixer.{part}" for part in ("weight.weight", "weight.bias", "value.weight", "value.bias")
+    }
     played = dimix("-m", "eval", "--load-path", "my_result/seed0/ckpt/final.pth.tar", "-n", 4)
     assert played.returncode == 0, played.stderr
     assert re.search(r"nominal start: won \d of 4 games", played.stdout)
     wrong = dimix("-m", "serial", "-c", "my_config.py", "-o", "policy.learn.overestimation_weight=2")
     assert "policy.learn.overestimation_weight (in -o): 2 is out of range. Use a float >= 0 and <= 1." in wrong.stderr
+    wrong = dimix("-m", "serial", "-c", "my_config.py", "-o", "policy.model.least_weight=-1")
+    assert "policy.model.least_weight (in -o): -1 is out of range. Use a float >= 0." in wrong.stderr
 
 
 def test_adapter_of_the_environments_page_learns(tmp_path, dimix):

@@ -114,7 +114,7 @@ def make_policy(sizes: Sizes, fused: bool = True, **model: Any) -> QMIXPolicy:
 def multiply_adds(policy: QMIXPolicy, batch: EpisodeBatch, sizes: Sizes) -> int:
     """Multiply-adds of all matrix products of one update: online forward and backward, target forward."""
     with_next = batch.filled & ~batch.terminated
-    rows = len(Packing.of(policy._computed_rows(batch, with_next)).rows)
+    rows = len(Packing.of(policy._computed_rows(batch)).rows)
     hidden, mixer = 64, policy.model.mixer
     assert isinstance(mixer, Mixer)
     first = sizes.obs * hidden

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dimix.check.targets import brute_force
+from dimix.model import SumMixer
 from dimix.replay.batch import EpisodeBatch
 
 Row = list[Tensor]  # one value per agent
@@ -124,9 +125,9 @@ def targets(
 
 
 def monotonic(network: Any, values: Row, state: Tensor) -> Tensor:
-    """QMIX's mix ``|w2(s)| elu(|W1(s)| q + b1(s)) + V(s)`` of one row, or VDN's sum where there is no mixer."""
+    """QMIX's mix ``|w2(s)| elu(|W1(s)| q + b1(s)) + V(s)`` of one row, or VDN's sum where that is the mixer."""
     net = network.mixer
-    if net is None:
+    if isinstance(net, SumMixer):
         return torch.stack(values).sum()
     w1, w2, hidden, b1 = (net.state_layer.weight @ state + net.state_layer.bias).split(net.split)
     if net.hypernet_layers == 2:
@@ -178,7 +179,7 @@ def qmix(
     online: Any, target: Any, batch: EpisodeBatch, mix: Callable[[Any, Row, Tensor], Tensor] = monotonic, *,
     goal: Goal = GOAL, double_q: bool = True, mask_dead: bool = True, weight: Tensor | None = None,
 ) -> Reference:  # fmt: skip
-    """QMIX and VDN, as the networks have a mixer or not; with ``mix=unmixed`` independent Q-learning."""
+    """QMIX and VDN, as the networks mix; with ``mix=unmixed`` independent Q-learning."""
 
     def episode(b: int) -> Iterator[Tensor]:
         mask, state, alive = batch.obs.action_mask[b], batch.obs.global_state[b], batch.alive[b]

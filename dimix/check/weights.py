@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dimix.check.oracles import Entry
 from dimix.check.updates import ALPHA, small_policy
-from dimix.model import WQMix
+from dimix.model import Values, WQMix
 from dimix.replay.batch import EpisodeBatch, make_batch
 
 # Every agent's q is (0, 1, 4, 2, 3), so its greedy action is 2, or 4 where 2 is masked. Its central value is
@@ -39,7 +39,8 @@ def right_weights() -> tuple[int, int]:
     for algorithm, column in (("OW-QMIX", 5), ("CW-QMIX", 6)):
         policy, batch = small_policy(algorithm), _batch()
         _make_sum(cast(WQMix, policy._target_model).central.mixer)
-        values = [torch.tensor(row, dtype=torch.float64).expand(len(TABLE), 2, 3, 5) for row in (Q, CENTRAL_Q)]
+        tables = [torch.tensor(row, dtype=torch.float64).expand(len(TABLE), 2, 3, 5) for row in (Q, CENTRAL_Q)]
+        values = {name: Values(q, q[..., :0]) for name, q in zip(("online", "target"), tables, strict=True)}
         found = policy._optimism(batch, values, _column(4), _column(3))  # type: ignore[attr-defined]
         right += int((found == _column(column)).sum())
     return right, 2 * len(TABLE)

@@ -22,12 +22,29 @@ from dimix.config.checks import check_combination, fill_sizes, lookup, without_d
 from dimix.config.file import ConfigSource, import_modules, read_config
 from dimix.config.inputs import RunInput, read_inputs
 from dimix.config.merge import Findings, OptionText, literal, merge, set_option, suggest_places
-from dimix.config.schema import Schema, class_ignored, class_schema, dict_schema, merge_schema, source_comments
+from dimix.config.schema import (
+    Key,
+    Schema,
+    class_ignored,
+    class_schema,
+    defaults,
+    dict_schema,
+    merge_schema,
+    source_comments,
+)
 from dimix.envs.family import EnvFamily
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, DimixError, RegistryError
 from dimix.machine.plain import plain, unwritable
-from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
+from dimix.registry import (
+    CALLBACK_REGISTRY,
+    ENV_REGISTRY,
+    MIXER_REGISTRY,
+    MODEL_REGISTRY,
+    POLICY_REGISTRY,
+    Registry,
+    mixer_name,
+)
 
 RUN_CONFIG: dict[str, Any] = dict(
     # (str | None) Run folder; None makes <config file>_result/seed<seed>.
@@ -170,10 +187,19 @@ def settings_of(main: Mapping[str, Any], policy_class: Any) -> dict[str, Any]:
         policy_class: the policy, whose default model need not be named.
     """
     kept = without_derived(main)
-    model = kept["policy"]["model"]
+    model = kept["policy"]["model"] = model_options(kept["policy"]["model"], policy_class)
     if model.get("type") == default_model_of(policy_class):
         del model["type"]
     return kept
+
+
+def model_options(model: Mapping[str, Any], policy_class: type) -> dict[str, Any]:
+    """A config's model branch over what the policy's own defaults say of it, the mixer by its registered name."""
+    own = defaults(class_schema(policy_class)).get("model", {})
+    options = {**model, **{key: value for key, value in own.items() if key not in model}}
+    if "mixer" in options:
+        options["mixer"] = mixer_name(options["mixer"], own.get("mixer"))
+    return options
 
 
 def compile_all(
@@ -214,7 +240,8 @@ def compile_all(
     create_schema: Schema = {"create_config": dict_schema(CREATE_CONFIG, _comments("CREATE_CONFIG"))}
     create = merge(create_schema, {"create_config": given.pop("create_config")}, "", IGNORED, found)["create_config"]
     env_class, policy_class, model_class = _classes(create, lookup(given, "policy.model.type"), found)
-    schema = full_schema(env_class, policy_class, model_class, _callback_classes(given, found))
+    mixer = lookup(given, "policy.model.mixer")
+    schema = full_schema(env_class, policy_class, model_class, _callback_classes(given, found), mixer)
     ignored = {**IGNORED, **_class_ignored("env", env_class), **_class_ignored("policy", policy_class)}
     unread = {name for name, cls in (("env", env_class), ("policy", policy_class)) if cls is None}
     merged = merge(schema, {k: v for k, v in given.items() if k not in unread}, "", ignored, found)
@@ -227,6 +254,8 @@ def compile_all(
     cfg.create_config = create
     if model_class is not None:
         _fill_types(cfg, given, policy_class, found)
+        if isinstance(mixer := cfg.policy.model.get("mixer"), str):
+            _registered(MIXER_REGISTRY, mixer, "policy.model.mixer", found)
 
     info = _describe(env_class, cfg, found)
     if info is not None and model_class is not None:
@@ -237,6 +266,7 @@ def compile_all(
             _check_classes(cfg, policy_class, model_class, info, found)
     found.raise_all()
     assert info is not None
+    cfg.policy.model = EasyDict(model_options(cfg.policy.model, policy_class))
     cfg.exp_name = _run_folder(source, cfg, exp_name is not None)
     notes = found.notes + env_class.notes(copy.deepcopy(cfg.env))
     inputs = read_inputs(env_class, copy.deepcopy(cfg))
@@ -244,9 +274,13 @@ def compile_all(
 
 
 def full_schema(
-    env_class: Any, policy_class: Any, model_class: Any, callback_classes: Mapping[str, type] | None = None
+    env_class: Any,
+    policy_class: Any,
+    model_class: Any,
+    callback_classes: Mapping[str, type] | None = None,
+    mixer: Any = None,
 ) -> Schema:
-    """The schema of a whole main config; a class that is None leaves its branch out."""
+    """The schema of a whole main config; a class that is None leaves its branch out, mixer None is the default."""
     schema = dict_schema(RUN_CONFIG, _comments("RUN_CONFIG"))
     if callback_classes:
         merge_schema(
@@ -260,6 +294,10 @@ def full_schema(
             changed, model = policy.get("model"), class_schema(model_class)
             if isinstance(changed, dict):  # defaults of the model that the policy sets otherwise
                 merge_schema(model, changed)
+            usual = model.get("mixer")
+            mixer = mixer or (usual.default if isinstance(usual, Key) else None)
+            if mixer in MIXER_REGISTRY.names():  # keys of the mixer's own
+                merge_schema(model, class_schema(MIXER_REGISTRY.get(mixer)))
             policy["model"] = model
     return schema
 
@@ -345,7 +383,8 @@ def _callback_classes(given: dict[str, Any], found: Findings) -> dict[str, type]
 
 def default_model_of(policy_class: Any) -> str:
     """Registered name of the model that a policy class uses when the config names none."""
-    name, modules = policy_class.default_model(policy_class)
+    # DI-engine has it as a method; a class method or a static one is as good. No policy is set up for it.
+    name, modules = object.__new__(policy_class).default_model()
     for module in modules:
         importlib.import_module(module)
     return name

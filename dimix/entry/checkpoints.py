@@ -11,7 +11,7 @@ from typing import Any
 from easydict import EasyDict
 
 from dimix.config.checks import DERIVED, FREE_KEYS, is_of, lookup, without_derived
-from dimix.config.compile import CompiledConfig, full_schema, settings_of
+from dimix.config.compile import CompiledConfig, full_schema, model_options, settings_of
 from dimix.config.inputs import find_changes
 from dimix.config.schema import walk
 from dimix.entry.rooms import Rooms
@@ -133,7 +133,8 @@ def _changed(
 ) -> list[str]:
     """A line for each key that differs, but for those that a resumed run may change and those that name inputs."""
     # A key that was added to dimix since, and has its default, changes nothing.
-    known = walk(full_schema(compiled.env_class, compiled.policy_class, compiled.model_class))
+    mixer = lookup(compiled.cfg, "policy.model.mixer")
+    known = walk(full_schema(compiled.env_class, compiled.policy_class, compiled.model_class, mixer=mixer))
     added = {key for key, rule in known if key not in old and plain(rule.default) == new.get(key)}
     return [
         f"  {key}: the run has {old.get(key)!r}, the config now {new.get(key)!r}"
@@ -217,9 +218,8 @@ def _trained_otherwise(path: str | Path, keys: Iterable[Differing], more: str = 
 
 def _other_networks(trained: Mapping[str, Any], compiled: CompiledConfig) -> Iterator[Differing]:
     """Keys that say what the networks are like and have changed."""
-    for key, value in flat(
-        {"create_config": trained["create"], "policy": {"model": trained["main"]["policy"]["model"]}}
-    ):
+    model = model_options(trained["main"]["policy"]["model"], compiled.policy_class)
+    for key, value in flat({"create_config": trained["create"], "policy": {"model": model}}):
         here = lookup(compiled.cfg, key)
         if key.startswith(("create_config.policy.type", "policy.model.")) and here != value:
             yield key, value, here

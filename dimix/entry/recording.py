@@ -93,15 +93,19 @@ def team_values(policy: Policy, games: Sequence[RecordedGame]) -> list[dict[str,
 
     Returns:
         Per game ``q_tot`` (T,), the team's value of the actions, and ``weight`` (T, A), the derivative of q_tot by each
-        agent's q, 0 for the dead. Empty when the network has no mixer or the games no q.
+        agent's q, 0 for the dead. Empty when the network has no value of the team (or one that reads more than these),
+        or the games no q.
     """
     model: Any = policy.eval_model
-    if not games or not hasattr(model, "mix") or any(game.q is None for game in games):
+    more = getattr(model, "mixer_reads", None)
+    if not games or not hasattr(model, "mix") or more or any(game.q is None for game in games):
         return [{} for _ in games]
     chosen_q = [np.take_along_axis(game.q, game.action[..., None], -1)[..., 0] for game in games]
     chosen = torch.from_numpy(np.concatenate(chosen_q)).to(policy.device).requires_grad_()
     global_state = torch.from_numpy(np.concatenate([game.global_state for game in games])).to(policy.device)
     q_tot = model.mix(chosen, global_state)
+    if q_tot.shape == chosen.shape:  # not mixed
+        return [{} for _ in games]
     (weight,) = torch.autograd.grad(q_tot.sum(), chosen)
     lengths = [len(game.action) for game in games]
     found = zip(games, q_tot.detach().cpu().split(lengths), weight.cpu().split(lengths), strict=True)

@@ -18,6 +18,7 @@ MOVED = {
     "model.mixer": "model.mixers.monotonic",
     "plain": "machine.plain",
     "policy.base_policy": "policy.base",
+    "policy.running_moments": "policy.rewards",
     "schedule": "policy.schedule",
     "types": "replay.batch",
     "value_learning": "policy.value_learning",

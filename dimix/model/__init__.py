@@ -3,10 +3,15 @@
 from dimix.model.agent import AgentNetwork
 from dimix.model.mixers.central import CentralMixer
 from dimix.model.mixers.monotonic import Mixer
+from dimix.model.mixers.none import NoMixer
+from dimix.model.mixers.sum import SumMixer
 from dimix.model.packing import Packing
-from dimix.model.qmix import QMix
+from dimix.model.qmix import QMix, Values
 from dimix.model.qtran import QTran
 from dimix.model.state_encoder import StateEncoder
 from dimix.model.wqmix import WQMix
 
-__all__ = ["AgentNetwork", "CentralMixer", "Mixer", "Packing", "QMix", "QTran", "StateEncoder", "WQMix"]
+__all__ = [
+    "AgentNetwork", "CentralMixer", "Mixer", "NoMixer", "Packing", "QMix", "QTran", "StateEncoder", "SumMixer",
+    "Values", "WQMix",
+]  # fmt: skip

@@ -116,8 +116,8 @@ class AgentNetwork(nn.Module):
         out, state = self.memory.step(self._encode(x), state)
         return self.q_of(out, x), state
 
-    def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Whole sequences.
+    def unroll_features(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Whole sequences, up to the head.
 
         Args:
             x: (R, O) float, packed rows.
@@ -125,13 +125,8 @@ class AgentNetwork(nn.Module):
             state: (B*A, H) float, state before step 0.
 
         Returns:
-            Q-values (R, N) of each row and the state (B*A, H) after each sequence.
+            What the head reads of each row, (R, hidden_size_list[-1]), and the state (B*A, H) after each sequence.
         """
-        out, state = self.unroll_features(x, packing, state)
-        return self.q_of(out, x), state
-
-    def unroll_features(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
-        """`unroll` up to the head: what the head reads, (R, hidden_size_list[-1]), and the state."""
         return self.memory.unroll(self._encode(x), packing, state)
 
     def q_of(self, features: Tensor, x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,13 +11,20 @@ from torch import Tensor, nn
 
 from dimix.config.schema import class_schema, defaults
 from dimix.model.agent import AgentNetwork
-from dimix.model.mixers.monotonic import Mixer
+from dimix.model.mixers import arguments
 from dimix.model.packing import Packing
 from dimix.model.sharing import group_numbers
 from dimix.model.state_encoder import ImageMixer, StateEncoder, image_shape, image_sizes
-from dimix.registry import MODEL_REGISTRY
+from dimix.registry import MIXER_REGISTRY, MODEL_REGISTRY, mixer_name
 
 Report = Callable[[str, str], None]
+
+
+class Values(NamedTuple):
+    """What a network says of all rows of a batch; 0 where nothing was computed."""
+
+    q: Tensor  # (B, T, A, N) Q-values
+    features: Tensor  # (B, T, A, F) what the agents' heads read; F is 0 where the team's value does not need it
 
 
 @MODEL_REGISTRY.register("qmix")
@@ -31,7 +38,8 @@ class QMix(nn.Module):
             an image, which travels flat.
         action_shape: number of actions (N).
         hidden_size_list: units of the agent network's layers; the last one is also its memory.
-        mixer: True for QMIX's mixing network; False for the plain sum of VDN (Sunehag et al. 2017).
+        mixer: registered name of the mixer (`dimix.model.mixers`): ``"qmix"`` for QMIX's mixing network, ``"sum"`` for
+            the sum of VDN, ``"none"`` for independent learners; True and False are the first two.
         lstm_type: memory of the agent network: ``"gru"``, ``"lstm"``, ``"mlp"`` (see `AgentNetwork`).
         dueling: dueling head.
         mixer_embed_dim: units of the mixing layer.
@@ -48,7 +56,8 @@ class QMix(nn.Module):
             another that looks the same, whatever its number.
         entities: for that: what an agent's row says about which unit, a mapping per kind (`EntityKind`).
         entity_embed_dim: for that: floats of a unit's code.
-        state_encoder: arguments of `StateEncoder` behind its shape, for an image.
+        state_encoder: arguments of `StateEncoder` after its shape, for an image.
+        mixer_options: what the mixer has of its own.
 
     Attributes:
         global_obs_shape: floats of the global state (S), an image's as well.
@@ -72,8 +81,9 @@ class QMix(nn.Module):
         action_shape=None,
         # (list of int) Units of the agent network's layers; the last one is also the size of its memory.
         hidden_size_list=[64],
-        # (bool) True mixes with QMIX's network; False sums (VDN).
-        mixer=True,
+        # (str | bool) Mixer by name: "qmix", "sum" (VDN), "none" (IQL), "central", or your own; True is "qmix", False
+        # the policy's own or "sum".
+        mixer="qmix",
         # (str) Memory of the agents, one of "gru", "lstm", "normal", "pytorch", "mlp"; normal and pytorch are LSTMs.
         lstm_type="gru",
         # (bool) Dueling head: state value plus advantages.
@@ -124,7 +134,7 @@ class QMix(nn.Module):
         global_obs_shape: int | Sequence[int],
         action_shape: int,
         hidden_size_list: Sequence[int] = (64,),
-        mixer: bool = True,
+        mixer: str | bool = "qmix",
         lstm_type: str = "gru",
         dueling: bool = False,
         mixer_embed_dim: int = 32,
@@ -141,6 +151,7 @@ class QMix(nn.Module):
         entities: Sequence[Mapping[str, Any]] | None = None,
         entity_embed_dim: int = 64,
         state_encoder: Mapping[str, Any] | None = None,
+        **mixer_options: Any,
     ) -> None:
         super().__init__()
         sizes = dict(agent_num=agent_num, obs_shape=obs_shape, action_shape=action_shape)
@@ -163,11 +174,11 @@ class QMix(nn.Module):
             rnn_layers, self.groups, entities if equivariant else None, entity_embed_dim,
         )  # fmt: skip
         self._encoder_options = dict(state_encoder or {})
-        self.mixer: nn.Module | None = None
-        if mixer:
-            self.mixer = self._make_mixer(
-                lambda state_dim: Mixer(agent_num, state_dim, mixer_embed_dim, hypernet_embed_dim, hypernet_layers)
-            )
+        sizes |= dict(
+            feature_dim=hidden_size_list[-1], embed_dim=mixer_embed_dim, hypernet_embed_dim=hypernet_embed_dim,
+            hypernet_layers=hypernet_layers,
+        )  # fmt: skip
+        self.mixer = self._make_mixer(MIXER_REGISTRY.get(mixer_name(mixer)), sizes, mixer_options)
 
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any], report: Report) -> None:
@@ -211,18 +222,30 @@ class QMix(nn.Module):
     @classmethod
     def _reads_state(cls, cfg: Mapping[str, Any]) -> bool:
         """Whether a model of this config computes anything from the global state."""
-        return cfg["mixer"]
+        return "state_dim" in arguments(MIXER_REGISTRY.get(mixer_name(cfg["mixer"])))
 
     def _make_encoder(self) -> StateEncoder | None:
         """A fresh encoder of the global state; None where it is flat."""
         return None if self._image is None else StateEncoder(self._image, **self._encoder_options)
 
-    def _make_mixer(self, make: Callable[[int], nn.Module]) -> nn.Module:
-        """What `make` makes of the size of a flat state, behind an encoder of its own where the state is an image."""
-        encoder = self._make_encoder()
-        if encoder is None:
-            return make(self.global_obs_shape)
-        return ImageMixer(encoder, make(encoder.out.out_features))
+    def _make_mixer(self, cls: type, sizes: Mapping[str, int], options: Mapping[str, Any]) -> nn.Module:
+        """A mixer of the sizes that it names, after an encoder of its own where it reads a state that is an image."""
+        encoder = self._make_encoder() if "state_dim" in arguments(cls) else None
+        state_dim = self.global_obs_shape if encoder is None else encoder.out.out_features
+        named = {name: size for name, size in {**sizes, "state_dim": state_dim}.items() if name in arguments(cls)}
+        mixer = cls(**named, **options)
+        return mixer if encoder is None else ImageMixer(encoder, mixer)
+
+    @property
+    def mixer_reads(self) -> frozenset[str]:
+        """What the mixer asks for besides values and state: any of ``action``, ``best``, ``features``."""
+        mixer = self.mixer.mixer if isinstance(self.mixer, ImageMixer) else self.mixer
+        return arguments(type(mixer).forward) & {"action", "best", "features"}
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether the team's value needs what the agents' heads read."""
+        return "features" in self.mixer_reads
 
     @property
     def state_size(self) -> int:
@@ -275,9 +298,10 @@ class QMix(nn.Module):
         if valid is None:
             valid = torch.ones(agent_state.shape[:3], dtype=torch.bool, device=agent_state.device)
         packing = self.packing(valid)
-        return self.unroll_packed(packing.pack(agent_state), packing, hidden)
+        values, state = self.unroll_packed(packing.pack(agent_state), packing, hidden)
+        return values.q, state
 
-    def unroll_packed(self, rows: Tensor, packing: Packing, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def unroll_packed(self, rows: Tensor, packing: Packing, hidden: Tensor | None = None) -> tuple[Values, Tensor]:
         """`unroll` for rows that are packed already, so that two networks can share them.
 
         Args:
@@ -286,22 +310,25 @@ class QMix(nn.Module):
             hidden: (B, A, H) float, state before step 0; None for zeros.
 
         Returns:
-            Q-values (B, T, A, N), 0 where nothing was computed, and the hidden state (B, A, H) after each sequence.
+            What the network says of each row, and the hidden state (B, A, H) after each sequence.
         """
         batch, _, agents = packing.shape
         if hidden is None:
             hidden = self.init_hidden(batch)
-        q, state = self.agent.unroll(rows, packing, hidden.flatten(0, 1))
-        return packing.unpack(q), state.view(batch, agents, -1)
+        features, state = self.agent.unroll_features(rows, packing, hidden.flatten(0, 1))
+        q = packing.unpack(self.agent.q_of(features, rows))
+        values = Values(q, packing.unpack(features) if self.reads_features else q[..., :0])
+        return values, state.view(batch, agents, -1)
 
-    def mix(self, q: Tensor, global_state: Tensor) -> Tensor:
+    def mix(self, q: Tensor, global_state: Tensor, **more: Tensor) -> Tensor:
         """The team's value.
 
         Args:
             q: (..., A) float, the agents' values of the actions they take.
             global_state: (..., S) float.
+            more: what `mixer_reads` names (see `dimix.model.mixers`).
 
         Returns:
-            (...) float, q_tot.
+            (...) float, q_tot; (..., A) from the mixer ``"none"``.
         """
-        return q.sum(-1) if self.mixer is None else self.mixer(q, global_state)
+        return self.mixer(q, global_state, **more)

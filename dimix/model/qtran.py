@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dimix.model.packing import Packing
 from dimix.model.qmix import QMix, Report
 from dimix.registry import MODEL_REGISTRY
 
@@ -64,7 +63,7 @@ class QTran(QMix):
     Args:
         sizes: those of `QMix` that come first, by place; as options they go by name.
         embedding_size: units of the joint network's hidden layers.
-        mixer: only False; it and its sizes are QMIX's.
+        mixer: only ``"sum"`` or False, the agents' mix while they act.
         options: those of `QMix`; what is about its mixing network has no effect.
 
     Raises:
@@ -73,8 +72,8 @@ class QTran(QMix):
 
     config = dict(
         type="qtran",
-        # (bool) Only False: the joint network takes the mixer's place.
-        mixer=False,
+        # (str | bool) Only "sum" or False: the joint network takes the mixer's place.
+        mixer="sum",
         # (int) Units of the joint network's hidden layers, >= 1.
         embedding_size=64,
     )
@@ -83,32 +82,30 @@ class QTran(QMix):
     def check_config(cls, cfg: Mapping[str, Any], report: Report) -> None:
         """See `QMix.check_config`."""
         super().check_config(cfg, report)
-        if cfg["mixer"]:
-            report("mixer", "True. QTRAN has a joint network in the mixer's place; use False.")
+        if cfg["mixer"] not in (False, "sum"):
+            report("mixer", cls._no_mixer(cfg["mixer"]))
+
+    @staticmethod
+    def _no_mixer(mixer: str | bool) -> str:
+        return f"{mixer!r}. QTRAN has a joint network in the mixer's place; use False."
 
     @classmethod
     def _reads_state(cls, cfg: Mapping[str, Any]) -> bool:
         return True
 
-    def __init__(self, *sizes: Any, embedding_size: int = 64, mixer: bool = False, **options: Any) -> None:
-        if mixer:
-            raise ValueError("mixer is True. QTRAN has a joint network in the mixer's place; use False.")
-        super().__init__(*sizes, **{**options, "mixer": False})
+    def __init__(self, *sizes: Any, embedding_size: int = 64, mixer: str | bool = "sum", **options: Any) -> None:
+        if mixer not in (False, "sum"):
+            raise ValueError(f"mixer is {self._no_mixer(mixer)}")
+        super().__init__(*sizes, **{**options, "mixer": "sum"})
         self.state_encoder = self._make_encoder()
         state_dim = self.global_obs_shape if self.state_encoder is None else self.state_encoder.out.out_features
         feature_dim = self.agent.head.weight.shape[-1]
         self.joint = JointNetwork(state_dim, feature_dim, self.action_shape, embedding_size)
 
-    def unroll_features(self, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Q-values (B, T, A, N), the memory's output (B, T, A, F), 0 where nothing was computed, and the state behind.
-
-        Args:
-            rows: (R, O) float, ``packing.pack(agent_state)``.
-            packing: how they lie.
-            hidden: (B, A, H) float, state before step 0.
-        """
-        features, state = self.agent.unroll_features(rows, packing, hidden.flatten(0, 1))
-        return packing.unpack(self.agent.q_of(features, rows)), packing.unpack(features), state.view_as(hidden)
+    @property
+    def reads_features(self) -> bool:
+        """See `QMix.reads_features`."""
+        return True
 
     def joint_q(self, features: Tensor, action: Tensor, counts: Tensor, global_state: Tensor) -> Tensor:
         """Joint value of joint actions.

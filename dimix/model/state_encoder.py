@@ -62,9 +62,9 @@ class ImageMixer(nn.Module):
         self.encoder = encoder
         self.mixer = mixer
 
-    def forward(self, q: Tensor, global_state: Tensor) -> Tensor:
-        """Mix: q (..., A) and global_state (..., C * H * W) -> (...), q_tot."""
-        return self.mixer(q, self.encoder(global_state))
+    def forward(self, q: Tensor, global_state: Tensor, **more: Tensor) -> Tensor:
+        """Mix: q (..., A) and global_state (..., C * H * W) -> (...), q_tot; `more` is what the mixer asks for."""
+        return self.mixer(q, self.encoder(global_state), **more)
 
 
 def image_sizes(

@@ -5,23 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dimix.model.mixers.central import CentralMixer
+from dimix.model.mixers import arguments
 from dimix.model.qmix import QMix
 from dimix.registry import MODEL_REGISTRY
-
-
-class CentralQ(QMix):
-    """An agent network of its own under a `CentralMixer`; only learning uses it.
-
-    Args:
-        embed_dim: units of the mixer's hidden layers.
-        sizes: those of `QMix` that come first.
-        options: those of `QMix`; what is about its mixing network has no effect.
-    """
-
-    def __init__(self, embed_dim: int, *sizes: Any, **options: Any) -> None:
-        super().__init__(*sizes, **{**options, "mixer": False})
-        self.mixer = self._make_mixer(lambda state_dim: CentralMixer(self.agent_num, state_dim, embed_dim))
 
 
 @MODEL_REGISTRY.register("wqmix")
@@ -49,4 +35,5 @@ class WQMix(QMix):
 
     def __init__(self, *sizes: Any, central_embed_dim: int = 256, **options: Any) -> None:
         super().__init__(*sizes, **options)
-        self.central = CentralQ(central_embed_dim, *sizes, **options)
+        shared = {name: value for name, value in options.items() if name in arguments(QMix.__init__)}
+        self.central = QMix(*sizes, **{**shared, "mixer": "central", "mixer_embed_dim": central_embed_dim})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import torch
 from easydict import EasyDict
 from torch import Tensor, nn
 
-from dimix.config.compile import default_model_of, full_schema
+from dimix.config.compile import default_model_of, full_schema, model_options
 from dimix.config.schema import defaults
 from dimix.errors import ConfigError
 from dimix.machine.device import resolve_device
@@ -56,11 +57,10 @@ class ActMode:
     begin: Callable[[np.ndarray], None] = lambda env_ids: None
 
 
-class Policy:
+class Policy(ABC):
     """Base of all policies: builds the model, sets up the modes.
 
-    A subclass is registered with ``@POLICY_REGISTRY.register("name")`` and gives the methods that raise
-    NotImplementedError here.
+    A subclass is registered with ``@POLICY_REGISTRY.register("name")`` and gives the abstract methods.
 
     Args:
         cfg: the policy branch of a compiled config, sizes filled in; it is only read.
@@ -143,7 +143,7 @@ class Policy:
         """The network that evaluation plays with."""
         return self._model
 
-    @classmethod
+    @classmethod  # noqa: B027, it may be left as it is
     def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
         """Report what this policy cannot learn from, before anything is built; a subclass adds its own.
 
@@ -153,75 +153,71 @@ class Policy:
             report: called with (key, message) for each problem; the key is relative to the branch.
         """
 
+    @abstractmethod
     def default_model(self) -> tuple[str, list[str]]:
         """Registered name of the model for a config whose ``model.type`` names none, and modules that register it."""
-        raise NotImplementedError
 
     def _see_episodes(self, count: int) -> None:
         self.episode_count = count
 
     def _build_model(self) -> nn.Module:
-        options = self._model_options()
+        options = model_options(self._cfg.model, type(self))
         name = options.pop("type", None) or self.default_model()[0]
         try:
             return MODEL_REGISTRY.get(name)(**options)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"policy.model (type '{name}'): {error}") from error
 
-    def _model_options(self) -> dict[str, Any]:
-        """Arguments of the model, and its registered name as ``type``."""
-        return dict(self._cfg.model)
-
     def _stream(self, number: int) -> np.random.Generator:
         """A random stream of the policy's own; different numbers give independent streams."""
         return np.random.default_rng([self._seed, number])
 
+    @abstractmethod
     def init_hidden(self, num_envs: int) -> Tensor:
         """Hidden state of `num_envs` episodes at their start: (E, A, H)."""
-        raise NotImplementedError
 
-    def _init_learn(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _init_learn(self) -> None: ...
 
-    def _forward_learn(self, batch: EpisodeBatch) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _forward_learn(self, batch: EpisodeBatch) -> dict[str, Any]: ...
 
-    def _state_dict_learn(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _state_dict_learn(self) -> dict[str, Any]: ...
 
-    def _load_state_dict_learn(self, state: dict[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _load_state_dict_learn(self, state: dict[str, Any]) -> None: ...
 
-    def _monitor_vars_learn(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _monitor_vars_learn(self) -> list[str]: ...
 
-    def _init_collect(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _init_collect(self) -> None: ...
 
+    @abstractmethod
     def _forward_collect(
         self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray
-    ) -> tuple[np.ndarray, Tensor]:
-        raise NotImplementedError
+    ) -> tuple[np.ndarray, Tensor]: ...
 
-    def _begin_collect(self, env_ids: np.ndarray) -> None:
+    def _begin_collect(self, env_ids: np.ndarray) -> None:  # noqa: B027, as above
         """Forget the last episode of these environments (K,); most policies remember nothing of it by themselves."""
 
-    def _state_dict_collect(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _state_dict_collect(self) -> dict[str, Any]: ...
 
-    def _load_state_dict_collect(self, state: dict[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _load_state_dict_collect(self, state: dict[str, Any]) -> None: ...
 
-    def _init_eval(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _init_eval(self) -> None: ...
 
+    @abstractmethod
     def _forward_eval(
         self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray = 0.0
-    ) -> tuple[np.ndarray, Tensor]:
-        raise NotImplementedError
+    ) -> tuple[np.ndarray, Tensor]: ...
 
-    def _state_dict_eval(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _state_dict_eval(self) -> dict[str, Any]: ...
 
-    def _load_state_dict_eval(self, state: dict[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _load_state_dict_eval(self, state: dict[str, Any]) -> None: ...

@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dimix.config.checks import lookup
+from dimix.config.compile import model_options
 from dimix.errors import BatchError, CheckpointError, ConfigError, TrainingError
-from dimix.model import Packing, QMix
+from dimix.model import QMix
 from dimix.policy import value_learning
 from dimix.policy.base import Policy
 from dimix.policy.exploration import Explorer, epsilon_greedy, greedy
-from dimix.policy.optim import check_optimizer, make_optimizer, soft_update
-from dimix.policy.running_moments import RunningMoments
+from dimix.policy.optim import check_optimizer, make_optimizer
+from dimix.policy.priority import SamplePriority
+from dimix.policy.rewards import Rewards
 from dimix.policy.schedule import Schedule
+from dimix.policy.target_network import TargetUpdate, follower, update_average
+from dimix.policy.unroll import Said, since, unroll, unroll_chunks
 from dimix.registry import POLICY_REGISTRY
-from dimix.replay.batch import EpisodeBatch, cut_steps
+from dimix.replay.batch import EpisodeBatch
 
 
 class Learned(NamedTuple):
     """What one step of the optimizer was made of."""
 
-    steps: int  # that carried loss
-    metrics: dict[str, float]  # means over them
-    errors: tuple[Tensor, Tensor]  # (B, T) TD errors, and which steps count
+    metrics: dict[str, float]  # means over the steps that carried loss
+    td_error: Tensor  # (B, T), or (B, T, A) where nothing is mixed
+    mask: Tensor  # bool of that shape, errors that count
 
 
 @POLICY_REGISTRY.register("qmix")
 class QMIXPolicy(Policy):
     """QMIX with the options of PyMARL2's fine-tuned recipe: Adam, TD(lambda), double Q, masks, exploration per agent.
 
-    One update is `_forward_learn`. A variant overrides one of the small methods that it calls:
+    One update is `_forward_learn`: targets, loss, step. Networks and what they say have names, ``"online"``,
+    ``"target"`` and a variant's own. A variant overrides one of these:
 
-    =====================  ======================================================================================
-    `_reward`              rewards as the targets see them
-    `_agent_value`         an agent's value as the mixer sees it (what a dead agent counts)
-    `_next_q`              value of each agent's next row (double Q, masks)
-    `_mix`                 from agents' values to what is learned (team value; agents' own values for IQL)
-    `_target`              targets (one-step, n-step, TD(lambda), Q(lambda))
-    `_loss`                what is minimised
-    `_loss_weight`         weight of each step's error (importance weights; WQMIX)
-    =====================  ======================================================================================
+    ================  ===========================================================================================
+    `_networks`       the networks of an update, by name
+    `_start_state`    hidden state that one of them starts samples from
+    `_team_value`     from what a network says to the team's value of joint actions
+    `_reward`         rewards as the targets see them
+    `_target`         what the team's value is to be (one-step, n-step, TD(lambda), Q(lambda))
+    `_loss`           what is minimised, and its parts
+    `_loss_weight`    weight of each step's error (importance weights)
+    ================  ===========================================================================================
+
+    Rewards, target network and priorities are parts (`Rewards`, `TargetUpdate`, `SamplePriority`) that `_init_learn`
+    makes. Shapes below: (B, T+1) with one value per row of the team, (B, T+1, A) where nothing is mixed.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -159,6 +167,8 @@ class QMIXPolicy(Policy):
     config_ignored: ClassVar[dict[str, str]] = {
         "learn.n_epochs": "updates after each collection are the key learn.update_per_collect"
     }
+    #: Why the policy's own mixer is the only one that it learns with; empty where any is right.
+    fixed_mixer: ClassVar[str] = ""
 
     _model: QMix
 
@@ -171,6 +181,11 @@ class QMIXPolicy(Policy):
         """The network that acts and learns."""
         return self._model
 
+    @property
+    def eval_model(self) -> QMix:
+        """The network that evaluation plays with: the averaged weights, unless the config turns averaging off."""
+        return self._averaged_model if self._cfg.learn.average_theta < 1 else self._model
+
     def init_hidden(self, num_envs: int) -> Tensor:
         """Hidden state of `num_envs` episodes at their start: (E, A, H) zeros."""
         return self._model.init_hidden(num_envs)
@@ -181,39 +196,18 @@ class QMIXPolicy(Policy):
         learn = cfg["learn"]
         if cfg["on_policy"]:
             report("on_policy", "True. QMIX learns from a replay buffer; use False.")
-        cls._check_priorities(cfg, report)
+        SamplePriority.check_config(cfg, report)
         cls._check_memory(cfg, report)
-        freq, interval, theta = (learn[f"target_update_{name}"] for name in ("freq", "interval", "theta"))
-        if freq and interval:
-            report(
-                "learn.target_update_interval",
-                f"{interval} episodes, but policy.learn.target_update_freq = {freq} updates as well. Set one of them "
-                "to 0.",
-            )
-        if not (freq or interval or theta):
-            report(
-                "learn.target_update_theta",
-                "0, and so are target_update_freq and target_update_interval: the target network would never change. "
-                "Set one, for example target_update_theta=0.05.",
-            )
+        cls._check_mixer(cfg, report)
+        TargetUpdate.check_config(learn, report)
         if learn["n_step"] > 1 and learn["target"] != "n_step":
             report("learn.n_step", f"{learn['n_step']}, but policy.learn.target = '{learn['target']}'. Use 'n_step'.")
-        if learn["reward_normalize"] and learn["reward_standardise"]:
-            report("learn.reward_standardise", "True together with reward_normalize. Use one of the two.")
+        Rewards.check_config(learn, report)
         try:
             check_optimizer(learn["optimizer"], learn["learning_rate"], learn["optimizer_kwargs"])
         except ConfigError as e:
             key, _, text = str(e).partition(": ")
             report(key.removeprefix("policy."), text)
-
-    @classmethod
-    def _check_priorities(cls, cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
-        if cfg["priority"]:
-            return
-        if cfg["priority_IS_weight"]:
-            report("priority_IS_weight", "True without priorities. Set policy.priority=True too, or this one to False.")
-        if cfg["learn"]["priority_type"] == "return":
-            report("learn.priority_type", "'return' without priorities. Set policy.priority=True too.")
 
     @classmethod
     def _check_memory(cls, cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
@@ -229,25 +223,33 @@ class QMIXPolicy(Policy):
                 if value := lookup(cfg, key):
                     report(key, f"{value}, but agents of lstm_type 'mlp' have no memory. Use {off}, or a GRU.")
 
+    @classmethod
+    def _check_mixer(cls, cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
+        mixer = model_options(cfg["model"], cls).get("mixer")
+        if cls.fixed_mixer and mixer != model_options({}, cls)["mixer"]:
+            report("model.mixer", f"{cfg['model']['mixer']!r}. {cls.fixed_mixer}; use False, or policy 'qmix'.")
+        elif mixer == "none" and cfg["learn"]["mask_dead_agents"]:
+            report(
+                "learn.mask_dead_agents",
+                "True. An independent learner's return goes on after its death; use False.",
+            )
+
     # ---- learning ------------------------------------------------------------------------------------------------
 
     def _init_learn(self) -> None:
         learn = self._cfg.learn
-        self._gamma = float(learn.discount_factor)
         self._learning_rate = Schedule(
             learn.lr_schedule, learn.learning_rate, learn.lr_end, learn.lr_decay, learn.lr_factor
         )
-        self._target_model = copy.deepcopy(self._model).requires_grad_(False)
-        self._averaged_model = copy.deepcopy(self._model).requires_grad_(False)
-        self._params = self._learn_params()
+        self._target_model, self._averaged_model = follower(self._model), follower(self._model)
+        self._update_target = TargetUpdate(
+            learn.target_update_theta, learn.target_update_freq, learn.target_update_interval
+        )
+        self._rewards = Rewards(learn.reward_scale, learn.reward_normalize, learn.reward_standardise, learn.reward_clip)
+        self._priority = SamplePriority(learn.priority_type)
+        self._params = list(self._model.parameters())
         self._optimizer = make_optimizer(learn.optimizer, self._params, learn.learning_rate, learn.optimizer_kwargs)
         self._train_iter = 0
-        self._copied_at = 0  # training episodes played when the target network was copied
-        self._reward_moments = RunningMoments()
-        self._return_range = [float("inf"), float("-inf")]  # smallest and largest return of a sample
-
-    def _learn_params(self) -> list[nn.Parameter]:
-        return list(self._model.parameters())
 
     def _forward_learn(self, batch: EpisodeBatch) -> dict[str, Any]:
         """One update.
@@ -263,264 +265,151 @@ class QMIXPolicy(Policy):
             TrainingError: loss or gradient is not finite; the weights are as they were.
         """
         batch = batch.to(self.device)
-        if self._cfg.learn.reward_standardise:
-            self._reward_moments.add(batch.reward[batch.filled])
-        pieces = self._learn_at_once(batch) if self._cfg.learn.tbptt is None else self._learn_in_chunks(batch)
-        done = list(pieces)  # each made a step of the optimizer
+        self._rewards.see(batch)
+        steps = [self._step(*piece) for piece in self._pieces(batch)]
         self._train_iter += 1
-        self._update_target()
-        self._update_average()
-        steps = sum(piece.steps for piece in done)
-        metrics: dict[str, Any] = {
-            name: sum(piece.metrics[name] * (piece.steps / steps) for piece in done) for name in done[0].metrics
-        }
-        metrics["learning_rate"] = self._optimizer.param_groups[0]["lr"]
-        if self._cfg.priority:
-            td_error, step_mask = (torch.cat(parts, 1) for parts in zip(*(p.errors for p in done), strict=True))
-            metrics["priority"] = self._sample_priority(batch, td_error, step_mask)
-        return metrics
+        self._update_target(self._target_model, self._model, self._train_iter, self.episode_count)
+        update_average(self._averaged_model, self._model, self._cfg.learn.average_theta, self._train_iter)
+        return self._metrics(batch, steps)
 
-    def _learn_at_once(self, batch: EpisodeBatch) -> Iterator[Learned]:
-        """One step of the optimizer over the whole batch."""
-        with_next = batch.filled & ~batch.terminated  # steps whose next row counts
-        values = self._unroll(batch, self._computed_rows(batch, with_next))
-        yield self._learn(batch, values, self._target_of(batch, values, with_next))
+    def _pieces(self, batch: EpisodeBatch) -> Iterator[tuple[EpisodeBatch, Said, Tensor]]:
+        """What each step of the optimizer learns from: a batch, what networks say of it, and its targets (B, T).
 
-    def _learn_in_chunks(self, batch: EpisodeBatch) -> Iterator[Learned]:
-        """Truncated backpropagation: a step of the optimizer per chunk of ``tbptt`` steps.
-
-        Targets of all chunks are made first, so lambda returns reach across them. Hidden states are carried from chunk
-        to chunk without gradient, as the weights of their time made them.
+        That is the whole batch; with ``tbptt`` chunk after chunk of it, towards targets that were made of the whole.
         """
-        length, networks = self._cfg.learn.tbptt, self._networks()
-        with_next = batch.filled & ~batch.terminated
-        valid = self._computed_rows(batch, with_next)
-        with torch.no_grad():
-            before = self._unroll(batch, valid)
-            target_q_tot = self._target_of(batch, before, with_next)
-        learns = [any(p.requires_grad for p in network.parameters()) for network in networks]
-        hidden = [self._start_state(network, batch) for network in networks]
-        for start in range(0, batch.filled.shape[1], length):
-            piece = cut_steps(batch, start, start + length)
-            rows = valid[:, start : start + length + 1].clone()
-            rows[:, -1] = False  # the row behind the chunk is the next one's first
-            packing = self._model.packing(rows)
-            packed = packing.pack(piece.obs.agent_state)
-            values = [v[:, start : start + length + 1] for v in before]
-            for i, network in enumerate(networks):
-                if learns[i]:
-                    values[i], after = self._row_values(network, packed, packing, hidden[i])
-                    hidden[i] = after.detach()
-            yield self._learn(piece, values, target_q_tot[:, start : start + length])
+        networks, valid = self._networks(), self._computed_rows(batch)
+        start = {name: self._start_state(name, batch) for name in networks}
+        length = self._cfg.learn.tbptt
+        with torch.set_grad_enabled(length is None):
+            values = unroll(networks, batch, valid, start)
+        target_q_tot = self._target(batch, values)
+        if length is None:
+            yield batch, values, target_q_tot
+            return
+        for steps, piece, said in unroll_chunks(networks, batch, valid, start, values, length):
+            yield piece, said, target_q_tot[:, steps]
 
-    def _learn(self, batch: EpisodeBatch, values: list[Tensor], target_q_tot: Tensor) -> Learned:
-        """One step of the optimizer towards given targets (B, T); values as `_unroll` gives them."""
-        step_mask = self._step_mask(batch)
-        q_tot = self._taken_value(batch, self._model, values[0])
+    def _step(self, batch: EpisodeBatch, values: Said, target_q_tot: Tensor) -> Learned:
+        """One step of the optimizer towards targets (B, T)."""
+        q_tot = self._taken_value("online", values, batch)[:, :-1]
         td_error = q_tot - target_q_tot
-        loss, parts = self._loss(batch, values, td_error, target_q_tot, step_mask)
+        mask = _per_step(self._step_mask(batch), td_error).expand_as(td_error)
+        loss, parts = self._loss(batch, values, td_error, target_q_tot, mask)
         grads = self._step_optimizer(loss)
         with torch.no_grad():
-            metrics = {
-                "loss": loss.item(),
-                "grads": grads,
-                "q_tot": value_learning.masked_mean(q_tot, step_mask).item(),
-                "target_q_tot": value_learning.masked_mean(target_q_tot, step_mask).item(),
-                "td_error_abs": value_learning.masked_mean(td_error.abs(), step_mask).item(),
-                **{name: value.item() for name, value in parts.items()},
-            }
-        return Learned(int(step_mask.sum()), metrics, (td_error.detach(), step_mask))
+            means = {"q_tot": q_tot, "target_q_tot": target_q_tot, "td_error_abs": td_error.abs()}
+            parts = {name: value_learning.masked_mean(x, mask) for name, x in means.items()} | parts
+            metrics = {"loss": loss.item(), "grads": grads, **{name: x.item() for name, x in parts.items()}}
+        return Learned(metrics, td_error.detach(), mask)
 
-    @torch.no_grad()
-    def _target_of(self, batch: EpisodeBatch, values: list[Tensor], with_next: Tensor) -> Tensor:
-        """(B, T): targets; arguments as in `_next_value`."""
-        return self._target(batch, self._next_value(batch, values, with_next), values[1])
-
-    def _computed_rows(self, batch: EpisodeBatch, with_next: Tensor) -> Tensor:
+    def _computed_rows(self, batch: EpisodeBatch) -> Tensor:
         """(B, T+1, A) bool: rows whose Q-values something reads, of agents that count."""
-        read = torch.zeros_like(batch.alive[..., 0])
-        read[:, :-1] = batch.filled
-        read[:, 1:] |= with_next
-        rows = read.unsqueeze(-1)
-        return rows & batch.alive if self._cfg.learn.mask_dead_agents else rows.expand_as(batch.alive)
+        read = F.pad(batch.filled, (0, 1)) | _next_rows(batch)
+        return read.unsqueeze(-1) & self._counts(batch)
 
-    def _networks(self) -> list[QMix]:
-        """Networks that an update unrolls: the one that acts, the one that targets are made with, a variant's own."""
-        return [self._model, self._target_model]
+    def _counts(self, batch: EpisodeBatch) -> Tensor:
+        """(B, T+1, A) bool: agents that are part of the team's value."""
+        return batch.alive if self._cfg.learn.mask_dead_agents else torch.ones_like(batch.alive)
 
-    def _start_state(self, network: QMix, batch: EpisodeBatch) -> Tensor:
+    def _networks(self) -> dict[str, QMix]:
+        """Networks of an update: ``"online"`` acts and learns, ``"target"`` values the next step; a variant's own."""
+        return {"online": self._model, "target": self._target_model}
+
+    def _start_state(self, name: str, batch: EpisodeBatch) -> Tensor:
         """(B, A, H): hidden state that a network starts the batch's samples from."""
-        return batch.hidden_state
-
-    def _unroll(self, batch: EpisodeBatch, valid: Tensor) -> list[Tensor]:
-        """Q-values of all rows, (B, T+1, A, N), by each of `_networks`; those of targets know no gradient.
-
-        The first ``burnin`` rows of a sample only warm the hidden state, each network its own, without gradient; their
-        Q-values read 0.
-        """
         size = batch.hidden_state.shape[-1]
         if size != self._model.state_size:
             raise BatchError(
                 f"batch field 'hidden_state': shape {tuple(batch.hidden_state.shape)}. Right is "
                 f"H = {self._model.state_size}, the size of the model's state."
             )
-        networks, first_step = self._networks(), None
-        hidden = [self._start_state(network, batch) for network in networks]
-        if batch.burnin.any():
-            first_step = batch.burnin
-            packing = self._model.packing(valid & ~self._behind(batch.burnin, valid.shape[1]).unsqueeze(2))
-            rows = packing.pack(batch.obs.agent_state)
-            with torch.no_grad():
-                hidden = [n.unroll_packed(rows, packing, h)[1] for n, h in zip(networks, hidden, strict=True)]
-        packing = self._model.packing(valid, first_step)
-        rows = packing.pack(batch.obs.agent_state)
-        return [self._row_values(n, rows, packing, h)[0] for n, h in zip(networks, hidden, strict=True)]
+        return batch.hidden_state
 
-    def _row_values(self, network: QMix, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """What one network says of all rows, Q-values (B, T+1, A, N), and its hidden state behind them (B, A, H)."""
-        return network.unroll_packed(rows, packing, hidden)
-
-    def _taken_value(self, batch: EpisodeBatch, network: QMix, q: Tensor) -> Tensor:
-        """(B, T) team value of the actions taken, by a network that gave the Q-values q (B, T+1, A, N)."""
-        action = nn.functional.pad(batch.action, (0, 0, 0, 1))  # cheaper than slicing q
-        taken = self._agent_value(value_learning.chosen_q(q, action)[:, :-1], batch.alive[:, :-1])
-        return self._mix(network, taken, batch.obs.global_state[:, :-1], batch.filled)
-
-    def _next_value(self, batch: EpisodeBatch, values: list[Tensor], with_next: Tensor) -> Tensor:
-        """(B, T) team value of the best actions in row t+1, computed where `with_next` (B, T) holds.
+    def _team_value(self, name: str, values: Said, batch: EpisodeBatch, action: Tensor, used: Tensor) -> Tensor:
+        """What joint actions are worth to the team, computed in the rows that are used.
 
         Args:
+            name: of the network that says it.
+            values: what networks say of the batch's rows.
             batch: see `EpisodeBatch`.
-            values: what `_unroll` gave.
-            with_next: steps whose next row counts.
+            action: (B, T+1, A) int64.
+            used: (B, T+1) bool.
+
+        Returns:
+            (B, T+1) float, 0 where it is not used.
         """
-        q, target_q = values[0].detach(), values[1]
-        next_q = self._next_q(q[:, 1:], target_q[:, 1:], batch.obs.action_mask[:, 1:])
-        next_q = self._agent_value(next_q, batch.alive[:, 1:])
-        return self._mix(self._networks()[1], next_q, batch.obs.global_state[:, 1:], with_next)
+        network, (q, features), counts = self._networks()[name], values[name], self._counts(batch)
+        rows = used.flatten().nonzero().squeeze(1)
+
+        def of_rows(x: Tensor) -> Tensor:
+            return x.flatten(0, 1).index_select(0, rows)
+
+        more: dict[str, Tensor] = {}
+        if "action" in network.mixer_reads:
+            more["action"] = of_rows(action)
+        if "best" in network.mixer_reads:
+            best = value_learning.masked_max(q, batch.obs.action_mask)
+            more["best"] = of_rows(torch.where(counts, best, 0.0))
+        if "features" in network.mixer_reads:
+            more["features"] = of_rows(features)
+        chosen = torch.where(counts, value_learning.chosen_q(q, action), 0.0)
+        q_tot = network.mix(of_rows(chosen), of_rows(batch.obs.global_state), **more)
+        every = q_tot.new_zeros(used.numel(), *q_tot.shape[1:]).index_copy(0, rows, q_tot)
+        return every.view(*used.shape, *q_tot.shape[1:])
+
+    def _taken_value(self, name: str, values: Said, batch: EpisodeBatch) -> Tensor:
+        """(B, T+1): the team's value, to a network, of the actions taken; 0 in rows where none was."""
+        action, used = F.pad(batch.action, (0, 0, 0, 1)), F.pad(batch.filled, (0, 1))  # cheaper than slicing q
+        return self._team_value(name, values, batch, action, used)
 
     def _step_mask(self, batch: EpisodeBatch) -> Tensor:
         """(B, T) bool: steps that carry loss."""
-        return batch.filled & self._behind(batch.burnin, batch.filled.shape[1])
-
-    @staticmethod
-    def _behind(first_step: Tensor, steps: int) -> Tensor:
-        """(B, T) bool: steps from each sample's first one on."""
-        return torch.arange(steps, device=first_step.device) >= first_step.unsqueeze(1)
+        return batch.filled & since(batch.burnin, batch.filled.shape[1])
 
     def _reward(self, batch: EpisodeBatch) -> Tensor:
         """(B, T) float: rewards as the targets see them."""
-        learn, reward = self._cfg.learn, batch.reward
-        if learn.reward_normalize:
-            real = reward[batch.filled]
-            reward = (reward - real.mean()) / (real.std(correction=0) + 1e-5)  # deviation 0: all rewards alike
-        if learn.reward_standardise:
-            reward = (reward - self._reward_moments.mean) / (self._reward_moments.std + 1e-5)
-        reward = reward * learn.reward_scale
-        return reward if learn.reward_clip is None else reward.clamp(-learn.reward_clip, learn.reward_clip)
+        return self._rewards(batch)
 
-    def _agent_value(self, q: Tensor, alive: Tensor) -> Tensor:
-        """(B, T, A) values as the mixer sees them: a dead agent's is 0 unless the config counts its no-op."""
-        return torch.where(alive, q, 0.0) if self._cfg.learn.mask_dead_agents else q
-
-    def _next_q(self, q: Tensor, target_q: Tensor, action_mask: Tensor) -> Tensor:
-        """Value of each agent's best available action.
+    @torch.no_grad()
+    def _target(self, batch: EpisodeBatch, values: Said) -> Tensor:
+        """(B, T) float: what the value of the actions taken is to be.
 
         Args:
-            q: (B, T, A, N) online network.
-            target_q: (B, T, A, N) target network.
-            action_mask: (B, T, A, N) bool, of the same rows.
-
-        Returns:
-            (B, T, A) float: ``target_q`` at the argmax of ``q`` (double Q, van Hasselt et al. 2016), or its maximum.
+            batch: see `EpisodeBatch`.
+            values: what networks say of its rows. With double Q (van Hasselt et al. 2016) the next actions are greedy
+                in the online network, without it in the target network; this one values them.
         """
-        if self._cfg.learn.double_q:
-            return value_learning.chosen_q(target_q, value_learning.masked_argmax(q, action_mask))
-        return value_learning.masked_max(target_q, action_mask)
-
-    def _mix(self, model: QMix, q: Tensor, global_state: Tensor, used: Tensor) -> Tensor:
-        """Team value of each step, computed where it is used.
-
-        Args:
-            model: online or target network.
-            q: (B, T, A) agents' values.
-            global_state: (B, T, S).
-            used: (B, T) bool.
-
-        Returns:
-            (B, T) float, 0 where it is not used.
-        """
-        rows = used.flatten().nonzero().squeeze(1)
-        q_tot = model.mix(q.flatten(0, 1).index_select(0, rows), global_state.flatten(0, 1).index_select(0, rows))
-        return q_tot.new_zeros(used.numel()).index_copy(0, rows, q_tot).view(used.shape)
-
-    def _target(self, batch: EpisodeBatch, next_q: Tensor, target_q: Tensor) -> Tensor:
-        """What q_tot should be.
-
-        Args:
-            batch: for rewards, ends and padding.
-            next_q: (B, T) value of row t+1 under the target network.
-            target_q: (B, T+1, A, N) the target network's Q-values of all rows.
-
-        Returns:
-            (B, T) float.
-        """
-        learn, gamma = self._cfg.learn, self._gamma
-        step = (self._reward(batch), batch.terminated, batch.filled)
-        reward, terminated, filled = (self._per_step(x) for x in step)
+        learn, gamma = self._cfg.learn, self._cfg.learn.discount_factor
+        chooser = values["online" if learn.double_q else "target"].q
+        best = value_learning.masked_argmax(chooser, batch.obs.action_mask)
+        next_q = self._team_value("target", values, batch, best, _next_rows(batch))[:, 1:]
+        reward, terminated, filled = (
+            _per_step(x, next_q) for x in (self._reward(batch), batch.terminated, batch.filled)
+        )
         if learn.target == "n_step":
             return value_learning.n_step_targets(reward, terminated, filled, next_q, gamma, learn.n_step)
         if learn.target == "q_lambda":
-            chosen = self._next_chosen(batch, target_q)
-            return value_learning.q_lambda_targets(reward, terminated, filled, next_q, chosen, gamma, learn.td_lambda)
+            taken = self._taken_value("target", values, batch)[:, 1:]
+            return value_learning.q_lambda_targets(reward, terminated, filled, next_q, taken, gamma, learn.td_lambda)
         return value_learning.td_lambda_targets(reward, terminated, filled, next_q, gamma, learn.td_lambda)
 
-    def _per_step(self, x: Tensor) -> Tensor:
-        """(B, T) of the team in a shape that broadcasts against what `_mix` returns."""
-        return x
-
-    def _next_chosen(self, batch: EpisodeBatch, target_q: Tensor) -> Tensor:
-        """(B, T) team value of the actions taken in row t+1, under the target network; 0 where none was taken."""
-        values = self._taken_value(batch, self._networks()[1], target_q)
-        return torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], 1)
-
     def _loss(
-        self, batch: EpisodeBatch, values: list[Tensor], td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
+        self, batch: EpisodeBatch, values: Said, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What is minimised, () float, and its parts by name (metrics); a variant adds another network's loss here.
 
         Args:
             batch: see `EpisodeBatch`.
-            values: what `_unroll` gave.
+            values: what networks say of its rows.
             td_error: (B, T) with gradient.
             target_q_tot: (B, T) without.
-            step_mask: (B, T) bool, steps that carry loss.
+            step_mask: (B, T) bool, errors that count.
         """
         return value_learning.masked_loss(td_error, step_mask, self._loss_weight(batch, td_error.detach())), {}
 
     def _loss_weight(self, batch: EpisodeBatch, td_error: Tensor) -> Tensor | None:
         """Weight of each step's loss, broadcastable to td_error (B, T); None for ones."""
-        return self._per_step(batch.weight.unsqueeze(1)) if self._cfg.priority_IS_weight else None
-
-    def _sample_priority(self, batch: EpisodeBatch, td_error: Tensor, mask: Tensor) -> np.ndarray:
-        """(B,) float: priority of each sample, as the config makes it."""
-        if self._cfg.learn.priority_type == "return":
-            return self._return_priority(batch)
-        return self._priority(td_error, mask)
-
-    def _return_priority(self, batch: EpisodeBatch) -> np.ndarray:
-        """(B,) float in [0, 1]: where each sample's return lies between the smallest and the largest so far."""
-        returns = torch.where(batch.filled, batch.reward, 0.0).sum(1)
-        low, high = self._return_range
-        low, high = self._return_range = [min(low, returns.min().item()), max(high, returns.max().item())]
-        return ((returns - low) / max(high - low, 1e-5)).cpu().numpy()
-
-    def _priority(self, td_error: Tensor, mask: Tensor) -> np.ndarray:
-        """(B,) float: how much each sample surprised."""
-        error = torch.where(mask, td_error.abs(), 0.0)
-        if self._cfg.learn.priority_type == "max":
-            return error.amax(1).cpu().numpy()
-        return (error.sum(1) / mask.sum(1).clamp(min=1)).cpu().numpy()
+        return _per_step(batch.weight.unsqueeze(1), td_error) if self._cfg.priority_IS_weight else None
 
     def _step_optimizer(self, loss: Tensor) -> float:
         """Backward, clip, step; returns the gradients' norm before clipping."""
@@ -541,30 +430,18 @@ class QMIXPolicy(Policy):
         self._optimizer.step()
         return grads
 
-    def _update_average(self) -> None:
-        """Greedy play flips with single updates where two actions are nearly worth the same; averaged weights do not.
-
-        Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging". While few updates were made
-        the average reaches back over a tenth of them at most, so that it does not lag behind what is learned.
-        """
-        theta = max(self._cfg.learn.average_theta, 9 / (9 + self._train_iter))
-        soft_update(self._averaged_model, self._model, theta)
-
-    @property
-    def eval_model(self) -> QMix:
-        """The network that evaluation plays with: the averaged weights, unless the config turns averaging off."""
-        return self._averaged_model if self._cfg.learn.average_theta < 1 else self._model
-
-    def _update_target(self) -> None:
-        freq, interval = self._cfg.learn.target_update_freq, self._cfg.learn.target_update_interval
-        if interval:
-            if self.episode_count - self._copied_at >= interval:
-                soft_update(self._target_model, self._model, 1.0)
-                self._copied_at = self.episode_count
-        elif freq == 0:
-            soft_update(self._target_model, self._model, self._cfg.learn.target_update_theta)
-        elif self._train_iter % freq == 0:
-            soft_update(self._target_model, self._model, 1.0)
+    def _metrics(self, batch: EpisodeBatch, steps: list[Learned]) -> dict[str, Any]:
+        """Means over all steps of the optimizer, and what is made of them together."""
+        counts = [int(step.mask.sum()) for step in steps]
+        metrics: dict[str, Any] = {
+            name: sum(step.metrics[name] * (n / sum(counts)) for step, n in zip(steps, counts, strict=True))
+            for name in steps[0].metrics
+        }
+        metrics["learning_rate"] = self._optimizer.param_groups[0]["lr"]
+        if self._cfg.priority:
+            td_error, mask = (torch.cat([getattr(step, name) for step in steps], 1) for name in ("td_error", "mask"))
+            metrics["priority"] = self._priority(batch, td_error, mask)
+        return metrics
 
     def _monitor_vars_learn(self) -> list[str]:
         return ["loss", "grads", "learning_rate", "q_tot", "target_q_tot", "td_error_abs"]
@@ -576,9 +453,9 @@ class QMIXPolicy(Policy):
             "averaged_model": self._averaged_model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "train_iter": self._train_iter,
-            "copied_at": self._copied_at,
-            "reward_moments": self._reward_moments.state_dict(),
-            "return_range": list(self._return_range),
+            "copied_at": self._update_target.copied_at,
+            "reward_moments": self._rewards.moments.state_dict(),
+            "return_range": list(self._priority.return_range),
         }
 
     def _load_state_dict_learn(self, state: dict[str, Any]) -> None:
@@ -588,10 +465,10 @@ class QMIXPolicy(Policy):
             self._averaged_model.load_state_dict(state["averaged_model"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._train_iter = int(state["train_iter"])
-            self._copied_at = int(state.get("copied_at", 0))
+            self._update_target.copied_at = int(state.get("copied_at", 0))
             if "reward_moments" in state:  # not in files of earlier versions
-                self._reward_moments.load_state_dict(state["reward_moments"])
-                self._return_range = list(state["return_range"])
+                self._rewards.moments.load_state_dict(state["reward_moments"])
+                self._priority.return_range = list(state["return_range"])
         except (KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())  # torch writes several lines
             raise CheckpointError(f"checkpoint does not fit this policy and model: {reason}") from error
@@ -639,3 +516,13 @@ class QMIXPolicy(Policy):
         agent_state = torch.from_numpy(obs["agent_state"]).to(self.device)
         q, hidden_state = model.forward_step(agent_state, hidden_state.to(self.device))
         return q.cpu().numpy(), hidden_state
+
+
+def _next_rows(batch: EpisodeBatch) -> Tensor:
+    """(B, T+1) bool: rows whose value is that of what follows a step."""
+    return F.pad(batch.filled & ~batch.terminated, (1, 0))
+
+
+def _per_step(x: Tensor, values: Tensor) -> Tensor:
+    """(B, T) of the team in a shape that broadcasts against values (B, T), or (B, T, A) where nothing is mixed."""
+    return x if values.dim() == 2 else x.unsqueeze(-1)

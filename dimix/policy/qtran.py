@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from dimix.model import Packing, QMix, QTran
+from dimix.model import QTran
 from dimix.policy import value_learning
 from dimix.policy.qmix import QMIXPolicy
+from dimix.policy.unroll import Said
 from dimix.registry import POLICY_REGISTRY
 from dimix.replay.batch import EpisodeBatch
 
@@ -27,8 +29,7 @@ class QTRANPolicy(QMIXPolicy):
     - ``nopt``: base: ``min(D(u), 0)``, as D must not be negative anywhere; alt: ``min over u_a of D(u_a, u_others)``,
       mean over the agents, which is to be 0: a stronger condition that learns from every step.
 
-    The learned ``q_tot`` of the metrics is Q. Values that `_unroll` gives hold Q-values and, behind them, what the head
-    reads: (B, T+1, A, N + F).
+    The learned ``q_tot`` of the metrics is Q.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -60,46 +61,19 @@ class QTRANPolicy(QMIXPolicy):
                 "dimix.model.QTran.",
             )
 
-    def _row_values(self, network: QMix, rows: Tensor, packing: Packing, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        q, features, state = cast(QTran, network).unroll_features(rows, packing, hidden)
-        return torch.cat([q, features], -1), state
-
-    def _split(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Q-values (..., N) and features (..., F) of what `_row_values` gave."""
-        actions = self._model.action_shape
-        return values[..., :actions], values[..., actions:]
-
-    def _counts(self, alive: Tensor) -> Tensor:
-        """(..., A) bool: agents that are part of the team's value."""
-        return alive if self._cfg.learn.mask_dead_agents else torch.ones_like(alive)
-
-    def _joint(
-        self, network: QMix, features: Tensor, action: Tensor, alive: Tensor, state: Tensor, used: Tensor
-    ) -> Tensor:
-        """(B, T) joint value of actions (B, T, A), computed where `used` (B, T) holds, 0 elsewhere."""
-        rows = [x[used] for x in (features, action, self._counts(alive), state)]
-        return state.new_zeros(used.shape).masked_scatter(used, cast(QTran, network).joint_q(*rows))
-
-    def _taken_value(self, batch: EpisodeBatch, network: QMix, q: Tensor) -> Tensor:
-        return self._joint(
-            network, self._split(q)[1][:, :-1], batch.action, batch.alive[:, :-1], batch.obs.global_state[:, :-1],
-            batch.filled,
-        )  # fmt: skip
-
-    def _next_value(self, batch: EpisodeBatch, values: list[Tensor], with_next: Tensor) -> Tensor:
-        chooser = values[0 if self._cfg.learn.double_q else 1].detach()[:, 1:]
-        greedy = value_learning.masked_argmax(self._split(chooser)[0], batch.obs.action_mask[:, 1:])
-        features, state = self._split(values[1])[1][:, 1:], batch.obs.global_state[:, 1:]
-        return self._joint(self._target_model, features, greedy, batch.alive[:, 1:], state, with_next)
+    def _team_value(self, name: str, values: Said, batch: EpisodeBatch, action: Tensor, used: Tensor) -> Tensor:
+        state, network = batch.obs.global_state, cast(QTran, self._networks()[name])
+        rows = [x[used] for x in (values[name].features, action, self._counts(batch), state)]
+        return state.new_zeros(used.shape).masked_scatter(used, network.joint_q(*rows))
 
     def _loss(
-        self, batch: EpisodeBatch, values: list[Tensor], td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
+        self, batch: EpisodeBatch, values: Said, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         learn, weight = self._cfg.learn, self._loss_weight(batch, td_error.detach())
         weight = None if weight is None else weight.expand_as(td_error)[step_mask]
-        q, features = (x[:, :-1][step_mask] for x in self._split(values[0]))  # (R, A, N), (R, A, F)
-        state, mask, action = (x[step_mask] for x in self._rows_before(batch))
-        counts = self._counts(batch.alive[:, :-1][step_mask])
+        rows, obs, (every_q, every_feature) = F.pad(step_mask, (0, 1)), batch.obs, values["online"]
+        q, features, counts = every_q[rows], every_feature[rows], self._counts(batch)[rows]  # (R, A, ...)
+        state, mask, action = obs.global_state[rows], obs.action_mask[rows], batch.action[step_mask]
         value = cast(QTran, self._model).state_value(state)
         greedy = value_learning.masked_argmax(q.detach(), mask)
         with torch.no_grad():
@@ -136,11 +110,6 @@ class QTRANPolicy(QMIXPolicy):
     def _sum(self, q: Tensor, action: Tensor, counts: Tensor) -> Tensor:
         """(R,) sum of the agents' values of their actions."""
         return torch.where(counts, value_learning.chosen_q(q, action), 0.0).sum(1)
-
-    @staticmethod
-    def _rows_before(batch: EpisodeBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """State, available actions and actions taken of the row that each step starts from."""
-        return batch.obs.global_state[:, :-1], batch.obs.action_mask[:, :-1], batch.action
 
     def _monitor_vars_learn(self) -> list[str]:
         return [*super()._monitor_vars_learn(), "td_loss", "opt_loss", "nopt_loss"]

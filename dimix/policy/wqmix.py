@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from dimix.config.checks import lookup
 from dimix.model import QMix, WQMix
 from dimix.policy import value_learning
 from dimix.policy.qmix import QMIXPolicy
+from dimix.policy.unroll import Said
 from dimix.registry import POLICY_REGISTRY
 from dimix.replay.batch import EpisodeBatch
 
@@ -62,6 +65,8 @@ class WQMIXPolicy(QMIXPolicy):
                 f"{model_class.__name__} has no central network. Use the model 'wqmix' or a subclass of "
                 "dimix.model.WQMix.",
             )
+        if lookup(cfg, "model.mixer") == "none":
+            report("model.mixer", "'none'. Weighted QMIX learns a value of the team; use 'qmix' or 'sum'.")
         if not cfg["learn"]["double_q"]:
             report(
                 "learn.double_q",
@@ -69,20 +74,22 @@ class WQMIXPolicy(QMIXPolicy):
                 "central target network, which has no greedy action of its own; use True.",
             )
 
-    def _networks(self) -> list[QMix]:
-        return [self._model, cast(WQMix, self._target_model).central, cast(WQMix, self._model).central]
+    def _networks(self) -> dict[str, QMix]:
+        target, model = cast(WQMix, self._target_model), cast(WQMix, self._model)
+        return {"online": model, "target": target.central, "central": model.central}
 
-    def _start_state(self, network: QMix, batch: EpisodeBatch) -> Tensor:
-        return batch.hidden_state if network is self._model else torch.zeros_like(batch.hidden_state)
+    def _start_state(self, name: str, batch: EpisodeBatch) -> Tensor:
+        state = super()._start_state(name, batch)
+        return state if name == "online" else torch.zeros_like(state)
 
     def _loss(
-        self, batch: EpisodeBatch, values: list[Tensor], td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
+        self, batch: EpisodeBatch, values: Said, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         given = self._loss_weight(batch, td_error.detach())
         with torch.no_grad():
             weight = self._optimism(batch, values, td_error, target_q_tot)
         qmix_loss = value_learning.masked_loss(td_error, step_mask, weight if given is None else weight * given)
-        central_q_tot = self._taken_value(batch, self._networks()[2], values[2])
+        central_q_tot = self._taken_value("central", values, batch)[:, :-1]
         central_loss = value_learning.masked_loss(central_q_tot - target_q_tot, step_mask, given)
         parts = {
             "central_loss": central_loss,
@@ -91,18 +98,16 @@ class WQMIXPolicy(QMIXPolicy):
         }
         return qmix_loss + self._cfg.learn.central_loss_weight * central_loss, parts
 
-    def _optimism(self, batch: EpisodeBatch, values: list[Tensor], td_error: Tensor, target_q_tot: Tensor) -> Tensor:
+    def _optimism(self, batch: EpisodeBatch, values: Said, td_error: Tensor, target_q_tot: Tensor) -> Tensor:
         """(B, T) weights of QMIX's errors: 1 or alpha; arguments as in `_loss`."""
         learn = self._cfg.learn
         if learn.wqmix_ow:
             counts = td_error < 0
         else:
-            q, central_target_q = values[0].detach()[:, :-1], values[1][:, :-1]
-            greedy = value_learning.masked_argmax(q, batch.obs.action_mask[:, :-1])
-            alive = batch.alive[:, :-1]
-            best = self._agent_value(value_learning.chosen_q(central_target_q, greedy), alive)
-            best_q_tot = self._mix(self._networks()[1], best, batch.obs.global_state[:, :-1], batch.filled)
-            counts = ((batch.action == greedy) | ~alive).all(-1) | (target_q_tot > best_q_tot)
+            greedy = value_learning.masked_argmax(values["online"].q, batch.obs.action_mask)
+            best_q_tot = self._team_value("target", values, batch, greedy, F.pad(batch.filled, (0, 1)))[:, :-1]
+            as_greedy = (batch.action == greedy[:, :-1]) | ~batch.alive[:, :-1]
+            counts = as_greedy.all(-1) | (target_q_tot > best_q_tot)
         return torch.where(counts, torch.ones_like(td_error), learn.alpha)
 
     def _monitor_vars_learn(self) -> list[str]:

@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dimix.registry import MIXER_REGISTRY
 
+
+@MIXER_REGISTRY.register("central")
 class CentralMixer(nn.Module):
     """Mixes agents' Q-values without QMIX's restriction: ``q_tot = f(s, q_1 .. q_A) + V(s)``.
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dimix.registry import MIXER_REGISTRY
 
+
+@MIXER_REGISTRY.register("qmix")
 class Mixer(nn.Module):
     """Mixes agents' Q-values into the team's with weights that hypernetworks compute from the global state.
 

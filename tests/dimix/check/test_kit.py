@@ -45,7 +45,7 @@ def spoilt_leak(reward, terminated, filled, next_q, gamma, n):
         ("priorities", Priorities, "beta", 0.5),
         ("mixer", Mixer, "forward", lambda self, q, state: -q.sum(-1)),
         ("masks", exploration, "_choose", lambda q, mask, chance, coins: np.asarray(q).argmax(-1)),
-        ("IQL update", QMIXPolicy, "_agent_value", lambda self, q, alive: torch.where(alive, q, 0.0)),
+        ("IQL update", QMIXPolicy, "_counts", lambda self, batch: batch.alive),
         ("CW-QMIX update", value_learning, "masked_argmax", lambda q, mask: q.argmax(-1)),
         ("QTRAN-base update", value_learning, "masked_argmax", lambda q, mask: q.argmax(-1)),
         ("padding", QMIXPolicy, "_step_mask", lambda self, batch: torch.ones_like(batch.filled)),

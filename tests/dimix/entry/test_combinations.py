@@ -20,7 +20,7 @@ SWITCHES = {
     "env.image_state": [True],
     "priority": [True],
     "priority_IS_weight": [True],
-    "model.mixer": [True, False],
+    "model.mixer": [True, False, "sum", "central"],
     "model.lstm_type": ["lstm", "mlp"],
     "model.rnn_layers": [2],
     "model.dueling": [True],

@@ -117,6 +117,10 @@ def test_team_values_are_those_of_the_mixer():
     assert [v["q_tot"].tolist() for v in values] == [[3 * 4 + 5 * 6 + 100, 3 * 10 + 200], [3 * 1 + 5 * 4 + 50]]
     assert [v["weight"].tolist() for v in values] == [[[3, 5], [3, 0]], [[3, 5]]]
     assert team_values(Player(), []) == []
+    Network.mix = lambda self, q, global_state: q  # independent learners
+    assert team_values(Player(), [first]) == [{}]
+    Network.mixer_reads = frozenset({"best"})  # of which a game tells nothing
+    assert team_values(Player(), [first]) == [{}]
     second.q = None
     assert team_values(Player(), [second]) == [{}]
     Player.eval_model = object()

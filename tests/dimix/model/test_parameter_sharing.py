@@ -80,13 +80,13 @@ def test_unrolling_from_any_first_step_equals_steps():
     first, state = torch.tensor([1, 3, 0, 5]), torch.randn(4, 3, 8)
     packing = Packing.of(torch.ones(4, 6, 3, dtype=torch.bool), first, by_agent=True)
     with torch.no_grad():
-        q, last = model.unroll_packed(packing.pack(obs), packing, state)
+        values, last = model.unroll_packed(packing.pack(obs), packing, state)
         for b in range(4):
             h = state[b : b + 1]
-            assert (q[b, : first[b]] == 0).all()
+            assert (values.q[b, : first[b]] == 0).all()
             for t in range(first[b], 6):
                 one, h = model.forward_step(obs[b : b + 1, t], h)
-                torch.testing.assert_close(q[b, t], one[0], atol=1e-6, rtol=1e-5)
+                torch.testing.assert_close(values.q[b, t], one[0], atol=1e-6, rtol=1e-5)
             torch.testing.assert_close(last[b], h[0], atol=1e-6, rtol=1e-5)
 
 
@@ -100,8 +100,12 @@ def test_batched_computation_with_one_group_equals_shared_weights(lstm_type):
     obs, valid = episodes()
     plans = [Packing.of(valid), Packing.of(valid, by_agent=True)]
     state = torch.randn(12, shared.state_size)
-    outs = [n.unroll(p.pack(obs), p, state) for n, p in zip((shared, grouped), plans, strict=True)]
-    torch.testing.assert_close(plans[0].unpack(outs[0][0]), plans[1].unpack(outs[1][0]), atol=1e-6, rtol=1e-5)
+    outs = []
+    for network, plan in zip((shared, grouped), plans, strict=True):
+        rows = plan.pack(obs)
+        features, last = network.unroll_features(rows, plan, state)
+        outs.append((plan.unpack(network.q_of(features, rows)), last))
+    torch.testing.assert_close(outs[0][0], outs[1][0], atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(outs[0][1], outs[1][1], atol=1e-6, rtol=1e-5)
 
 

@@ -11,6 +11,7 @@ from dimix.check.updates import with_other_target
 from dimix.config.compile import compile_all
 from dimix.config.schema import class_schema, defaults
 from dimix.errors import ConfigError
+from dimix.model import QMix
 from dimix.policy import QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
 from dimix.replay.batch import batch_fields, cut_steps, validate
@@ -166,8 +167,8 @@ def test_what_lies_behind_a_chunk_is_learned_through_the_carried_state(lstm_type
 
 
 def test_without_the_carried_state_the_cue_is_lost(monkeypatch, training_seed, margin):
-    carrying = QMIXPolicy._row_values
-    monkeypatch.setattr(QMIXPolicy, "_row_values", lambda *args: carrying(*args[:-1], torch.zeros_like(args[-1])))
+    carrying = QMix.unroll_packed
+    monkeypatch.setattr(QMix, "unroll_packed", lambda *args: carrying(*args[:-1], torch.zeros_like(args[-1])))
     _, metrics = greedy_return("cue", "qmix", 500, CHUNKS, training_seed, lstm_type="gru", hidden_size_list=[64])
     margin.above(metrics["td_error_abs"], 0.8 * NO_CUE)  # it does not learn; what its team earns is chance
 

@@ -1,0 +1,16 @@
+"""Independent learners' mixer: none."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dimix.registry import MIXER_REGISTRY
+
+
+@MIXER_REGISTRY.register("none")
+class NoMixer(nn.Module):
+    """Every agent keeps its own value, which is learned by itself (Tan 1993, "Independent vs. Cooperative Agents")."""
+
+    def forward(self, q: Tensor, global_state: Tensor) -> Tensor:
+        """Return q (..., A) as it is; the state is not read."""
+        return q

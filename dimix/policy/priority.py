@@ -1,0 +1,62 @@
+"""Priorities of prioritised replay: how much an update learned from a sample, or how good the sample was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dimix.replay.batch import EpisodeBatch
+
+
+class SamplePriority:
+    """A number per sample.
+
+    Args:
+        kind: ``"mean"`` or ``"max"`` of the sizes of its TD errors; ``"return"``, where its return lies between the
+            smallest and the largest so far, in [0, 1].
+
+    Attributes:
+        return_range: those two, for ``"return"``.
+    """
+
+    def __init__(self, kind: str = "mean") -> None:
+        self._kind = kind
+        self.return_range = [float("inf"), float("-inf")]
+
+    @staticmethod
+    def check_config(cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
+        """Report what does not fit in a policy's branch; see `Policy.check_config`."""
+        if cfg["priority"]:
+            return
+        if cfg["priority_IS_weight"]:
+            report("priority_IS_weight", "True without priorities. Set policy.priority=True too, or this one to False.")
+        if cfg["learn"]["priority_type"] == "return":
+            report("learn.priority_type", "'return' without priorities. Set policy.priority=True too.")
+
+    def __call__(self, batch: EpisodeBatch, td_error: Tensor, mask: Tensor) -> np.ndarray:
+        """Priorities.
+
+        Args:
+            batch: for the rewards.
+            td_error: (B, ...) float.
+            mask: (B, ...) bool, errors that count.
+
+        Returns:
+            (B,) float.
+        """
+        if self._kind == "return":
+            return self._of_return(batch)
+        error, mask = torch.where(mask, td_error.abs(), 0.0).flatten(1), mask.flatten(1)
+        if self._kind == "max":
+            return error.amax(1).cpu().numpy()
+        return (error.sum(1) / mask.sum(1).clamp(min=1)).cpu().numpy()
+
+    def _of_return(self, batch: EpisodeBatch) -> np.ndarray:
+        returns = torch.where(batch.filled, batch.reward, 0.0).sum(1)
+        low, high = self.return_range
+        low, high = self.return_range = [min(low, returns.min().item()), max(high, returns.max().item())]
+        return ((returns - low) / max(high - low, 1e-5)).cpu().numpy()
