@@ -6,7 +6,7 @@ Run as ``python -m dimix.config.page > docs/config.md``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dimix.config.compile import CREATE_CONFIG, IGNORED, RUN_CONFIG, import_known, policy_schema
 from dimix.config.schema import Key, class_ignored, class_schema, dict_schema, source_comments, walk
@@ -31,10 +31,10 @@ def page() -> str:
     module = sys.modules["dimix.config.compile"]
     import_known()
     parts = [HEAD]
-    parts += _section("main_config: the run", "", dict_schema(RUN_CONFIG, source_comments(module, "RUN_CONFIG")))
-    parts += _section(
-        "create_config", "create_config.", dict_schema(CREATE_CONFIG, source_comments(module, "CREATE_CONFIG"))
-    )
+    run = dict_schema(RUN_CONFIG, source_comments(module, "RUN_CONFIG"))
+    create = dict_schema(CREATE_CONFIG, source_comments(module, "CREATE_CONFIG"))
+    parts += _section("main_config: the run", dict(walk(run)))
+    parts += _section("create_config", dict(walk(create, "create_config.")))
     parts += _registered("env", "env.", ENV_REGISTRY)
     parts += _registered("policy", "policy.", POLICY_REGISTRY)
     parts += _registered("model", "policy.model.", MODEL_REGISTRY)
@@ -49,13 +49,19 @@ def page() -> str:
 
 
 def _registered(kind: str, prefix: str, registry: Registry) -> list[str]:
+    """A section per class: all keys of one without a base among them, of the others those that they add or change."""
     parts: list[str] = []
-    for name, cls in _shipped(registry):
+    keys: dict[type, dict[str, Key]] = {}
+    names = {cls: name for name, cls in _shipped(registry)}
+    for cls in sorted(names, key=lambda cls: len(cls.__mro__)):  # bases first
         schema = policy_schema(cls) if kind == "policy" else class_schema(cls)
         if kind == "policy":
             schema.pop("model", None)
-        title = f"{kind} '{name}' (`{cls.__module__}.{cls.__qualname__}`)"
-        parts += _section(title, prefix.format(name=name), schema)
+        keys[cls] = dict(walk(schema, prefix.format(name=names[cls])))
+        base = next((base for base in cls.__mro__[1:] if base in names), None)
+        rows = {key: rule for key, rule in keys[cls].items() if base is None or rule != keys[base].get(key)}
+        beside = "" if base is None else f", beside the keys of '{names[base]}'"
+        parts += _section(f"{kind} '{names[cls]}' (`{cls.__module__}.{cls.__qualname__}`){beside}", rows)
     return parts
 
 
@@ -65,8 +71,8 @@ def _shipped(registry: Registry) -> list[tuple[str, type]]:
     return [(name, cls) for name, cls in classes if cls.__module__.split(".")[0] in ("dimix", "dizoo")]
 
 
-def _section(title: str, prefix: str, schema: dict) -> list[str]:
-    rows = [f"| `{key}` | {_cell(rule)} |" for key, rule in walk(schema, prefix)]
+def _section(title: str, keys: Mapping[str, Key]) -> list[str]:
+    rows = [f"| `{key}` | {_cell(rule)} |" for key, rule in keys.items()]
     return [f"## {title}\n", "| key | default | type | meaning |\n| --- | --- | --- | --- |", *rows, ""]
 
 

@@ -1,14 +1,16 @@
-"""Optimizers by name, and what they move: a model's parameters, and those of a network that follows it."""
+"""Steps of an optimizer, optimizers by name, and parameters of a network that follows another."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dimix.errors import ConfigError, first_line, nearest
+from dimix.errors import ConfigError, TrainingError, first_line, nearest
+from dimix.policy.schedule import Schedule
 
 
 def make_optimizer(name: str, params: Iterable[Tensor], lr: float, kwargs: Mapping[str, Any]) -> torch.optim.Optimizer:
@@ -61,6 +63,53 @@ def check_optimizer(name: str, lr: float, kwargs: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"policy.learn.optimizer: '{name}' cannot train these networks: {reason}. Use another one."
         ) from error
+
+
+class GradientStep:
+    """Backward, clip, step.
+
+    Args:
+        optimizer: of the parameters that learn.
+        learning_rate: by number of updates.
+        clip_type: what clip_value limits: ``"norm"`` of all gradients together, ``"value"`` of each, ``"none"``.
+        clip_value: its limit, > 0.
+    """
+
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, learning_rate: Schedule, clip_type: str, clip_value: float
+    ) -> None:
+        self._optimizer, self._learning_rate = optimizer, learning_rate
+        self._clip_type, self._clip_value = clip_type, clip_value
+        self._params = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def __call__(self, loss: Tensor, updates: int) -> float:
+        """Make a step.
+
+        Args:
+            loss: () float.
+            updates: made so far.
+
+        Returns:
+            The gradients' norm before clipping.
+
+        Raises:
+            TrainingError: loss or gradients are not finite; no weight has changed.
+        """
+        self._optimizer.zero_grad()
+        loss.backward()
+        clip = self._clip_value if self._clip_type == "norm" else float("inf")
+        norm = nn.utils.clip_grad_norm_(self._params, clip).item()
+        if not (torch.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingError(
+                f"update {updates}: loss {loss.item()}, gradient norm {norm}. Both must be finite; "
+                "the weights are those before this update."
+            )
+        if self._clip_type == "value":
+            nn.utils.clip_grad_value_(self._params, self._clip_value)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._learning_rate(updates)
+        self._optimizer.step()
+        return norm
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dimix.config.checks import lookup
 from dimix.config.compile import model_options
-from dimix.errors import BatchError, CheckpointError, ConfigError, TrainingError
+from dimix.errors import BatchError, CheckpointError, ConfigError
 from dimix.model import QMix
 from dimix.policy import value_learning
-from dimix.policy.base import Policy
-from dimix.policy.exploration import Explorer, epsilon_greedy, greedy
-from dimix.policy.optim import check_optimizer, make_optimizer
+from dimix.policy.acting import ValuePolicy
+from dimix.policy.optim import GradientStep, check_optimizer, make_optimizer
 from dimix.policy.priority import SamplePriority
 from dimix.policy.rewards import Rewards
 from dimix.policy.schedule import Schedule
@@ -25,6 +23,14 @@ from dimix.policy.target_network import TargetUpdate, follower, update_average
 from dimix.policy.unroll import Said, since, unroll, unroll_chunks
 from dimix.registry import POLICY_REGISTRY
 from dimix.replay.batch import EpisodeBatch
+
+#: Methods that variants overrode up to 0.1, and what took their place.
+_FORMER_HOOKS = {
+    **dict.fromkeys(("_mix", "_agent_value"), "_team_value"),
+    **dict.fromkeys(("_next_q", "_next_value"), "_target"),
+    "_row_values": "_team_value",
+    "_model_options": "default_model, or the model's own config",
+}
 
 
 class Learned(NamedTuple):
@@ -36,7 +42,7 @@ class Learned(NamedTuple):
 
 
 @POLICY_REGISTRY.register("qmix")
-class QMIXPolicy(Policy):
+class QMIXPolicy(ValuePolicy):
     """QMIX with the options of PyMARL2's fine-tuned recipe: Adam, TD(lambda), double Q, masks, exploration per agent.
 
     One update is `_forward_learn`: targets, loss, step. Networks and what they say have names, ``"online"``,
@@ -170,25 +176,25 @@ class QMIXPolicy(Policy):
     #: Why the policy's own mixer is the only one that it learns with; empty where any is right.
     fixed_mixer: ClassVar[str] = ""
 
-    _model: QMix
+    def __init_subclass__(cls) -> None:
+        """Refuse overrides that nothing would call.
+
+        Raises:
+            ConfigError: naming the method, and what to override instead.
+        """
+        super().__init_subclass__()
+        for name in _FORMER_HOOKS.keys() & vars(cls).keys():
+            where = f"policy {cls.__module__}.{cls.__name__}"
+            raise ConfigError(f"{where}: nothing calls its method '{name}' any more. Override {_FORMER_HOOKS[name]}.")
 
     def default_model(self) -> tuple[str, list[str]]:
         """See `Policy.default_model`."""
         return "qmix", ["dimix.model"]
 
     @property
-    def model(self) -> QMix:
-        """The network that acts and learns."""
-        return self._model
-
-    @property
     def eval_model(self) -> QMix:
         """The network that evaluation plays with: the averaged weights, unless the config turns averaging off."""
         return self._averaged_model if self._cfg.learn.average_theta < 1 else self._model
-
-    def init_hidden(self, num_envs: int) -> Tensor:
-        """Hidden state of `num_envs` episodes at their start: (E, A, H) zeros."""
-        return self._model.init_hidden(num_envs)
 
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
@@ -238,17 +244,17 @@ class QMIXPolicy(Policy):
 
     def _init_learn(self) -> None:
         learn = self._cfg.learn
-        self._learning_rate = Schedule(
-            learn.lr_schedule, learn.learning_rate, learn.lr_end, learn.lr_decay, learn.lr_factor
-        )
         self._target_model, self._averaged_model = follower(self._model), follower(self._model)
         self._update_target = TargetUpdate(
             learn.target_update_theta, learn.target_update_freq, learn.target_update_interval
         )
         self._rewards = Rewards(learn.reward_scale, learn.reward_normalize, learn.reward_standardise, learn.reward_clip)
         self._priority = SamplePriority(learn.priority_type)
-        self._params = list(self._model.parameters())
-        self._optimizer = make_optimizer(learn.optimizer, self._params, learn.learning_rate, learn.optimizer_kwargs)
+        self._optimizer = make_optimizer(
+            learn.optimizer, self._model.parameters(), learn.learning_rate, learn.optimizer_kwargs
+        )
+        rate = Schedule(learn.lr_schedule, learn.learning_rate, learn.lr_end, learn.lr_decay, learn.lr_factor)
+        self._descend = GradientStep(self._optimizer, rate, learn.clip_type, learn.clip_value)
         self._train_iter = 0
 
     def _forward_learn(self, batch: EpisodeBatch) -> dict[str, Any]:
@@ -295,7 +301,7 @@ class QMIXPolicy(Policy):
         td_error = q_tot - target_q_tot
         mask = _per_step(self._step_mask(batch), td_error).expand_as(td_error)
         loss, parts = self._loss(batch, values, td_error, target_q_tot, mask)
-        grads = self._step_optimizer(loss)
+        grads = self._descend(loss, self._train_iter)
         with torch.no_grad():
             means = {"q_tot": q_tot, "target_q_tot": target_q_tot, "td_error_abs": td_error.abs()}
             parts = {name: value_learning.masked_mean(x, mask) for name, x in means.items()} | parts
@@ -411,25 +417,6 @@ class QMIXPolicy(Policy):
         """Weight of each step's loss, broadcastable to td_error (B, T); None for ones."""
         return _per_step(batch.weight.unsqueeze(1), td_error) if self._cfg.priority_IS_weight else None
 
-    def _step_optimizer(self, loss: Tensor) -> float:
-        """Backward, clip, step; returns the gradients' norm before clipping."""
-        learn = self._cfg.learn
-        self._optimizer.zero_grad()
-        loss.backward()
-        clip = learn.clip_value if learn.clip_type == "norm" else float("inf")
-        grads = nn.utils.clip_grad_norm_(self._params, clip).item()
-        if not (torch.isfinite(loss) and np.isfinite(grads)):
-            raise TrainingError(
-                f"update {self._train_iter}: loss {loss.item()}, gradient norm {grads}. Both must be finite; "
-                "the weights are those before this update."
-            )
-        if learn.clip_type == "value":
-            nn.utils.clip_grad_value_(self._params, learn.clip_value)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._learning_rate(self._train_iter)
-        self._optimizer.step()
-        return grads
-
     def _metrics(self, batch: EpisodeBatch, steps: list[Learned]) -> dict[str, Any]:
         """Means over all steps of the optimizer, and what is made of them together."""
         counts = [int(step.mask.sum()) for step in steps]
@@ -472,50 +459,6 @@ class QMIXPolicy(Policy):
         except (KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())  # torch writes several lines
             raise CheckpointError(f"checkpoint does not fit this policy and model: {reason}") from error
-
-    # ---- acting --------------------------------------------------------------------------------------------------
-
-    def _init_collect(self) -> None:
-        self._explorer = Explorer(self._cfg.other.eps.hold, self._stream(0))
-
-    def _forward_collect(
-        self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray
-    ) -> tuple[np.ndarray, Tensor]:
-        q, hidden_state = self._act(self._model, obs, hidden_state)
-        return self._explorer.choose(q, obs["action_mask"], epsilon), hidden_state
-
-    def _begin_collect(self, env_ids: np.ndarray) -> None:
-        self._explorer.begin(env_ids)
-
-    def _state_dict_collect(self) -> dict[str, Any]:
-        return self._explorer.state_dict()
-
-    def _load_state_dict_collect(self, state: dict[str, Any]) -> None:
-        self._explorer.load_state_dict(state)
-
-    def _init_eval(self) -> None:
-        self._eval_stream = self._stream(1)
-
-    def _forward_eval(
-        self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray = 0.0
-    ) -> tuple[np.ndarray, Tensor]:
-        q, hidden_state = self._act(self.eval_model, obs, hidden_state)
-        self.eval_q = q
-        if np.any(epsilon):
-            return epsilon_greedy(q, obs["action_mask"], epsilon, self._eval_stream), hidden_state
-        return greedy(q, obs["action_mask"]), hidden_state
-
-    def _state_dict_eval(self) -> dict[str, Any]:
-        return {"stream": self._eval_stream.bit_generator.state}
-
-    def _load_state_dict_eval(self, state: dict[str, Any]) -> None:
-        self._eval_stream.bit_generator.state = state["stream"]
-
-    @torch.no_grad()
-    def _act(self, model: QMix, obs: Mapping[str, np.ndarray], hidden_state: Tensor) -> tuple[np.ndarray, Tensor]:
-        agent_state = torch.from_numpy(obs["agent_state"]).to(self.device)
-        q, hidden_state = model.forward_step(agent_state, hidden_state.to(self.device))
-        return q.cpu().numpy(), hidden_state
 
 
 def _next_rows(batch: EpisodeBatch) -> Tensor:

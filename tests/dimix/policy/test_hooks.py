@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dimix.errors import ConfigError
 from dimix.policy import Policy, QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
 
@@ -135,3 +136,8 @@ def test_default_model_may_be_any_kind_of_method(form, monkeypatch):
     named = form((lambda: ("wqmix", [])) if form is staticmethod else (lambda owner: ("wqmix", [])))
     theirs = POLICY_REGISTRY.register("theirs")(type("Theirs", (QMIXPolicy,), {"default_model": named}))
     assert theirs.default_config().model.type == "wqmix"
+
+
+def test_overrides_of_former_hooks_are_refused():
+    with pytest.raises(ConfigError, match="Mine: nothing calls its method '_mix' any more. Override _team_value."):
+        type("Mine", (QMIXPolicy,), {"_mix": lambda self, model, q, global_state, used: q.sum(-1)})
