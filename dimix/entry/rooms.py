@@ -17,13 +17,13 @@ from dimix.envs.curriculum import Curriculum
 from dimix.envs.recordable import Recordable
 from dimix.envs.vec_env import VecEnv
 from dimix.errors import ConfigError
+from dimix.machine.seeds import set_pkg_seed
 from dimix.machine.signals import say
 from dimix.policy.base import Policy
 from dimix.policy.schedule import Schedule
 from dimix.registry import CALLBACK_REGISTRY
 from dimix.replay.buffer import ReplayBuffer
 from dimix.replay.priorities import Priorities
-from dimix.utils import set_pkg_seed
 from dimix.worker import Collector, Evaluator, Learner
 
 #: What is random in a run; every stream has a seed of its own, drawn from the run's seed and this order.

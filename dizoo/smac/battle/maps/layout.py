@@ -7,12 +7,11 @@ write: a new column is an entry here and its value there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from dizoo.smac.battle.maps.scenario import Scenario
+Columns = tuple[str, ...]
 
 DIRECTIONS = ("north", "south", "east", "west")
 SEEN_ENEMY = ("can_target", "distance", "dx", "dy", "hp")
@@ -35,7 +34,7 @@ class Block(NamedTuple):
     label: str
     first: int
     parts: int
-    columns: tuple[str, ...]
+    columns: Columns
 
     @property
     def size(self) -> int:
@@ -73,25 +72,30 @@ class StateLayout(NamedTuple):
     last_actions: Block
 
 
-def obs_layout(scenario: Scenario) -> ObsLayout:
-    """The columns of an observation on a map."""
-    ally = _shown(scenario, True)
+def obs_layout(agents: int, enemies: int, ally: Columns, enemy: Columns) -> ObsLayout:
+    """The columns of an observation.
+
+    Args:
+        agents: allies (A).
+        enemies: how many.
+        ally: further columns that a map shows of each ally, such as its shield.
+        enemy: the same for each enemy.
+    """
     blocks = _in_a_row(
         ("can_move", 1, DIRECTIONS),
-        ("enemy{}", scenario.n_enemies, SEEN_ENEMY + _shown(scenario, False)),
-        ("other_ally{}", scenario.n_agents - 1, SEEN_ALLY + ally),
+        ("enemy{}", enemies, SEEN_ENEMY + enemy),
+        ("other_ally{}", agents - 1, SEEN_ALLY + ally),
         ("own", 1, OWN + ally),
     )
     return ObsLayout(*blocks)
 
 
-def state_layout(scenario: Scenario) -> StateLayout:
-    """The columns of the global state on a map."""
-    actions = tuple(f"action{n}" for n in range(scenario.n_actions))
+def state_layout(agents: int, enemies: int, actions: int, ally: Columns, enemy: Columns) -> StateLayout:
+    """The columns of the global state; arguments as for `obs_layout`, and the number of actions (N)."""
     blocks = _in_a_row(
-        ("ally{}", scenario.n_agents, ALLY_STATE + _shown(scenario, True)),
-        ("enemy{}", scenario.n_enemies, ENEMY_STATE + _shown(scenario, False)),
-        ("last_action.agent{}", scenario.n_agents, actions),
+        ("ally{}", agents, ALLY_STATE + ally),
+        ("enemy{}", enemies, ENEMY_STATE + enemy),
+        ("last_action.agent{}", agents, tuple(f"action{n}" for n in range(actions))),
     )
     return StateLayout(*blocks)
 
@@ -101,20 +105,9 @@ def column_names(blocks: ObsLayout | StateLayout) -> list[str]:
     return [f"{b.label.format(part)}.{column}" for b in blocks for part in range(b.parts) for column in b.columns]
 
 
-def _in_a_row(*blocks: tuple[str, int, tuple[str, ...]]) -> Iterator[Block]:
+def _in_a_row(*blocks: tuple[str, int, Columns]) -> Iterator[Block]:
     first = 0
     for label, count, columns in blocks:
         block = Block(label, first, count, columns)
         yield block
         first = block.end
-
-
-def _shown(scenario: Scenario, ally: bool) -> tuple[str, ...]:
-    """What a map shows of a side: shields, types; ``type<i>`` where the one-hot has a place for no type of the side."""
-    units = np.flatnonzero(scenario.is_ally == ally)
-    columns = ["shield"] if (scenario.ally_has_shields if ally else scenario.enemy_has_shields) else []
-    for i in range(scenario.num_type_slots):
-        here = units[scenario.type_slot[units] == i]
-        types = dict.fromkeys(scenario.types[t].name.lower() for t in scenario.unit_type[here])
-        columns.append(f"is_{'_or_'.join(types)}" if types else f"type{i}")
-    return tuple(columns)

@@ -85,12 +85,13 @@ class Scenario:
     @cached_property
     def obs_layout(self) -> layout.ObsLayout:
         """Where everything stands in an observation."""
-        return layout.obs_layout(self)
+        return layout.obs_layout(self.n_agents, self.n_enemies, self._shown(True), self._shown(False))
 
     @cached_property
     def state_layout(self) -> layout.StateLayout:
         """Where everything stands in the global state."""
-        return layout.state_layout(self)
+        shown = self._shown(True), self._shown(False)
+        return layout.state_layout(self.n_agents, self.n_enemies, self.n_actions, *shown)
 
     @property
     def obs_size(self) -> int:
@@ -101,6 +102,16 @@ class Scenario:
     def state_size(self) -> int:
         """Length of the global state (S)."""
         return self.state_layout.last_actions.end
+
+    def _shown(self, ally: bool) -> layout.Columns:
+        """What is shown of a side: shields, types; ``type<i>`` where the one-hot has a place for none of its types."""
+        units = np.flatnonzero(self.is_ally == ally)
+        columns = ["shield"] if (self.ally_has_shields if ally else self.enemy_has_shields) else []
+        for i in range(self.num_type_slots):
+            here = units[self.type_slot[units] == i]
+            types = dict.fromkeys(self.types[t].name.lower() for t in self.unit_type[here])
+            columns.append(f"is_{'_or_'.join(types)}" if types else f"type{i}")
+        return tuple(columns)
 
     @property
     def enemy_recovers(self) -> bool:
