@@ -39,7 +39,7 @@ class Count(click.ParamType):
     name = "integer"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number.
+        """Parse the number.
 
         Raises:
             click.BadParameter: not a whole number, or less than 1.
@@ -54,15 +54,15 @@ class Count(click.ParamType):
 
 
 class Seeds(click.ParamType):
-    """Seeds: one (``3``), several (``0,1,2``), a range with both ends (``0-9``), or a mix of them (``0,4-6``)."""
+    """Seeds: one (``3``), several (``0,1,2``), an inclusive range (``0-9``), or a mix (``0,4-6``)."""
 
     name = "seeds"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """The seeds, in the order written.
+        """Parse the seeds, keeping their order.
 
         Raises:
-            click.BadParameter: something else, or a range whose end is below its start.
+            click.BadParameter: not a list of seeds, or a range that ends before it starts.
         """
         seeds: list[int] = []
         for part in str(value).split(","):
@@ -77,10 +77,10 @@ class Seeds(click.ParamType):
 
 
 def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
-    """The seeds of all ``-s`` in one list.
+    """Join the seeds of all ``-s`` options into one list.
 
     Raises:
-        click.BadParameter: a seed stands there twice.
+        click.BadParameter: a seed is given twice.
     """
     seeds = [seed for given in value for seed in given]
     twice = [str(seed) for seed, count in Counter(seeds).items() if count > 1]
@@ -163,12 +163,12 @@ def main() -> None:
     """Entry point of the console script."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a character that the terminal lacks is no reason to end
+            stream.reconfigure(errors="replace")  # do not fail on a character that the terminal lacks
     command(prog_name="dimix")
 
 
 def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
-    """Say how the mode is used and what is missing.
+    """Check that the mode has the arguments that it needs; print its usage if not.
 
     Raises:
         ConfigError: files for a mode that takes none, or two ways of showing games.
@@ -187,7 +187,7 @@ def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
 
 
 def _missing(options: dict[str, Any]) -> list[str]:
-    """What the mode needs and was not given."""
+    """Required arguments that were not given."""
     missing = []
     mode = options["mode"]
     if not mode:
@@ -208,7 +208,7 @@ def _missing(options: dict[str, Any]) -> list[str]:
 
 
 def _example(options: dict[str, Any]) -> str:
-    """A command of the mode, with the names that were given."""
+    """An example command for the mode, using the names that were given."""
     mode, files, given = options["mode"], options["files"], options["override"]
     if mode == "eval":
         return "dimix -m eval --load-path smac_MMM_qmix_result/seed0/ckpt/best.pth.tar -n 100"
@@ -222,7 +222,7 @@ def _example(options: dict[str, Any]) -> str:
 
 
 def _serial(options: dict[str, Any]) -> int:
-    """Train; returns the exit status, 128 + the signal's number after a signal, as shells do."""
+    """Train; returns the exit status, 128 + the signal number after a signal, as shells do."""
     from dimix.entry import run_seeds, serial_pipeline
 
     seeds = options["seed"]
@@ -261,7 +261,7 @@ def _eval(options: dict[str, Any]) -> int:
 
 
 def _check(options: dict[str, Any]) -> int:
-    """Run the checks; returns 1 when one fails."""
+    """Run the checks; returns 1 if one fails."""
     import torch
 
     from dimix.check import run_checks, table
@@ -302,7 +302,7 @@ def _output(options: dict[str, Any]) -> str:
 
 
 def _names(kind: str) -> list[str]:
-    """What ``-q`` prints, one name a line with the first line of its docstring, or a map's environment."""
+    """What ``-q`` prints: one name per line with the first line of its docstring, or a map's environment."""
     from dimix.config.compile import import_known
     from dimix.config.file import zoo_docs
     from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MIXER_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
@@ -323,7 +323,7 @@ def _names(kind: str) -> list[str]:
 
 
 def _env_lines(name: str, env: type[EnvFamily]) -> list[str]:
-    """An environment, and below it each package that it can be played with: there, or what installs it."""
+    """An environment, followed by each package it can use: installed, or the command that installs it."""
     lines = [f"{name:<18} {first_line(env.__doc__)}"]
     for package in env.packages:
         use = f"{package.choice}: {package.module}" if package.choice else package.module

@@ -1,4 +1,4 @@
-"""What code written for DI-engine imports from ``ding.utils``: the registries, and the seed of all packages."""
+"""The names that DI-engine code imports from ``ding.utils``: the registries and ``set_pkg_seed``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["ENV_REGISTRY", "MODEL_REGISTRY", "POLICY_REGISTRY", "set_pkg_seed"]
 
 
 def set_pkg_seed(seed: int, use_cuda: bool = True) -> None:
-    """Seed the global random streams of Python, numpy and torch. A run does so by itself.
+    """Seed the global random streams of Python, numpy and torch. A training run does this itself.
 
     Args:
-        seed: any whole number >= 0; numpy takes its lowest 32 bits.
-        use_cuda: seed torch's streams on CUDA devices too, where there are any.
+        seed: whole number >= 0; numpy uses its lowest 32 bits.
+        use_cuda: also seed torch's streams on CUDA devices, if there are any.
     """
     random.seed(seed)
     np.random.seed(seed % 2**32)

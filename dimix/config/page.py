@@ -1,4 +1,4 @@
-"""The page docs/config.md, generated from the comments of the default dicts.
+"""Generates docs/config.md from the comments of the default dicts.
 
 Run as ``python -m dimix.config.page > docs/config.md``.
 """
@@ -49,7 +49,7 @@ def page() -> str:
 
 
 def _registered(kind: str, prefix: str, registry: Registry) -> list[str]:
-    """A section per class: all keys of one without a base among them, of the others those that they add or change."""
+    """One section per class: all keys for a class without a registered base, else only those it adds or changes."""
     parts: list[str] = []
     keys: dict[type, dict[str, Key]] = {}
     names = {cls: name for name, cls in _shipped(registry)}
@@ -66,7 +66,7 @@ def _registered(kind: str, prefix: str, registry: Registry) -> list[str]:
 
 
 def _shipped(registry: Registry) -> list[tuple[str, type]]:
-    """What dimix itself registers, without classes of the user's."""
+    """Classes registered by dimix itself, without the user's own."""
     classes = [(name, registry.get(name)) for name in registry.names()]
     return [(name, cls) for name, cls in classes if cls.__module__.split(".")[0] in ("dimix", "dizoo")]
 
