@@ -39,11 +39,7 @@ class Count(click.ParamType):
     name = "integer"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Parse the number.
-
-        Raises:
-            click.BadParameter: not a whole number, or less than 1.
-        """
+        """Parse the number; fails on anything but a whole number of at least 1."""
         try:
             number = float(value)
         except ValueError:
@@ -59,11 +55,7 @@ class Seeds(click.ParamType):
     name = "seeds"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Parse the seeds, keeping their order.
-
-        Raises:
-            click.BadParameter: not a list of seeds, or a range that ends before it starts.
-        """
+        """Parse the seeds, keeping their order; fails on a range that ends before it starts."""
         seeds: list[int] = []
         for part in str(value).split(","):
             match = re.fullmatch(r"\s*([0-9]+)(?:-([0-9]+))?\s*", part)
@@ -77,11 +69,7 @@ class Seeds(click.ParamType):
 
 
 def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
-    """Join the seeds of all ``-s`` options into one list.
-
-    Raises:
-        click.BadParameter: a seed is given twice.
-    """
+    """Join the seeds of all ``-s`` options into one list; fails if a seed is given twice."""
     seeds = [seed for given in value for seed in given]
     twice = [str(seed) for seed, count in Counter(seeds).items() if count > 1]
     if twice:
@@ -291,11 +279,7 @@ def _plot(options: dict[str, Any]) -> int:
 
 
 def _output(options: dict[str, Any]) -> str:
-    """The file that ``-o`` names.
-
-    Raises:
-        ConfigError: more than one.
-    """
+    """The file given by ``-o``; a ConfigError if there is more than one."""
     if len(options["override"]) > 1:
         raise ConfigError(f"-o: {' '.join(options['override'])}. -m {options['mode']} writes one file.")
     return options["override"][0]

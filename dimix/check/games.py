@@ -27,12 +27,7 @@ LAST = 100  # updates whose metrics are averaged, since a single one may be a sp
 def config(game: str, policy: str, updates: dict[str, Any], seed: int = 0, **model: Any) -> CompiledConfig:
     """A small training on a matrix game, with one environment for every way to play it.
 
-    Args:
-        game: name of the game.
-        policy: registered name of the policy.
-        updates: keys of ``policy.learn``.
-        seed: seed of the run.
-        model: keys of ``policy.model``.
+    ``updates`` are keys of ``policy.learn``, ``model`` those of ``policy.model``.
     """
     learn = dict(td_lambda=0.0, learning_rate=0.01, target_update_theta=0.1, average_theta=1.0)
     small = dict(hidden_size_list=[32], lstm_type="mlp")

@@ -57,12 +57,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 def small_policy(algorithm: str, dtype: torch.dtype = torch.float64, fused: bool = False) -> QMIXPolicy:
-    """A policy with the sizes of `random_batch`, whose target network differs from the online one.
+    """A policy of `FAMILY` with the sizes of `random_batch`, whose target network differs from the online one.
 
-    Args:
-        algorithm: a name of `FAMILY`.
-        dtype: dtype of its networks.
-        fused: use the compiled recurrence, as in training.
+    With ``fused``, it uses the compiled recurrence, as in training.
     """
     name, learn, _ = FAMILY[algorithm]
     cfg = EasyDict(defaults(policy_schema(POLICY_REGISTRY.get(name))))

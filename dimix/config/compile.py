@@ -180,12 +180,7 @@ def compile_config(input_cfg: Any, **options: Any) -> EasyDict:
 
 
 def settings_of(main: Mapping[str, Any], policy_class: Any) -> dict[str, Any]:
-    """A resolved main config without derived values: sizes, environment counts, and the policy's own model.
-
-    Args:
-        main: plain main config.
-        policy_class: the policy, whose default model need not be named.
-    """
+    """A resolved main config without derived values: sizes, environment counts, and the policy's default model."""
     kept = without_derived(main)
     model = kept["policy"]["model"] = model_options(kept["policy"]["model"], policy_class)
     if model.get("type") == default_model_of(policy_class):

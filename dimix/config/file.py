@@ -151,11 +151,7 @@ def import_file(path: Path) -> ModuleType:
 
 
 def import_modules(names: Any, key: str, file: str) -> list[str]:
-    """Import the modules of an ``import_names`` list, so that their classes are registered.
-
-    Returns:
-        One problem line per module that could not be imported.
-    """
+    """Import the modules of an ``import_names`` list; returns one problem line per module that failed."""
     problems = []
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a console script does not have it on its path
@@ -179,12 +175,8 @@ def write_config(
 ) -> None:
     """Write a config as a file that runs again.
 
-    Args:
-        path: file to write.
-        main: main config.
-        create: create config.
-        head: first line of the file, a docstring.
-        inputs: inputs to read from the copies next to the file (`keep_inputs`), wherever the folder is moved.
+    ``head`` becomes the file's docstring. ``inputs`` are read from the copies next to the file (`keep_inputs`),
+    wherever the folder is moved.
     """
     modules = any(i.is_module for i in inputs)
     keys = [f'main_config.{i.name} = str(HERE / "{i.place}")' for i in inputs if not i.is_module]
@@ -230,10 +222,9 @@ def read_written_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any
 
 
 def _literals(module: ast.Module) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and content of each ``name = EasyDict({...})``; other statements, such as setting paths, are skipped.
+    """Name and content of each ``name = EasyDict({...})``; raises a ValueError if one contains code.
 
-    Raises:
-        ValueError: there is code in one.
+    Other statements, such as setting paths, are skipped.
     """
     for node in module.body:
         match node:

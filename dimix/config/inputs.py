@@ -63,10 +63,6 @@ class RunInput:
 def read_inputs(env_class: type[EnvFamily], cfg: Mapping[str, Any]) -> tuple[RunInput, ...]:
     """Read everything besides the config that a run uses. Its modules must already be imported.
 
-    Args:
-        env_class: provides `EnvFamily.input_files`.
-        cfg: resolved config.
-
     Raises:
         ConfigError: a file cannot be read, or two files of one key have the same name.
     """
@@ -95,11 +91,7 @@ def keep_inputs(inputs: Iterable[RunInput], run_folder: Path) -> None:
 
 
 def use_kept(saved: Mapping[str, Mapping[str, str]], run_folder: Path) -> list[str]:
-    """Redirect a checkpoint's inputs to the copies in its run folder, where they exist.
-
-    Args:
-        saved: `RunInput.entry` by name.
-        run_folder: folder that holds the copies.
+    """Redirect a checkpoint's inputs (`RunInput.entry` by name) to the copies in its run folder, where they exist.
 
     Returns:
         ``key=path`` overrides; copied modules are added to Python's path.

@@ -43,11 +43,7 @@ class Findings:
         return above[-1] if above else " and ".join(dict.fromkeys([self.file, *below]))
 
     def raise_all(self) -> None:
-        """Raise all problems together, if there are any.
-
-        Raises:
-            ConfigError: one line per problem.
-        """
+        """Raise all problems together as a ConfigError, one per line, if there are any."""
         problems = list(dict.fromkeys(self.problems))
         if len(problems) == 1:
             raise ConfigError(problems[0])

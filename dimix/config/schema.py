@@ -244,12 +244,7 @@ def defaults(schema: Schema) -> dict[str, Any]:
 
 @functools.cache  # parsing sources again for every config of a queue would dominate its start-up time
 def source_comments(owner: type | Callable[..., Any] | Any, name: str = "config") -> Mapping[str, str]:
-    """Comments of a default dict by dotted key; empty if the source cannot be read.
-
-    Args:
-        owner: class or module whose source contains ``name = dict(...)``.
-        name: the variable's name.
-    """
+    """Comments of ``name = dict(...)`` in a class's or module's source, by dotted key; empty if it cannot be read."""
     try:
         source = textwrap.dedent(inspect.getsource(owner))
         tree = ast.parse(source)

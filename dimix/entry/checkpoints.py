@@ -144,10 +144,7 @@ def _changed(
 
 
 def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> dict[str, Any]:
-    """Load a checkpoint's networks into a policy; optimizer and counters are unchanged.
-
-    Returns:
-        The checkpoint's content.
+    """Load a checkpoint's networks into a policy and return its content; optimizer and counters are unchanged.
 
     Raises:
         CheckpointError: the checkpoint has other sizes or another kind of network.

@@ -107,8 +107,7 @@ def _as_trained(
 ) -> CompiledConfig:
     """The config of a checkpoint and the inputs of its run; ``overrides`` may name other files.
 
-    Raises:
-        CheckpointError: an input has changed since the run.
+    A CheckpointError if an input has changed since the run.
     """
     overridden = {text.partition("=")[0].strip() for text in overrides}
     inputs = {name: entry for name, entry in content.get("inputs", {}).items() if name not in overridden}
@@ -138,15 +137,9 @@ def describe(result: EvalResult, name: str, has_win: bool) -> str:
 
 
 def wilson_interval(won: int, played: int, z: float = 1.96) -> tuple[float, float]:
-    """Interval of a proportion (Wilson 1927), valid near 0 and 1 and for few games; assumes independent games.
+    """Lower and upper end of a proportion's interval (Wilson 1927), valid near 0 and 1 and for few independent trials.
 
-    Args:
-        won: successes.
-        played: trials, >= 1.
-        z: normal quantile, 1.96 for 95 %.
-
-    Returns:
-        Lower and upper end.
+    ``won`` of ``played`` (>= 1) trials succeeded; ``z`` is the normal quantile, 1.96 for 95 %.
     """
     share = won / played
     centre = share + z**2 / (2 * played)

@@ -36,13 +36,7 @@ def stream_seed(seed: int, stream: str) -> int:
 
 
 def make_env(compiled: CompiledConfig, role: str, out: Callable[[str], None] = say) -> VecEnv:
-    """Create the environments of one role.
-
-    Args:
-        compiled: the config.
-        role: ``collect``, ``evaluate`` or ``evaluate_jitter``.
-        out: called with each line that they print.
-    """
+    """Create the environments of a role: ``collect``, ``evaluate`` or ``evaluate_jitter``."""
     cfg = compiled.branch("env")
     num_envs = cfg.collector_env_num if role == "collect" else cfg.evaluator_env_num
     env = compiled.env_class.create(cfg, role, num_envs, stream_seed(compiled.cfg.seed, role))

@@ -23,14 +23,7 @@ LATEST, PREVIOUS, BEST, FINAL = "latest.pth.tar", "previous.pth.tar", "best.pth.
 
 
 class RunFolder:
-    """Paths of one run, and a lock that keeps other processes from writing there.
-
-    Args:
-        path: an existing folder.
-
-    Attributes:
-        path: the folder.
-    """
+    """Paths of one run in an existing folder, and a lock that keeps other processes from writing there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -160,10 +153,9 @@ class RunFolder:
         write_config(self.path / "total_config.py", main, create, head, compiled.inputs)
 
     def keep_resumable(self, count: int) -> None:
-        """Delete resume checkpoints. They hold the replay buffer and are the largest files of a run.
+        """Delete resume checkpoints, which hold the replay buffer and are the largest files of a run.
 
-        Args:
-            count: number to keep: 2, both; 1, the latest; 0, none.
+        ``count`` of them remain: 2, both; 1, the latest; 0, none.
         """
         for path in (self.latest, self.previous)[count:]:
             path.unlink(missing_ok=True)

@@ -330,8 +330,7 @@ class TrainingRun:
     def go_on(self, asked: bool) -> None:
         """Report whether a loaded run that had ended because of its score will continue.
 
-        Args:
-            asked: whether new limits were given; the run then trains up to them whatever its score.
+        If new limits were given (``asked``), it trains up to them whatever its score.
         """
         stop_value = f"the run had reached env.stop_value = {self.cfg.env.stop_value:g}"
         if asked and self._stop_rule.go_on(self):

@@ -15,8 +15,7 @@ class Curriculum(ABC):
     def prepare(self, out: Callable[[str], None]) -> None:  # noqa: B027 (most have nothing to prepare)
         """Called before the first episode of a new run; may take long. A resumed run loads the saved state instead.
 
-        Args:
-            out: called with each line of output; an error it raises ends the preparation.
+        ``out`` is called with each line of output; an error it raises ends the preparation.
         """
 
     @abstractmethod

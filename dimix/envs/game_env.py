@@ -64,12 +64,8 @@ class GameEnv(ManagerKeys, Game, EnvFamily):
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:
-        """E games of an ``env`` branch as one batch.
+        """E games of an ``env`` branch as one batch, the same for both roles; see `EnvFamily.create`.
 
-        Args:
-            cfg: the branch, with defaults merged in.
-            role: ``"collect"`` or ``"evaluate"``; both play the same game.
-            num_envs: games (E).
-            seed: seed of the batch; each episode's own is derived from it, the game's index and the episode's number.
+        Each episode's seed is derived from ``seed``, the game's index and the episode's number.
         """
         return GameVecEnv(cls, cfg, num_envs, seed)

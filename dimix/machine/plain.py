@@ -44,10 +44,6 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 def unwritable(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Find values in a plain tree that a config file or checkpoint would not restore unchanged.
 
-    Args:
-        value: the tree.
-        key: its dotted key, empty at the top.
-
     Yields:
         Dotted key and ``<found>. <what is right>.`` for each.
     """

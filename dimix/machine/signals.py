@@ -66,11 +66,9 @@ def say(text: str) -> None:
 
 
 def hang_up(descriptor: int, instead: int) -> None:
-    """Ask the training in this process to save and stop; later output goes elsewhere.
+    """Ask the training in this process to save and stop.
 
-    Args:
-        descriptor: file descriptor whose reader is gone.
-        instead: an open file descriptor that replaces it.
+    The reader of file descriptor ``descriptor`` is gone; later output goes to the open descriptor ``instead``.
     """
     os.dup2(instead, descriptor)
     signal.raise_signal(HANGUP)

@@ -15,14 +15,7 @@ Edges = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over seeds and half the width of its 95 % interval, by Student's t.
-
-    Args:
-        values: (seeds, ...) float.
-
-    Returns:
-        Both (...); the half width is NaN for a single seed.
-    """
+    """Mean of values (seeds, ...), and half the width of its 95 % interval by Student's t; NaN for a single seed."""
     mean, n = values.mean(0), len(values)
     if n == 1:
         return mean, np.full_like(mean, np.nan)
@@ -30,11 +23,7 @@ def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def student_t(freedom: int) -> float:
-    """97.5 % quantile of Student's t distribution (Abramowitz and Stegun 26.7.5), accurate to 0.0002.
-
-    Args:
-        freedom: degrees of freedom, >= 1.
-    """
+    """97.5 % quantile of Student's t for ``freedom`` >= 1, accurate to 0.0002 (Abramowitz and Stegun 26.7.5)."""
     if freedom <= len(_STUDENT_T):
         return _STUDENT_T[freedom - 1]
     z = NormalDist().inv_cdf(0.975)
@@ -93,14 +82,7 @@ def band(
 
 
 def on_one_axis(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolate several runs at the same times, up to the end of the shortest.
-
-    Args:
-        curves: time (ascending) and value of each run, at least one row each.
-
-    Returns:
-        Time (P,) and values (runs, P).
-    """
+    """Interpolate several runs at the same times, up to the end of the shortest: (P,) times and (runs, P) values."""
     first, last = max(t[0] for t, _ in curves), min(t[-1] for t, _ in curves)
     time = np.linspace(first, max(first, last), _POINTS)
     return time, np.stack([np.interp(time, t, v) for t, v in curves])

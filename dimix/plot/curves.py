@@ -74,10 +74,6 @@ def figure_file(groups: Groups, look: Look, file_format: str) -> bytes:
 def draw(groups: Groups, look: Look) -> Any:
     """Draw the figure.
 
-    Args:
-        groups: runs by experiment.
-        look: what to show.
-
     Raises:
         OutputError: matplotlib is not installed, or the metrics were not recorded.
     """
@@ -179,15 +175,7 @@ def _curve(run: Run, panel: Panel, look: Look, column: str, per_hour: float) -> 
 
 
 class _Legend:
-    """One legend for all panels, below them; long labels are wrapped.
-
-    Args:
-        groups: runs by experiment.
-        width: width of the figure in inches.
-
-    Attributes:
-        height: its height in inches.
-    """
+    """One legend for all panels, below them; long labels are wrapped. Width and height are in inches."""
 
     def __init__(self, groups: Groups, width: float) -> None:
         self.width = width

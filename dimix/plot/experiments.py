@@ -79,11 +79,9 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def without_repeats(runs: Sequence[Run], out: Callable[[str], None]) -> list[Run]:
-    """Keep one run per seed, the longest: repeating config and seed repeats the training and adds no new sample.
+    """Keep one run per seed of an experiment, the longest, and call ``out`` with a line about each run left out.
 
-    Args:
-        runs: runs of one experiment.
-        out: called with a line about each run left out.
+    Repeating config and seed repeats the training and adds no new sample.
     """
     kept: dict[Any, Run] = {}
     for run in sorted(runs, key=lambda run: -run.env_steps):
@@ -94,12 +92,9 @@ def without_repeats(runs: Sequence[Run], out: Callable[[str], None]) -> list[Run
 
 
 def config_labels(configs: Sequence[Config]) -> list[str]:
-    """Differences between configs, as ``equivariant=True, start_jitter=0.5``.
+    """Differences between flat configs that all train differently, as ``equivariant=True, start_jitter=0.5``.
 
     The first label lists all keys that differ; the others list those that differ from the first.
-
-    Args:
-        configs: flat configs, all of which train differently.
     """
     trained = dict.fromkeys(key for config in configs for key in config if _trained(key))
     differing = [key for key in trained if len({_value(config, key) for config in configs}) > 1]

@@ -93,10 +93,9 @@ def read_runs(folders: Sequence[str | Path], out: Callable[[str], None]) -> list
 
 
 def read_run(folder: str | Path) -> Run:
-    """Read a run folder's ``log/metrics.csv``, and its ``total_config.py`` as data.
+    """Read a run's ``log/metrics.csv``, and its ``total_config.py`` as data.
 
-    Args:
-        folder: the run folder, its ``log`` folder, or the file itself.
+    ``folder`` is the run folder, its ``log`` folder, or the CSV file itself.
 
     Raises:
         OutputError: the file does not exist, or is not a metrics file.

@@ -98,12 +98,7 @@ def _last(runs: Sequence[Run], metric: str) -> tuple[float, float]:
 
 
 def table(groups: Mapping[str, Sequence[Run]], ending: str) -> str:
-    """Format the table of experiments as text.
-
-    Args:
-        groups: runs by experiment.
-        ending: one of `TABLES`.
-    """
+    """Format the table of experiments as text; ``ending`` is one of `TABLES`."""
     return TABLES[ending]([summarise(label, runs) for label, runs in groups.items()])
 
 

@@ -66,13 +66,9 @@ class EpisodeBatch(ttorch.Tensor):
 
 
 def make_batch(fields: dict[str, Tensor]) -> EpisodeBatch:
-    """Put plain tensors into a batch without copying.
+    """Put plain tensors, by the dotted names of `SCHEMA`, into a batch without copying.
 
-    Args:
-        fields: one tensor per name of `SCHEMA` (dotted names: ``"obs.agent_state"``).
-
-    Returns:
-        The tree; shapes are not checked (see `validate`).
+    Shapes are not checked (see `validate`).
 
     Raises:
         BatchError: a field is missing or unknown.

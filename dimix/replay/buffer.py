@@ -196,15 +196,9 @@ class ReplayBuffer:
     # ----------------------------------------------------------------------------------------------------- sampling
 
     def sample(self, batch_size: int) -> EpisodeBatch:
-        """Draw sampling units without replacement, uniformly or by priority.
+        """Draw B sampling units without replacement, uniformly or by priority; the batch is cut to the longest of them.
 
         The next call overwrites the batch: clone what you keep.
-
-        Args:
-            batch_size: units (B).
-
-        Returns:
-            A batch cut to the longest unit drawn.
 
         Raises:
             BatchError: there are fewer units than requested.
@@ -222,10 +216,7 @@ class ReplayBuffer:
         return batch
 
     def update_priority(self, priority: np.ndarray) -> None:
-        """Set the priorities of the units in the last sample.
-
-        Args:
-            priority: (B,) float, >= 0.
+        """Set the priorities (B,) float, >= 0, of the units in the last sample.
 
         Raises:
             BatchError: the buffer samples uniformly, has changed since the last sample, or the numbers do not fit.
@@ -254,11 +245,7 @@ class ReplayBuffer:
         return self._unit_end
 
     def gather(self, units: np.ndarray) -> EpisodeBatch:
-        """Build the batch of the given units.
-
-        Args:
-            units: (B,) int, indices from 0 (oldest) to ``len(self) - 1``.
-        """
+        """Build the batch of the given units (B,) int, from 0 (oldest) to ``len(self) - 1``."""
         pieces = [self._locate(int(unit)) for unit in units]
         steps = max(end - start for _, _, start, end in pieces)
         arrays = self._batch_arrays(len(pieces), steps)
@@ -377,11 +364,7 @@ class ReplayBuffer:
         return [*astuple(self.info), *unit]
 
     def check_valid(self) -> None:
-        """Compare the counters with the episodes, for tests and debugging.
-
-        Raises:
-            BatchError: the message names the wrong counter.
-        """
+        """Compare the counters with the episodes, for tests and debugging; a BatchError names a wrong one."""
         counted = {
             "_num_units": sum(self._units_of(e) for e in self._episodes),
             "_num_steps": sum(e.length for e in self._episodes),

@@ -120,15 +120,7 @@ class OpenEpisodes:
     def append(
         self, env_ids: np.ndarray, action: np.ndarray, reward: np.ndarray, rows: Rows, hidden: np.ndarray | None
     ) -> None:
-        """Write one step of each given game: its action, its reward and the row after it.
-
-        Args:
-            env_ids: (K,) int64.
-            action: (E, A) integer.
-            reward: (E,) float.
-            rows: state of the games after the step.
-            hidden: (E, A, H) float32, recurrent state after acting on the rows before the step; required with
-                ``piece_len``.
+        """Write one step of each given game: its action, its reward and the row after it; see `ReplayBuffer.append`.
 
         Raises:
             BatchError: a game has no open episode, or its episode exceeds the limit.

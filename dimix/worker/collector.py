@@ -88,9 +88,8 @@ class Collector:
     def start(self, out: Callable[[str], None] = say) -> None:
         """Reset all environments, once; otherwise the first collection does it.
 
-        Args:
-            out: called with each line that a curriculum prints while it prepares; an error it raises ends the
-                preparation.
+        ``out`` is called with each line that a curriculum prints while it prepares; an error it raises ends the
+        preparation.
         """
         if not self._started:
             if self._curriculum is not None:

@@ -92,12 +92,7 @@ class MetricLogger:
         self._speed_from: tuple[float, int] | None = None  # time and env_step of the last progress line
 
     def record(self, env_step: int, train_iter: int, values: Mapping[str, float]) -> None:
-        """Write one row.
-
-        Args:
-            env_step: env steps so far.
-            train_iter: updates so far.
-            values: some of the metrics, by name.
+        """Write one row with some of the metrics, by name.
 
         Raises:
             OutputError: a name has no column, or a file cannot be written.

@@ -60,13 +60,7 @@ def map_arrays(info: EnvInfo, num_envs: int, memory: Any = None) -> GameArrays:
 
 
 class GameRows:
-    """One game's rows of the arrays.
-
-    Args:
-        arrays: arrays of the whole batch.
-        env_id: index of the game.
-        info: sizes that every frame must have.
-    """
+    """One game's rows of the arrays. Every frame must have the sizes in ``info``."""
 
     def __init__(self, arrays: GameArrays, env_id: int, info: EnvInfo) -> None:
         self._arrays, self._env_id, self._info = arrays, env_id, info
@@ -80,11 +74,7 @@ class GameRows:
         self.action = arrays.action[env_id]  # (A,) the next actions
 
     def begin(self, frame: Frame) -> None:
-        """Write the frame of a reset.
-
-        Raises:
-            EnvError: the frame does not fit the environment's sizes.
-        """
+        """Write the frame of a reset; an EnvError if it does not fit the environment's sizes."""
         arrays, e = self._arrays, self._env_id
         self._all_actions = self._all_alive = False
         self._show(frame.agent_state, frame.global_state, frame.action_mask, frame.alive)
@@ -92,11 +82,7 @@ class GameRows:
         arrays.episode_length[e] = self._length = 0
 
     def advance(self, frame: Frame) -> None:
-        """Write the frame of a step.
-
-        Raises:
-            EnvError: the frame does not fit the environment's sizes.
-        """
+        """Write the frame of a step; an EnvError if it does not fit the environment's sizes."""
         agent_state, global_state, action_mask, alive, reward, terminated, truncated, battle_won = frame
         self._show(agent_state, global_state, action_mask, alive)
         e = self._env_id

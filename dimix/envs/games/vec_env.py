@@ -87,14 +87,10 @@ class GameVecEnv(VecEnv):
             self.lost = np.union1d(np.setdiff1d(self.lost, ids), sorted(others)).astype(np.int64)
 
     def step(self, action: np.ndarray) -> None:
-        """Advance every running game by one step.
-
-        Args:
-            action: (E, A) integer, one available action per agent.
+        """Advance every running game by one step; see `VecEnv.step`.
 
         Raises:
-            EnvError: an action outside the mask, an array of another shape or type, or a game that failed more than
-                ``max_retry`` times in a row.
+            EnvError: also if a game failed more than ``max_retry`` times in a row.
         """
         taken = action.shape == self._crew.arrays.action.shape and action.dtype.kind in "iu"
         if not taken or not _take(action.astype(np.int64, copy=False), *self._taking):
@@ -189,11 +185,7 @@ class GameVecEnv(VecEnv):
         return others
 
     def _report(self, failed: Mapping[int, str]) -> None:
-        """Count failures and report them.
-
-        Raises:
-            EnvError: too many in a row.
-        """
+        """Count failures and report them; an EnvError if there are too many in a row."""
         for e, reason in sorted(failed.items()):
             self._failures[e] += 1
             self._failed_before = True
@@ -206,13 +198,7 @@ class GameVecEnv(VecEnv):
 
 
 def episode_seed(seed: int, env_id: int, episode: int) -> int:
-    """Seed of an episode, in [0, 2**31).
-
-    Args:
-        seed: seed of the batch, >= 0.
-        env_id: index of the game.
-        episode: number of episodes that the game began before.
-    """
+    """Seed of game ``env_id``'s episode number ``episode`` (from 0) in a batch with this seed, in [0, 2**31)."""
     block, place = divmod(episode, _SEED_BLOCK)
     return _seed_block(seed, env_id, block)[place]
 
@@ -233,12 +219,9 @@ def _take(
     out: np.ndarray,
     history: np.ndarray,
 ) -> bool:
-    """Pass the actions to the games and record those of running games, if all are available.
+    """If all actions are available, pass them to the games, record those of running games and return True.
 
     Compiled, because a dozen numpy calls cost more than a step of a small game.
-
-    Returns:
-        Whether all actions are available; otherwise nothing is written.
     """
     games, agents, actions = action_mask.shape
     for game in range(games):
@@ -256,16 +239,7 @@ def _take(
 
 
 def _find_faults(arrays: GameArrays, shown: np.ndarray, info: EnvInfo) -> dict[int, str]:
-    """Find invalid states of games: numbers that are not finite, or an agent without an available action.
-
-    Args:
-        arrays: state of all games.
-        shown: (E,) bool, games that were started.
-        info: names the environment in messages.
-
-    Returns:
-        One message per faulty game.
-    """
+    """A message for each started game (``shown``) that has numbers that are not finite, or an agent without actions."""
     if _sound(arrays.agent_state, arrays.global_state, arrays.action_mask, shown):
         return {}
     games = len(shown)

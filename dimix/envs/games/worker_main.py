@@ -20,15 +20,10 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(pipe_fd: int, memory_fd: int, parent_pid: int) -> None:
-    """Play games until the pipe closes.
+    """Play games until the pipe (a socket to the parent) closes; return at once if the parent has already ended.
 
     A message is `STEP` or a pickled list of `Start`. An answer is `ALL_WELL`, a pickled dict of errors by game, or a
     pickled text if this process cannot continue.
-
-    Args:
-        pipe_fd: socket to the parent.
-        memory_fd: file of the shared arrays.
-        parent_pid: the parent; returns at once if it has already ended.
     """
     _end_with_parent(parent_pid)
     pipe = Connection(pipe_fd)

@@ -99,15 +99,9 @@ class WorkerCrew(Crew):
     def _ask(
         self, messages: Mapping[int, bytes], limits: Mapping[int, float | None], at_stake: np.ndarray
     ) -> dict[int, str]:
-        """Send messages to workers and wait for their answers.
+        """Send messages to workers, wait up to ``limits`` seconds for their answers and return the errors by game.
 
-        Args:
-            messages: by worker.
-            limits: seconds, by worker.
-            at_stake: (E,) bool, games that fail if their worker dies.
-
-        Returns:
-            Errors by game.
+        If a worker dies, those of its games fail that are marked in ``at_stake`` (E,) bool.
         """
         for k, message in messages.items():
             with contextlib.suppress(OSError):  # a dead worker shows when its answer is waited for
@@ -150,11 +144,7 @@ class WorkerCrew(Crew):
 class _Worker:
     """One process and its games.
 
-    Args:
-        hello: first message.
-        env_ids: its games.
-        memory_fd: file of the shared arrays.
-        step_limit_s: time limit for a step of all its games; None sets no limit.
+    ``hello`` is its first message. ``step_limit_s`` is the time limit for a step of all its games; None sets none.
     """
 
     def __init__(self, hello: bytes, env_ids: range, memory_fd: int, step_limit_s: float | None) -> None:
@@ -177,12 +167,7 @@ class _Worker:
             self.pipe.send(env_ids)
 
     def receive(self, limit_s: float | None) -> dict[int, str] | str | None:
-        """The worker's next answer; None if it does not answer in time.
-
-        Raises:
-            EOFError: the process has ended.
-            OSError: the same.
-        """
+        """The worker's next answer; None if it does not answer in time, EOFError or OSError if it has ended."""
         if not self._poll.poll(None if limit_s is None else math.ceil(1e3 * limit_s)):
             return None
         answer = self.pipe.recv_bytes()
