@@ -82,7 +82,7 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
     "-m",
     "--mode",
     type=click.Choice(MODES),
-    help="serial: train; eval: play games with a checkpoint; check: prove this installation right; replay: show "
+    help="serial: train; eval: play games with a checkpoint; check: test this installation; replay: show "
     "recorded games; plot: runs' curves or table.",
 )
 @click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path (dizoo/...) works from any folder.")
@@ -106,7 +106,7 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
 @click.option("--train-iter", type=Count(), help="Stop after this many updates.")
 @click.option("--load-path", metavar="CKPT", help="Start from (serial) or play with (eval) it, or a run folder's best.")
 @click.option(
-    "--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Go on with a run (the config's last one)."
+    "--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Resume a run (the config's last one)."
 )
 @click.option("-n", "--games", type=Count(), default=100, show_default=True, help="Games to play with -m eval.")
 @click.option("--replay-path", metavar="FOLDER", help="Record the first games of -m eval there.")
@@ -115,11 +115,11 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Plot a column of metrics.csv; repeatable.")
 @click.option("--title", metavar="TEXT", help="Title of the plot.")
 @click.option("--band", metavar="KIND", help="Of seeds: minmax (default), ci, quartiles, none.")
-@click.option("--smooth", type=Count(), help="Plot means of so many evaluations.")
+@click.option("--smooth", type=Count(), help="Plot means of this many evaluations.")
 @click.option("--x-axis", metavar="KIND", help="env_step, time or both (default).")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
 @click.option("--jobs", type=Count(), help="Seeds at a time.  [default: one per core]")
-@click.option("-q", "--query", type=click.Choice(QUERIES), help="List what there is.")
+@click.option("-q", "--query", type=click.Choice(QUERIES), help="List the available names.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.version_option(__version__, "--version", prog_name="dimix")

@@ -79,7 +79,7 @@ class EnvRegistry(Registry):
         if lacking := sorted(family.__abstractmethods__):
             raise RegistryError(
                 f"env '{name}': {family.__module__}.{family.__qualname__} has no {' and no '.join(lacking)}. "
-                "What an environment has to have says dimix.envs.family.EnvFamily."
+                "See dimix.envs.family.EnvFamily for what an environment must define."
             )
         return family
 

@@ -12,8 +12,8 @@ from dimix.callbacks.base import Callback, Run, score_of
 class BestPolicy(Callback):
     """Saves the networks whenever an evaluation beats all earlier ones.
 
-    Evaluations are compared by win rate (by return if the game cannot be won), then by win rate from jittered starts,
-    then by return.
+    Evaluations are ranked by win rate (by return if the game cannot be won), then win rate from jittered starts, then
+    return.
 
     Args:
         path: checkpoint to write.

@@ -149,8 +149,7 @@ class CompiledConfig:
         env_class: class named by ``create_config.env.type``.
         policy_class: class named by ``create_config.policy.type``.
         model_class: class that the policy builds its networks from.
-        notes: one line for each key that was accepted but has no meaning here, and for each setting that its class
-            comments on.
+        notes: one line for each key that has no meaning here, and for each setting that its class comments on.
         source: what the user wrote.
         inputs: other files and modules that the run reads.
     """

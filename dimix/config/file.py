@@ -56,8 +56,7 @@ def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, An
             `ConfigSource` is returned unchanged.
 
     Raises:
-        ConfigError: no such file (the message names the nearest zoo file), no ``main_config`` in it, or an error in its
-            code.
+        ConfigError: no such file (the message names the nearest zoo file), no ``main_config``, or an error in it.
     """
     if isinstance(input_cfg, ConfigSource):
         return input_cfg

@@ -36,8 +36,7 @@ class Result:
     Attributes:
         run_folder: folder with all its files.
         seed: seed of the run.
-        reason: ``stop_value``, ``env_step``, ``train_iter``, a callback's word, or the name of the signal that stopped
-            it.
+        reason: ``stop_value``, ``env_step``, ``train_iter``, a callback's word, or the name of a signal.
         env_step: env steps made.
         train_iter: updates made.
         episode_count: training episodes finished.

@@ -8,8 +8,8 @@ import numpy as np
 class Workspace:
     """Arrays whose memory is reused: a fresh large array costs a page fault every 4 kB.
 
-    ``view(name, shape, dtype)`` returns the same memory for the same name each time, enlarged if needed. Its content is
-    arbitrary.
+    ``view(name, shape, dtype)`` returns the same memory for the same name each time, enlarged if needed, with
+    arbitrary content.
     """
 
     def __init__(self) -> None:
