@@ -39,11 +39,7 @@ class Count(click.ParamType):
     name = "integer"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number.
-
-        Raises:
-            click.BadParameter: not a whole number, or less than 1.
-        """
+        """Parse the number; fails on anything but a whole number of at least 1."""
         try:
             number = float(value)
         except ValueError:
@@ -54,16 +50,12 @@ class Count(click.ParamType):
 
 
 class Seeds(click.ParamType):
-    """Seeds: one (``3``), several (``0,1,2``), a range with both ends (``0-9``), or a mix of them (``0,4-6``)."""
+    """Seeds: one (``3``), several (``0,1,2``), an inclusive range (``0-9``), or a mix (``0,4-6``)."""
 
     name = "seeds"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """The seeds, in the order written.
-
-        Raises:
-            click.BadParameter: something else, or a range whose end is below its start.
-        """
+        """Parse the seeds, keeping their order; fails on a range that ends before it starts."""
         seeds: list[int] = []
         for part in str(value).split(","):
             match = re.fullmatch(r"\s*([0-9]+)(?:-([0-9]+))?\s*", part)
@@ -77,11 +69,7 @@ class Seeds(click.ParamType):
 
 
 def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
-    """The seeds of all ``-s`` in one list.
-
-    Raises:
-        click.BadParameter: a seed stands there twice.
-    """
+    """Join the seeds of all ``-s`` options into one list; fails if a seed is given twice."""
     seeds = [seed for given in value for seed in given]
     twice = [str(seed) for seed, count in Counter(seeds).items() if count > 1]
     if twice:
@@ -94,7 +82,7 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
     "-m",
     "--mode",
     type=click.Choice(MODES),
-    help="serial: train; eval: play games with a checkpoint; check: prove this installation right; replay: show "
+    help="serial: train; eval: play games with a checkpoint; check: test this installation; replay: show "
     "recorded games; plot: runs' curves or table.",
 )
 @click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path (dizoo/...) works from any folder.")
@@ -118,7 +106,7 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
 @click.option("--train-iter", type=Count(), help="Stop after this many updates.")
 @click.option("--load-path", metavar="CKPT", help="Start from (serial) or play with (eval) it, or a run folder's best.")
 @click.option(
-    "--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Go on with a run (the config's last one)."
+    "--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Resume a run (the config's last one)."
 )
 @click.option("-n", "--games", type=Count(), default=100, show_default=True, help="Games to play with -m eval.")
 @click.option("--replay-path", metavar="FOLDER", help="Record the first games of -m eval there.")
@@ -127,11 +115,11 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Plot a column of metrics.csv; repeatable.")
 @click.option("--title", metavar="TEXT", help="Title of the plot.")
 @click.option("--band", metavar="KIND", help="Of seeds: minmax (default), ci, quartiles, none.")
-@click.option("--smooth", type=Count(), help="Plot means of so many evaluations.")
+@click.option("--smooth", type=Count(), help="Plot means of this many evaluations.")
 @click.option("--x-axis", metavar="KIND", help="env_step, time or both (default).")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
 @click.option("--jobs", type=Count(), help="Seeds at a time.  [default: one per core]")
-@click.option("-q", "--query", type=click.Choice(QUERIES), help="List what there is.")
+@click.option("-q", "--query", type=click.Choice(QUERIES), help="List the available names.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.version_option(__version__, "--version", prog_name="dimix")
@@ -163,12 +151,12 @@ def main() -> None:
     """Entry point of the console script."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a character that the terminal lacks is no reason to end
+            stream.reconfigure(errors="replace")  # do not fail on a character that the terminal lacks
     command(prog_name="dimix")
 
 
 def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
-    """Say how the mode is used and what is missing.
+    """Check that the mode has the arguments that it needs; print its usage if not.
 
     Raises:
         ConfigError: files for a mode that takes none, or two ways of showing games.
@@ -187,7 +175,7 @@ def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
 
 
 def _missing(options: dict[str, Any]) -> list[str]:
-    """What the mode needs and was not given."""
+    """Required arguments that were not given."""
     missing = []
     mode = options["mode"]
     if not mode:
@@ -208,7 +196,7 @@ def _missing(options: dict[str, Any]) -> list[str]:
 
 
 def _example(options: dict[str, Any]) -> str:
-    """A command of the mode, with the names that were given."""
+    """An example command for the mode, using the names that were given."""
     mode, files, given = options["mode"], options["files"], options["override"]
     if mode == "eval":
         return "dimix -m eval --load-path smac_MMM_qmix_result/seed0/ckpt/best.pth.tar -n 100"
@@ -222,7 +210,7 @@ def _example(options: dict[str, Any]) -> str:
 
 
 def _serial(options: dict[str, Any]) -> int:
-    """Train; returns the exit status, 128 + the signal's number after a signal, as shells do."""
+    """Train; returns the exit status, 128 + the signal number after a signal, as shells do."""
     from dimix.entry import run_seeds, serial_pipeline
 
     seeds = options["seed"]
@@ -261,7 +249,7 @@ def _eval(options: dict[str, Any]) -> int:
 
 
 def _check(options: dict[str, Any]) -> int:
-    """Run the checks; returns 1 when one fails."""
+    """Run the checks; returns 1 if one fails."""
     import torch
 
     from dimix.check import run_checks, table
@@ -291,18 +279,14 @@ def _plot(options: dict[str, Any]) -> int:
 
 
 def _output(options: dict[str, Any]) -> str:
-    """The file that ``-o`` names.
-
-    Raises:
-        ConfigError: more than one.
-    """
+    """The file given by ``-o``; a ConfigError if there is more than one."""
     if len(options["override"]) > 1:
         raise ConfigError(f"-o: {' '.join(options['override'])}. -m {options['mode']} writes one file.")
     return options["override"][0]
 
 
 def _names(kind: str) -> list[str]:
-    """What ``-q`` prints, one name a line with the first line of its docstring, or a map's environment."""
+    """What ``-q`` prints: one name per line with the first line of its docstring, or a map's environment."""
     from dimix.config.compile import import_known
     from dimix.config.file import zoo_docs
     from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MIXER_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
@@ -323,7 +307,7 @@ def _names(kind: str) -> list[str]:
 
 
 def _env_lines(name: str, env: type[EnvFamily]) -> list[str]:
-    """An environment, and below it each package that it can be played with: there, or what installs it."""
+    """An environment, followed by each package it can use: installed, or the command that installs it."""
     lines = [f"{name:<18} {first_line(env.__doc__)}"]
     for package in env.packages:
         use = f"{package.choice}: {package.module}" if package.choice else package.module

@@ -1,4 +1,4 @@
-"""What can go wrong, one class per kind; every message names the thing, what was found and what would be right."""
+"""Exceptions, one class per kind. Every message says what was found, where, and what would be right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class DimixError(Exception):
-    """Base of all errors that dimix raises on purpose; the command line prints them without a traceback."""
+    """Base class of all errors that dimix raises on purpose; the command line prints them without a traceback."""
 
 
 class ConfigError(DimixError):
@@ -15,11 +15,11 @@ class ConfigError(DimixError):
 
 
 class RegistryError(ConfigError):
-    """A policy, model or environment name that nobody registered, or that is registered twice."""
+    """A policy, model or environment name that is not registered, or is registered twice."""
 
 
 class EnvError(DimixError):
-    """An environment that cannot be built, or was used against its contract."""
+    """An environment that cannot be built, or that breaks its contract."""
 
 
 class BatchError(DimixError):
@@ -27,11 +27,11 @@ class BatchError(DimixError):
 
 
 class CheckpointError(DimixError):
-    """A checkpoint that is missing, damaged, foreign, or belongs to another map or config."""
+    """A checkpoint that is missing, damaged, not from dimix, or of another map or config."""
 
 
 class TrainingError(DimixError):
-    """Training that cannot go on, for example a loss that is not a number."""
+    """Training that cannot continue, for example because the loss is not a number."""
 
 
 class OutputError(DimixError):
@@ -39,20 +39,20 @@ class OutputError(DimixError):
 
 
 def first_line(text: object) -> str:
-    """First line of a docstring or of an error's text, for a message; empty when there is none."""
+    """First line of a docstring or an error's text; empty if there is none."""
     return str(text or "").strip().partition("\n")[0]
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
-    """The known names closest to a wrong one, as the end of an error message.
+    """Suggest the known names closest to a wrong one, as the end of an error message.
 
     Args:
-        name: what was asked for.
+        name: the wrong name.
         known: the names that exist.
-        count: how many to show at most.
+        count: maximum number of suggestions.
 
     Returns:
-        `` Did you mean 'a'?`` (or a short list), or an empty string when nothing is close.
+        `` Did you mean 'a'?`` (or a short list), or an empty string if nothing is close.
     """
     by_lower = {k.lower(): k for k in known}
     hits = [by_lower[h] for h in difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.6)]

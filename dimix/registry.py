@@ -1,4 +1,4 @@
-"""Names for policies, models, mixers, environments and callbacks: what a config file may say."""
+"""Registries: the names that config files use for policies, models, mixers, environments and callbacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Registry:
 
     Args:
         kind: what the table holds, for error messages (``"policy"``).
-        branch: branch of ``create_config`` whose ``import_names`` make a class known; None for that of its kind.
+        branch: branch of ``create_config`` whose ``import_names`` registers such classes; None: the one named `kind`.
     """
 
     def __init__(self, kind: str, branch: str | None = None) -> None:
@@ -25,7 +25,7 @@ class Registry:
         self._classes: dict[str, type] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Class decorator that files a class under a name.
+        """Class decorator that registers a class under a name.
 
         Raises:
             RegistryError: another class has the name already (importing the same file twice is fine).
@@ -44,10 +44,10 @@ class Registry:
         return file
 
     def get(self, name: str) -> type:
-        """The class filed under a name.
+        """The class registered under a name.
 
         Raises:
-            RegistryError: no such name; the message gives the nearest ones and how to make a file of your own known.
+            RegistryError: no such name; the message suggests the nearest ones and how to register your own.
         """
         if name not in self._classes:
             known = ", ".join(self.names()) or "none"
@@ -58,7 +58,7 @@ class Registry:
         return self._classes[name]
 
     def name_of(self, cls: type) -> str | None:
-        """The name that a class is filed under; None for one that is not."""
+        """The name under which a class is registered; None if it is not."""
         return next((name for name, filed in self._classes.items() if filed is cls), None)
 
     def names(self) -> list[str]:
@@ -67,19 +67,19 @@ class Registry:
 
 
 class EnvRegistry(Registry):
-    """The table of environment families."""
+    """The registry of environment families."""
 
     def get(self, name: str) -> type[EnvFamily]:
-        """The family filed under a name.
+        """The family registered under a name.
 
         Raises:
-            RegistryError: no such name, or a class that lacks what a family has to have.
+            RegistryError: no such name, or a class without the required methods.
         """
         family = as_family(super().get(name))
         if lacking := sorted(family.__abstractmethods__):
             raise RegistryError(
                 f"env '{name}': {family.__module__}.{family.__qualname__} has no {' and no '.join(lacking)}. "
-                "What an environment has to have says dimix.envs.family.EnvFamily."
+                "See dimix.envs.family.EnvFamily for what an environment must define."
             )
         return family
 
@@ -92,11 +92,11 @@ CALLBACK_REGISTRY = Registry("callback")
 
 
 def mixer_name(mixer: str | bool, own: object = None) -> str:
-    """A mixer's registered name, which DI-engine's configs give as a bool: True is QMIX's network.
+    """Registered name of a mixer; DI-engine's configs give a bool, where True is QMIX's network.
 
     Args:
-        mixer: name or bool; False is the policy's own mixer, or the sum where that is QMIX's network.
-        own: the mixer in the policy's defaults, if they name one.
+        mixer: name or bool; False is the policy's own mixer, or the sum if that is QMIX's network.
+        own: mixer in the policy's defaults, if they name one.
     """
     if isinstance(mixer, str):
         return mixer

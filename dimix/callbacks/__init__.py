@@ -1,4 +1,4 @@
-"""Callbacks: what looks on at a training and reacts, the project's own logging and stopping included."""
+"""Callbacks: hooks into a training run. Dimix's own logging and stopping rules are callbacks too."""
 
 from dimix.callbacks.base import Callback, Callbacks, Run
 from dimix.callbacks.best_policy import BestPolicy

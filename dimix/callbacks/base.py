@@ -1,4 +1,4 @@
-"""The base of all callbacks, what they see of a run, and the list that calls them."""
+"""The callback base class, the view of a run that callbacks get, and the list that calls them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from dimix.worker.collector import CollectStats
 
 
 class Run(Protocol):
-    """What a callback sees of the training.
+    """What a callback sees of the training run.
 
     Attributes:
-        cfg: the resolved config; only read it.
+        cfg: resolved config; read only.
         info: sizes of the environment.
-        path: the run folder.
-        policy: what is trained.
-        env_step: steps made so far, over all environments.
-        train_iter: updates made so far.
-        out: takes lines meant for people.
+        path: run folder.
+        policy: the policy in training.
+        env_step: steps so far, summed over all environments.
+        train_iter: updates so far.
+        out: called with each line of output.
     """
 
     @property
-    def cfg(self) -> EasyDict: ...  # noqa: D102 (told above)
+    def cfg(self) -> EasyDict: ...  # noqa: D102 (documented above)
 
     @property
     def info(self) -> EnvInfo: ...  # noqa: D102
@@ -50,79 +50,76 @@ class Run(Protocol):
     def out(self) -> Callable[[str], None]: ...  # noqa: D102
 
     def save_weights(self, path: Path) -> None:
-        """Write a policy checkpoint: the networks and the last evaluation."""
+        """Write a policy checkpoint: the networks and the latest evaluation."""
         ...
 
 
 def score_of(run: Run, values: Mapping[str, float]) -> float:
-    """The score of an evaluation: its win rate, or its return where nothing can be won."""
+    """Score of an evaluation: its win rate, or its mean return if the game cannot be won."""
     return values["eval/battle_won" if run.info.has_win else "eval/ep_reward"]
 
 
 class Callback:
-    """Looks on at a training; a subclass overrides the moments that it cares about, and no other costs anything.
+    """Base class for callbacks. Override the hooks you need; the others cost nothing.
 
-    A class is registered with ``@CALLBACK_REGISTRY.register("name")`` and switched on by
-    ``run.callbacks=dict(name=dict(...))``: its options are the keys of its ``config``, checked like every other key,
-    and become the arguments of its constructor. An object can be given to ``serial_pipeline(callbacks=[...])`` as well.
+    Register a class with ``@CALLBACK_REGISTRY.register("name")`` and enable it with
+    ``run.callbacks=dict(name=dict(...))``.
+    Its options are the keys of its ``config``, checked like all other keys, and are passed to its constructor. You can
+    also pass an object to ``serial_pipeline(callbacks=[...])``.
 
-    A constructor only remembers, or says with a ConfigError why it cannot work; what takes files or connections begins
-    in ``on_train_start``.
+    The constructor should only store its arguments, or raise a ConfigError if the callback cannot work. Open files and
+    connections in ``on_train_start``.
 
     Attributes:
         config: commented defaults of its options.
-        metric_names: names that ``on_update_end`` may return; columns ``train/<name>`` of the log.
+        metric_names: names that ``on_update_end`` may return; logged as ``train/<name>``.
     """
 
     config: ClassVar[dict[str, Any]] = {}
     metric_names: Sequence[str] = ()
 
     def on_train_start(self, run: Run) -> None:
-        """Before the first round, after a resume too (``load_state_dict`` comes earlier)."""
+        """Called before the first round, also when a run resumes (after ``load_state_dict``)."""
 
     def on_collect_end(self, run: Run, stats: CollectStats) -> None:
-        """New episodes are in the replay buffer."""
+        """Called when new episodes are in the replay buffer."""
 
     def on_update_start(self, run: Run, batch: EpisodeBatch) -> None:
-        """Before an update; the batch is memory that the next one writes over."""
+        """Called before an update. The next update overwrites the batch, so copy what you keep."""
 
     def on_update_end(self, run: Run, batch: EpisodeBatch, metrics: Mapping[str, Any]) -> Mapping[str, float] | None:
-        """After an update; what it returns is averaged over the round's updates and logged with the others."""
+        """Called after an update; the returned metrics are averaged over the round's updates and logged."""
         return None
 
     def on_metrics(self, run: Run, values: Mapping[str, float]) -> None:
-        """A row of metrics is complete: a round of collecting and updating, or an evaluation."""
+        """Called with each complete row of metrics: one round of collecting and updating, or one evaluation."""
 
     def on_eval_end(self, run: Run, values: Mapping[str, float]) -> None:
-        """An evaluation was played; ``values`` are its metrics by full name (``eval/battle_won``)."""
+        """Called after an evaluation; ``values`` are its metrics by full name (``eval/battle_won``)."""
 
     def on_checkpoint(self, run: Run, path: Path) -> None:
-        """A resume checkpoint was written to ``path``."""
+        """Called when a resume checkpoint has been written to ``path``."""
 
     def on_train_end(self, run: Run, result: Any) -> None:
-        """After the last round; ``result`` says how it ended (`dimix.entry.Result`), None when an error ended it."""
+        """Called after the last round; ``result`` is the `dimix.entry.Result`, or None if an error ended the run."""
 
     def stop_reason(self, run: Run) -> str | None:
-        """Asked before each round: a word that says why training should end now, or None."""
+        """Called before each round; returns one word saying why training should stop, or None to continue."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run has to know: numbers, strings, arrays, tensors, lists and dicts of them."""
+        """State needed to resume: numbers, strings, arrays, tensors, and lists and dicts of them."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave."""
+        """Restore what ``state_dict`` returned."""
 
 
 _MOMENTS = [name for name in vars(Callback) if name.startswith("on_") or name == "stop_reason"]
 
 
 class Callbacks:
-    """Several callbacks, called in order; at each moment only those that override it.
-
-    Args:
-        callbacks: any number.
-    """
+    """A list of callbacks, called in order. Hooks that a callback does not override are skipped."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._named: dict[str, Callback] = {}
@@ -138,28 +135,28 @@ class Callbacks:
 
     @property
     def metric_names(self) -> list[str]:
-        """What ``on_update_end`` may add, over all of them."""
+        """Metrics that ``on_update_end`` of any callback may return."""
         return [name for callback in self._named.values() for name in callback.metric_names]
 
     def bound(self, moment: str, run: Run) -> list[Callable[..., Any]]:
-        """The functions of one moment, with the run already given."""
+        """The overridden functions of one hook, with the run already bound."""
         return [partial(hook, run) for hook in self._hooks[moment]]
 
     def call(self, moment: str, run: Run, *args: Any) -> None:
-        """Tell all of them that a moment has come."""
+        """Call one hook of every callback."""
         for hook in self._hooks[moment]:
             hook(run, *args)
 
     def stop_reason(self, run: Run) -> str | None:
-        """The first reason to stop that any of them gives."""
+        """The first reason to stop that a callback gives."""
         return next((reason for hook in self._hooks["stop_reason"] if (reason := hook(run)) is not None), None)
 
     def state_dict(self) -> dict[str, Any]:
-        """The states by name of class (numbered where a class occurs twice)."""
+        """States by class name, numbered if a class occurs twice."""
         return {name: callback.state_dict() for name, callback in self._named.items()}
 
     def load_state_dict(self, states: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave; a callback that was not there before starts anew."""
+        """Restore what ``state_dict`` returned; callbacks without a saved state start fresh."""
         for name, callback in self._named.items():
             if name in states:
                 callback.load_state_dict(states[name])

@@ -1,4 +1,4 @@
-"""Keeps the policy of the best evaluation."""
+"""Saves the policy with the best evaluation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from dimix.callbacks.base import Callback, Run, score_of
 
 
 class BestPolicy(Callback):
-    """Saves the networks when an evaluation is better than all before it.
+    """Saves the networks whenever an evaluation beats all earlier ones.
 
-    Compared are, in this order: win rate (or return, where nothing can be won), win rate from jittered starts, return.
+    Evaluations are ranked by win rate (by return if the game cannot be won), then win rate from jittered starts, then
+    return.
 
     Args:
-        path: the checkpoint to write.
+        path: checkpoint to write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,16 +24,16 @@ class BestPolicy(Callback):
         self._best: list[float] | None = None
 
     def on_eval_end(self, run: Run, values: Mapping[str, float]) -> None:
-        """Save when it is the best."""
+        """Save if this evaluation is the best so far."""
         rank = [score_of(run, values), values.get("eval/battle_won_jitter", 0.0), values["eval/ep_reward"]]
         if self._best is None or rank > self._best:
             self._best = rank
             run.save_weights(self._path)
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to be beaten."""
+        """The best evaluation so far."""
         return {"best": self._best}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave."""
+        """Restore what ``state_dict`` returned."""
         self._best = state["best"]

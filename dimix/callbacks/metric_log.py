@@ -1,4 +1,4 @@
-"""Writes the metrics of a run: CSV, TensorBoard, progress line."""
+"""Writes a run's metrics to CSV, TensorBoard and the console."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ from dimix.worker.logger import MetricLogger
 
 
 class MetricLog(Callback):
-    """Feeds every row of metrics to a logger.
-
-    Args:
-        logger: where rows and progress lines go.
-    """
+    """Passes every row of metrics to a logger."""
 
     def __init__(self, logger: MetricLogger) -> None:
         self._logger = logger
 
     def on_metrics(self, run: Run, values: Mapping[str, float]) -> None:
-        """Write a row, and the progress line when it is due."""
+        """Write a row, and print the progress line when it is due."""
         self._logger.record(run.env_step, run.train_iter, values)
         self._logger.progress(run.env_step)
 
@@ -31,9 +27,9 @@ class MetricLog(Callback):
         self._logger.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """How much of the files belongs to the run so far."""
+        """How much of the log files has been written so far."""
         return {"logger": self._logger.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Drop what was written after ``state_dict``."""
+        """Drop everything written after ``state_dict`` was taken."""
         self._logger.load_state_dict(state["logger"])

@@ -1,4 +1,4 @@
-"""When a run stops: because it wins, or because its budget is used up."""
+"""Stops a run when it wins or when its budget is spent."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from dimix.callbacks.base import Callback, Run, score_of
 
 
 class StopRule(Callback):
-    """Stops when the mean of the last scores is good enough (one lucky evaluation is not), or at a limit.
+    """Stops when the mean of the latest scores is high enough, or at a limit.
 
-    The score of an evaluation is its win rate, or its return where nothing can be won.
+    An evaluation's score is its win rate, or its mean return if the game cannot be won. The mean keeps one lucky
+    evaluation from ending the run.
 
     Args:
-        stop_value: the mean score that is good enough.
-        stop_window: evaluations that count.
-        max_env_step: steps allowed; None sets no limit.
-        max_train_iter: updates allowed; None sets no limit.
+        stop_value: mean score that ends the run.
+        stop_window: number of evaluations in the mean.
+        max_env_step: maximum env steps; None sets no limit.
+        max_train_iter: maximum updates; None sets no limit.
 
     Attributes:
         scores: score of each evaluation so far, oldest first.
@@ -27,17 +28,17 @@ class StopRule(Callback):
         self, stop_value: float, stop_window: int, max_env_step: int | None = None, max_train_iter: int | None = None
     ) -> None:
         self.scores: list[float] = []
-        self._passed = False  # the score was good enough, and more was asked for
+        self._passed = False  # the score was high enough, but the user asked for more
         self._stop_value, self._stop_window = stop_value, stop_window
         self._max_env_step, self._max_train_iter = max_env_step, max_train_iter
 
     @property
     def last(self) -> list[float]:
-        """The scores that count, up to ``stop_window``."""
+        """The latest scores, at most ``stop_window`` of them."""
         return self.scores[-self._stop_window :]
 
     def go_on(self, run: Run) -> bool:
-        """Train on to the limits although the score is good enough; False where that is no reason to stop."""
+        """Keep training to the limits despite a good score; returns False if the score would not stop the run."""
         if self.stop_reason(run) == "stop_value":
             self._passed = True
             self._passed = self.stop_reason(run) is None
@@ -45,7 +46,7 @@ class StopRule(Callback):
         return False
 
     def on_eval_end(self, run: Run, values: Mapping[str, float]) -> None:
-        """Remember the score."""
+        """Record the score."""
         self.scores.append(score_of(run, values))
 
     def stop_reason(self, run: Run) -> str | None:
@@ -64,6 +65,6 @@ class StopRule(Callback):
         return {"scores": list(self.scores), "passed": self._passed}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave."""
+        """Restore what ``state_dict`` returned."""
         self.scores = list(state["scores"])
         self._passed = state.get("passed", False)

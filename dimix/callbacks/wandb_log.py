@@ -1,4 +1,4 @@
-"""Metrics on Weights & Biases (the extra ``wandb``)."""
+"""Logs metrics to Weights & Biases (the extra ``wandb``)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from dimix.registry import CALLBACK_REGISTRY
 class WandbLog(Callback):
     """Sends every row of metrics to Weights & Biases, with env_step as the axis; needs ``pip install wandb``.
 
-    Its files go to ``wandb/`` in the run folder. Without a network use ``mode="offline"`` and send them later with
-    ``wandb sync``. A resumed run goes on with the same W&B run; rows that it plays again are there twice, with equal
-    values (W&B cannot take rows back, as the CSV does).
+    Files go to ``wandb/`` in the run folder. Without a network, use ``mode="offline"`` and upload later with
+    ``wandb sync``. A resumed run continues the same W&B run. Rows that it repeats appear twice with equal values,
+    because W&B cannot delete rows.
 
     The constructor takes the keys of `config`.
 
@@ -28,17 +28,17 @@ class WandbLog(Callback):
     """
 
     config: ClassVar[dict[str, Any]] = dict(
-        # (str) Project that the run appears in.
+        # (str) W&B project of the run.
         project="dimix",
-        # (str | None) User or team; None takes your account's default.
+        # (str | None) User or team; None uses your account's default.
         entity=None,
-        # (str | None) Group of the run; None takes the folder that the run folder is in, so that seeds stand together.
+        # (str | None) Group of the run; None uses the run folder's parent, so that seeds are grouped together.
         group=None,
-        # (str | None) Name of the run; None takes the run folder's.
+        # (str | None) Name of the run; None uses the run folder's name.
         name=None,
         # (list of str) Tags of the run.
         tags=[],
-        # (str | None) Where to send, one of "online", "offline", "disabled"; None follows WANDB_MODE.
+        # (str | None) Upload mode, one of "online", "offline", "disabled"; None follows WANDB_MODE.
         mode=None,
     )
 
@@ -52,18 +52,18 @@ class WandbLog(Callback):
         mode: str | None = None,
     ) -> None:
         spec = importlib.util.find_spec("wandb")
-        if spec is None or spec.origin is None:  # without an origin it is a mere folder, of W&B's own files
+        if spec is None or spec.origin is None:  # no origin: only a folder of W&B's own files
             raise ConfigError("run.callbacks.wandb: the package wandb is missing. Run: pip install 'dimix[wandb]'")
         self._options: dict[str, Any] = dict(project=project, entity=entity, tags=list(tags), mode=mode)
         self._group, self._name = group, name
-        self._id = uuid.uuid4().hex[:8]  # not from a seeded stream: each run has its own
+        self._id = uuid.uuid4().hex[:8]  # not from a seeded stream, so that every run gets its own
         self._wandb: Any = None
 
     def on_train_start(self, run: Run) -> None:
-        """Start or take up the W&B run.
+        """Start or resume the W&B run.
 
         Raises:
-            OutputError: W&B refuses (no account, no network).
+            OutputError: W&B refuses the run (no account, no network).
         """
         import wandb
 
@@ -90,7 +90,7 @@ class WandbLog(Callback):
         self._wandb.log({"env_step": run.env_step, "train_iter": run.train_iter, **values})
 
     def on_train_end(self, run: Run, result: Any) -> None:
-        """Send how the run ended, and finish."""
+        """Send the result and finish the W&B run."""
         if self._wandb is None:
             return
         if result is not None:
@@ -98,9 +98,9 @@ class WandbLog(Callback):
         self._wandb.finish(exit_code=0 if result is not None else 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Which W&B run this is."""
+        """The id of the W&B run."""
         return {"id": self._id}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with that run."""
+        """Continue the saved W&B run."""
         self._id = state["id"]

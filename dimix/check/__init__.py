@@ -1,4 +1,4 @@
-"""Proofs that this installation computes what the papers say: oracles, invariances, games with known answers."""
+"""Checks that this installation computes what the papers say: oracles, invariances, and games with known answers."""
 
 from dimix.check.kit import CHECKS, Outcome, run_checks, table
 

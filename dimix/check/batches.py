@@ -1,4 +1,4 @@
-"""Random batches that hold everything which batches can hold."""
+"""Random batches that cover everything a batch can contain."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def random_batch(
     """Random episodes; agents die at random times, and about half of the actions are masked.
 
     Args:
-        rng: source of everything random.
+        rng: random generator.
         lengths: steps of each episode (B).
-        ends: how each ends (B): ``"terminated"``, ``"truncated"``, or ``"cut"`` where it goes on behind the batch.
-        steps: steps of the batch (T), padding included; None: of its longest episode.
+        ends: how each ends (B): ``"terminated"``, ``"truncated"``, or ``"cut"`` if it continues after the batch.
+        steps: steps of the batch (T), including padding; None uses the longest episode.
         agents: A.
         actions: N.
         obs: O.
         state: S.
         hidden: H.
-        dtype: of all floats; only float32 makes a batch that is valid.
+        dtype: dtype of all floats; only float32 makes a valid batch.
     """
     batch = len(lengths)
     steps = max(lengths) if steps is None else steps
@@ -66,7 +66,7 @@ def random_batch(
 
 
 def padded(batch: EpisodeBatch, steps: int) -> EpisodeBatch:
-    """The batch with so many steps more at the end that are not filled; their numbers are noise."""
+    """The batch with this many more unfilled steps at the end, which contain noise."""
     longer = {}
     for name, value in batch_fields(batch).items():
         if value.dim() > 1 and name != "hidden_state":

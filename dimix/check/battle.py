@@ -1,4 +1,4 @@
-"""The battle engine against its reference: a game that SMAClite recorded, replayed."""
+"""Checks the battle engine against its reference: replays a game recorded by SMAClite."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def recorded_battle(folder: Path | None = None) -> tuple[bool, str]:
-    """The engine's own verifier on a folder of traces (None: those that are shipped with it).
+    """Run the engine's own verifier on a folder of traces (None: those shipped with it).
 
-    It runs in a process of its own, as the engine is a package that knows nothing of dimix.
+    It runs in its own process, because the engine is a package that does not depend on dimix.
     """
     command = [sys.executable, "-m", "dizoo.smac.battle.recording.verify", *([str(folder)] if folder else [])]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Games with known answers: trained on every way to play them, each once, then played greedily."""
+"""Games with known answers: train on every possible course of the game, then play greedily."""
 
 from __future__ import annotations
 
@@ -19,20 +19,15 @@ from dimix.replay.batch import EpisodeBatch
 from dimix.replay.buffer import ReplayBuffer
 from dimix.worker import Collector, Evaluator
 
-#: Steps at the front of a game at which there is nothing to choose, and how many beginnings its copies take in turns.
+#: Leading steps of a game without a choice, and the number of beginnings that its copies cycle through.
 WAITS, BEGINNINGS = {"cue": 3}, {"cue": 2}
-LAST = 100  # updates whose metrics are averaged: a single one may be a spike
+LAST = 100  # updates whose metrics are averaged, since a single one may be a spike
 
 
 def config(game: str, policy: str, updates: dict[str, Any], seed: int = 0, **model: Any) -> CompiledConfig:
     """A small training on a matrix game, with one environment for every way to play it.
 
-    Args:
-        game: name of the game.
-        policy: registered name of the policy.
-        updates: keys of ``policy.learn``.
-        seed: of the run.
-        model: keys of ``policy.model``.
+    ``updates`` are keys of ``policy.learn``, ``model`` those of ``policy.model``.
     """
     learn = dict(td_lambda=0.0, learning_rate=0.01, target_update_theta=0.1, average_theta=1.0)
     small = dict(hidden_size_list=[32], lstm_type="mlp")
@@ -54,7 +49,7 @@ def _plan(info: EnvInfo) -> np.ndarray:
 
 
 def every_game(compiled: CompiledConfig, policy: Policy) -> EpisodeBatch:
-    """One episode per game of the plan, played by the collector and sampled from the replay buffer."""
+    """One episode for each row of the plan, played by the collector and sampled from the replay buffer."""
     info, agent_input = compiled.info, make_agent_input(compiled)
     env, plan = make_env(compiled, "collect"), _plan(info)
 
@@ -69,7 +64,7 @@ def every_game(compiled: CompiledConfig, policy: Policy) -> EpisodeBatch:
 def greedy_return(
     game: str, policy: str, n_updates: int, learn: dict[str, Any] | None = None, seed: int = 0, **model: Any
 ) -> tuple[float, dict[str, float]]:
-    """What the greedy team earns after training on every game at once, and its metrics, means of the last updates."""
+    """Train on every game at once; returns the greedy team's return and the mean metrics of the last updates."""
     compiled = config(game, policy, learn or {}, seed, **model)
     team = make_policy(compiled)
     batch = every_game(compiled, team)
@@ -81,18 +76,18 @@ def greedy_return(
 
 @dataclass(frozen=True)
 class Known:
-    """What one policy has to earn in a game, whatever its first weights are.
+    """The return that one policy must earn in a game, whatever its initial weights.
 
     Attributes:
-        name: short.
-        proves: what it shows, in a few words.
+        name: short name.
+        proves: what the check shows, in a few words.
         game: name of the game.
         policy: registered name of the policy.
-        expected: the greedy team's return; None where it hangs on the first weights.
-        n_updates: enough for it, by measurement over many seeds.
+        expected: the greedy team's return; None if it depends on the initial weights.
+        n_updates: updates that suffice, measured over many seeds.
         learn: keys of ``policy.learn``.
         model: keys of ``policy.model``.
-        least_loss: no value of this kind comes closer to the game.
+        least_loss: smallest loss that values of this kind can reach on the game.
     """
 
     name: str
@@ -107,7 +102,7 @@ class Known:
 
     @property
     def answer(self) -> str:
-        """What is right, in words."""
+        """The right answer, in words."""
         return f"loss >= {self.least_loss:g}" if self.expected is None else f"return {self.expected:g}"
 
     def train(self, seed: int = 0) -> tuple[float, dict[str, float]]:
@@ -115,18 +110,18 @@ class Known:
         return greedy_return(self.game, self.policy, self.n_updates, self.learn, seed, **self.model)
 
     def check(self) -> tuple[bool, str]:
-        """Whether a training came to its answer, and what it came to."""
+        """Whether training found the answer, and what it found."""
         earned, metrics = self.train()
         if self.expected is None:
             return metrics["loss"] > 0.999 * self.least_loss, f"loss {metrics['loss']:.2f}"
         return earned == self.expected, f"return {earned:g}"
 
 
-CALM = dict(reward_scale=0.1, learning_rate=0.002, nopt_min_weight=1.0)  # larger steps towards -12 kill its ReLUs
+CALM = dict(reward_scale=0.1, learning_rate=0.002, nopt_min_weight=1.0)  # larger steps towards -12 kill the ReLUs
 TWO, ROWS, CUE = "two_step", "non_monotonic", "cue"
-#: Half the mean squared error of the best monotonic value for `ROWS`, by pooling what it cannot order: 8 kept and the
-#: other eight cells at -6 (16), or the four zeros kept, the 8 and the four -12 at -8 (17.8). Both are minima of QMIX's
-#: loss; most first weights lead to the second, whose greedy team earns 0.
+#: Half the mean squared error of the best monotonic value for `ROWS`, found by pooling cells that it cannot order: keep
+#: the 8 and set the other eight cells to -6 (16), or keep the four zeros and set the 8 and the four -12 to -8 (17.8).
+#: Both are minima of QMIX's loss; most initial weights lead to the second, whose greedy team earns 0.
 MONOTONIC = 0.5 * 8 * 6**2 / 9
 
 KNOWN = [

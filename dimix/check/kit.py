@@ -1,4 +1,4 @@
-"""The list of checks, run one after the other into a table: ``dimix -m check``."""
+"""The list of checks and the table of their results: ``dimix -m check``."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dimix.machine.text import aligned
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to prove.
+    """One check.
 
     Attributes:
-        name: short.
+        name: short name.
         proves: what it shows, in a few words.
         expected: the right result, in words.
-        run: measures; returns whether it is right, and what was measured.
+        run: runs the check; returns whether it passed, and what it measured.
     """
 
     name: str
@@ -35,13 +35,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         check: the check.
-        passed: whether it is right.
-        measured: in words; the error where it raised one.
-        seconds: it took.
+        passed: whether it passed.
+        measured: the result in words, or the error it raised.
+        seconds: time it took.
     """
 
     check: Check
@@ -57,7 +57,7 @@ CHECKS = [Check(*entry) for entry in (*ORACLES, *UPDATES, *WEIGHTS, *BATTLES, *G
 
 
 def run_checks(checks: Sequence[Check] = CHECKS) -> Iterator[Outcome]:
-    """Run checks, each whatever became of the others."""
+    """Run checks one after another; a failure does not stop the others."""
     for check in checks:
         started = time.monotonic()
         try:
@@ -68,7 +68,7 @@ def run_checks(checks: Sequence[Check] = CHECKS) -> Iterator[Outcome]:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """One line each: name, what it proves, expected, measured, pass or FAIL, seconds."""
+    """One line per check: name, what it proves, expected, measured, pass or FAIL, seconds."""
     rows = [("check", "proves", "expected", "measured", "", "s")]
     rows += [
         (o.check.name, o.check.proves, o.check.expected, o.measured, "pass" if o.passed else "FAIL", f"{o.seconds:.1f}")

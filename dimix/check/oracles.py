@@ -1,4 +1,4 @@
-"""What can be computed twice: the library's way, and by the definition."""
+"""Checks of results that can be computed twice: by the library, and from their definition."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dimix.model import Mixer
 from dimix.policy.exploration import epsilon_greedy
 from dimix.replay.priorities import FLOOR, Priorities
 
-#: Name, what it proves, what is expected, how it is measured.
+#: Name, what it proves, the expected result, and the function that measures it.
 Entry = tuple[str, str, str, Callable[[], tuple[bool, str]]]
 
 
 def targets(kind: str, parameters: tuple[float, ...]) -> tuple[bool, str]:
-    """Targets against sums over the future."""
+    """Compare targets with sums over the future."""
     worst = max(largest_difference(kind, parameter, seed) for parameter in parameters for seed in range(3))
     return worst < 1e-9, f"off by {worst:.0e}"
 
 
 def priority_frequencies() -> tuple[bool, str]:
-    """How often each unit is drawn, and its weight, against p**alpha / sum and (n P)**-beta."""
+    """Compare how often each unit is drawn, and its weight, with p**alpha / sum and (n P)**-beta."""
     p, alpha, beta, draws = np.array([1.0, 2.0, 4.0, 8.0]), 0.6, 0.4, 20_000
     priorities, rng = Priorities(alpha, beta), np.random.default_rng(0)
     priorities.append(len(p))
@@ -40,7 +40,7 @@ def priority_frequencies() -> tuple[bool, str]:
 
 
 def mixer_slopes() -> tuple[bool, str]:
-    """The smallest derivative of q_tot by any agent's q, over random mixers and states."""
+    """Smallest derivative of q_tot with respect to any agent's q, over random mixers and states."""
     smallest = float("inf")
     for seed in range(20):
         torch.manual_seed(seed)
@@ -52,7 +52,7 @@ def mixer_slopes() -> tuple[bool, str]:
 
 
 def masked_choices() -> tuple[bool, str]:
-    """Actions outside the mask, chosen at any epsilon although their values are the largest."""
+    """Count masked actions that are chosen, at any epsilon, although their values are the largest."""
     rng, chosen = np.random.default_rng(0), 0
     for epsilon in (0.0, 0.3, 1.0):
         mask = rng.random((500, 5, 9)) < 0.4

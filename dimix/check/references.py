@@ -1,7 +1,7 @@
-"""The family's losses once more, as the papers write them: episode by episode, step by step, agent by agent.
+"""Reference losses of every algorithm, as the papers write them: episode by episode, step by step, agent by agent.
 
-They share the networks' weights with what they check, and nothing else: no packing, no masks of batches, no kernels.
-All take the online and the target network, a batch, and the settings that matter.
+They share only the networks' weights with the code they check: no packing, no batch masks, no kernels. Each takes the
+online and the target network, a batch, and its settings.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Row = list[Tensor]  # one value per agent
 
 
 class Reference(NamedTuple):
-    """What an update should find."""
+    """The expected results of an update."""
 
     loss: Tensor  # ()
     grads: dict[str, Tensor]  # by name of the online network's parameter
-    weights: list[float]  # of each step's error, where the algorithm weighs them
+    weights: list[float]  # of each step's error, if the algorithm weights them
 
 
 class Goal(NamedTuple):
-    """What the targets are."""
+    """Kind of targets."""
 
     kind: str = "td_lambda"  # or "q_lambda", "n_step"
     parameter: float = 0.6  # lambda, or n
@@ -40,13 +40,13 @@ GOAL = Goal()
 
 
 def rows(network: Any, batch: EpisodeBatch, b: int, start: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
-    """Q-values (A, N) and what the head reads (A, F), row by row, for an encoder of one layer and a GRU.
+    """Q-values (A, N) and head inputs (A, F), row by row, for an encoder of one layer and a GRU.
 
     Args:
-        network: with an ``agent``.
-        batch: see `EpisodeBatch`; the rows of its burn-in only warm the memory.
-        b: which episode.
-        start: (A, H) state before row 0; None for the batch's.
+        network: a network with an ``agent``.
+        batch: see `EpisodeBatch`; its burn-in rows only warm up the memory.
+        b: index of the episode.
+        start: (A, H) state before row 0; None uses the batch's.
     """
     agent, cell = network.agent, network.agent.memory.cell
     h = batch.hidden_state[b] if start is None else start
@@ -63,7 +63,7 @@ def rows(network: Any, batch: EpisodeBatch, b: int, start: Tensor | None = None)
 
 
 def first_layer(layer: Any, row: Tensor) -> Tensor:
-    """An agent's first layer: (O,) -> (F,); of units read as a set, unit by unit."""
+    """An agent's first layer: (O,) -> (F,); units that are read as a set are encoded one by one."""
     if not hasattr(layer, "kinds"):
         return layer(row)  # type: ignore[no-any-return]
     out = layer.other(row[layer.other_columns])
@@ -74,7 +74,7 @@ def first_layer(layer: Any, row: Tensor) -> Tensor:
 
 
 def named_values(agent: Any, row: Tensor, features: Tensor) -> Tensor:
-    """What the actions that name a unit get from it: (O,), (F,) -> (N,)."""
+    """Values of the actions that target a unit: (O,), (F,) -> (N,)."""
     values = torch.zeros(agent.head.out_features, dtype=row.dtype)
     for kind in getattr(agent.encoder[0], "kinds", []):
         if kind.action is None:
@@ -86,7 +86,7 @@ def named_values(agent: Any, row: Tensor, features: Tensor) -> Tensor:
 
 
 def unit_codes(kind: Any, row: Tensor) -> dict[int, Tensor]:
-    """Number and code (C,) of each unit of a kind that is there."""
+    """Index and code (C,) of each unit of a kind that is present."""
     codes = {}
     for j in range(kind.count):
         unit = row[kind.column + j * kind.size : kind.column + (j + 1) * kind.size]
@@ -104,14 +104,14 @@ def greedy(q: Tensor, mask: Tensor) -> list[int]:
 def targets(
     batch: EpisodeBatch, b: int, goal: Goal, value: Callable[[int], Tensor], taken: Callable[[int], Tensor]
 ) -> list[Tensor]:
-    """Targets of an episode by `brute_force`, one for each step: () or (A,) as the values are.
+    """Targets of an episode by `brute_force`, one per step: () or (A,), like the values.
 
     Args:
         batch: see `EpisodeBatch`.
-        b: which episode.
-        goal: what they are.
+        b: index of the episode.
+        goal: kind of targets.
         value: the target network's value of the best actions in row t.
-        taken: its value of the actions that were taken there.
+        taken: the target network's value of the actions taken in row t.
     """
     length = int(batch.filled[b].sum())
     following = torch.stack([value(t + 1) for t in range(length)])
@@ -125,7 +125,7 @@ def targets(
 
 
 def monotonic(network: Any, values: Row, state: Tensor) -> Tensor:
-    """QMIX's mix ``|w2(s)| elu(|W1(s)| q + b1(s)) + V(s)`` of one row, or VDN's sum where that is the mixer."""
+    """QMIX's mix ``|w2(s)| elu(|W1(s)| q + b1(s)) + V(s)`` of one row, or VDN's sum if that is the mixer."""
     net = network.mixer
     if isinstance(net, SumMixer):
         return torch.stack(values).sum()
@@ -137,12 +137,12 @@ def monotonic(network: Any, values: Row, state: Tensor) -> Tensor:
 
 
 def unmixed(network: Any, values: Row, state: Tensor) -> Tensor:
-    """Independent learners: (A,), each agent its own value."""
+    """Independent learners: (A,), each agent's own value."""
     return torch.stack(values)
 
 
 def central(network: Any, values: Row, state: Tensor) -> Tensor:
-    """WQMIX's free mix of one row, layer by layer."""
+    """WQMIX's unrestricted mix of one row, layer by layer."""
     mixer = network.mixer
     x = torch.cat([state, torch.stack(values)])
     for layer in mixer.hidden:
@@ -165,7 +165,7 @@ def joint(network: Any, features: Tensor, actions: list[int], counted: Tensor, s
 
 
 def _counting(q: Tensor, actions: Iterable[int], alive: Tensor, mask_dead: bool) -> Row:
-    """Each agent's value of its action, 0 for the dead where they do not count."""
+    """Each agent's value of its action, 0 for dead agents if they are masked."""
     return [q[a, u] * float(bool(alive[a]) or not mask_dead) for a, u in enumerate(actions)]
 
 
@@ -179,7 +179,7 @@ def qmix(
     online: Any, target: Any, batch: EpisodeBatch, mix: Callable[[Any, Row, Tensor], Tensor] = monotonic, *,
     goal: Goal = GOAL, double_q: bool = True, mask_dead: bool = True, weight: Tensor | None = None,
 ) -> Reference:  # fmt: skip
-    """QMIX and VDN, as the networks mix; with ``mix=unmixed`` independent Q-learning."""
+    """QMIX and VDN, depending on the networks' mixer; independent Q-learning with ``mix=unmixed``."""
 
     def episode(b: int) -> Iterator[Tensor]:
         mask, state, alive = batch.obs.action_mask[b], batch.obs.global_state[b], batch.alive[b]
@@ -245,7 +245,7 @@ def qtran(
     online: Any, target: Any, batch: EpisodeBatch, *, form: str, factors: tuple[float, float, float],
     goal: Goal = GOAL, double_q: bool = True, mask_dead: bool = True,
 ) -> Reference:  # fmt: skip
-    """QTRAN-base and QTRAN-alt; factors of the errors td, opt and nopt."""
+    """QTRAN-base and QTRAN-alt, with the factors of the errors td, opt and nopt."""
 
     def episode(b: int) -> Iterator[Tensor]:
         mask, state = batch.obs.action_mask[b], batch.obs.global_state[b]

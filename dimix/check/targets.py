@@ -1,4 +1,4 @@
-"""Targets of one episode straight from their definitions: sums over the future, in Python floats."""
+"""Targets of one episode straight from their definitions, as sums over the future in Python floats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def brute_force(
     Args:
         kind: ``td_lambda``, ``q_lambda`` or ``n_step``.
         reward: (T,).
-        ended: whether the episode terminated; else it was cut, and goes on in the value.
+        ended: whether the episode terminated; otherwise it was cut and bootstraps from the value.
         next_q: (T,) value of row t+1.
         chosen: (T,) value of the action taken in row t+1.
         gamma: discount.
@@ -56,9 +56,9 @@ def brute_force(
 
 
 def largest_difference(kind: str, parameter: float, seed: int, episodes: int = 16, steps: int = 12) -> float:
-    """Largest distance of the batched targets from `brute_force`, on random episodes of all lengths and ends.
+    """Largest difference of the batched targets from `brute_force`, on random episodes of all lengths and ends.
 
-    Padding holds noise, which must not matter.
+    Padding is noise, which must not matter.
     """
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, steps + 1, episodes)

@@ -1,4 +1,4 @@
-"""Updates of every policy: against plain references, and against what must not change them."""
+"""Checks of every policy's update: against plain references, and under changes that must not affect it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from dimix.policy import QMIXPolicy
 from dimix.registry import POLICY_REGISTRY
 from dimix.replay.batch import EpisodeBatch
 
-#: Episodes with everything in them: padding behind most, all three ends, one of a single step.
+#: Episodes that cover everything: padding after most, all three ends, one with a single step.
 LENGTHS, ENDS, STEPS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "terminated", "truncated"], 8
 FACTORS, ALPHA = (1.5, 0.7, 0.3), 0.3
 
-#: Algorithms whose team value does not know an order of agents; a monotonic mixer has weights for each place.
+#: Algorithms whose team value ignores the order of agents; a monotonic mixer has weights per position.
 UNORDERED = ("VDN", "IQL", "QTRAN-base", "QTRAN-alt")
 
 _OW, _CW = ({"wqmix_ow": ow, "alpha": ALPHA} for ow in (True, False))
@@ -46,7 +46,7 @@ FAMILY: dict[str, tuple[str, dict[str, Any], Callable[..., Reference]]] = {
     "QTRAN-alt": ("qtran", _ALT, partial(references.qtran, form="alt", factors=FACTORS)),
 }
 
-#: Its network, where it is not the plain one: units in the columns 1 to 4, named by the actions 2 and 3.
+#: Networks other than the plain one: units in columns 1 to 4, targeted by actions 2 and 3.
 NETWORKS: dict[str, dict[str, Any]] = {
     "QMIX-sets": {
         "equivariant": True,
@@ -57,12 +57,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 def small_policy(algorithm: str, dtype: torch.dtype = torch.float64, fused: bool = False) -> QMIXPolicy:
-    """A policy of the sizes of `random_batch`, whose target network differs from the online one.
+    """A policy of `FAMILY` with the sizes of `random_batch`, whose target network differs from the online one.
 
-    Args:
-        algorithm: a name of `FAMILY`.
-        dtype: of its networks.
-        fused: with the compiled recurrence, as trainings run.
+    With ``fused``, it uses the compiled recurrence, as in training.
     """
     name, learn, _ = FAMILY[algorithm]
     cfg = EasyDict(defaults(policy_schema(POLICY_REGISTRY.get(name))))
@@ -76,7 +73,7 @@ def small_policy(algorithm: str, dtype: torch.dtype = torch.float64, fused: bool
 
 
 def with_other_target(policy: Any, dtype: torch.dtype = torch.float32) -> Any:
-    """The policy, its target network moved at random so that it differs from the online one, all networks of a type."""
+    """The policy in the given dtype, with its target network perturbed so that it differs from the online one."""
     with torch.no_grad():
         for p in policy._target_model.parameters():
             p.add_(0.3 * torch.randn_like(p))
@@ -86,7 +83,7 @@ def with_other_target(policy: Any, dtype: torch.dtype = torch.float32) -> Any:
 
 
 def small_batch(dtype: torch.dtype = torch.float64, seed: int = 7) -> EpisodeBatch:
-    """Five episodes of everything: padding, all ends, dead agents, masked actions."""
+    """Five episodes that cover everything: padding, all ends, dead agents, masked actions."""
     return random_batch(np.random.default_rng(seed), LENGTHS, ENDS, steps=STEPS, dtype=dtype)
 
 
@@ -97,7 +94,7 @@ def update(policy: QMIXPolicy, batch: EpisodeBatch) -> tuple[float, dict[str, Te
 
 
 def distance(found: tuple[float, dict[str, Tensor]], right: tuple[float, dict[str, Tensor]]) -> float:
-    """Largest relative difference of two updates: of their losses, and of their gradients by the largest of them."""
+    """Largest relative difference of two updates, over losses and gradients (relative to the largest gradient)."""
     scale = max(float(grad.abs().max()) for grad in right[1].values())
     off = [float((found[1][name] - grad).abs().max()) / scale for name, grad in right[1].items()]
     return max(abs(found[0] - right[0]) / abs(right[0]), *off)
@@ -122,7 +119,7 @@ def from_padded(algorithm: str) -> float:
 
 
 def from_reordered(algorithm: str, order: tuple[int, ...] = (2, 0, 1)) -> tuple[float, float]:
-    """What another order of agents changes, where they share weights and do not see their number.
+    """Effect of reordering the agents, if they share weights and do not see their index.
 
     Returns:
         Largest difference of any Q-value from that of the same agent, and `distance` of the updates.
@@ -148,7 +145,7 @@ def padding() -> tuple[bool, str]:
 
 
 def agent_order() -> tuple[bool, str]:
-    """Q-values follow the agents, and losses stay where the team's value is a sum or there is none."""
+    """Q-values follow the agents, and losses are unchanged if the team's value is a sum or there is none."""
     found = {algorithm: from_reordered(algorithm) for algorithm in FAMILY}
     worst = max(max(q for q, _ in found.values()), *(found[algorithm][1] for algorithm in UNORDERED))
     return worst < 1e-12, f"off by {worst:.0e}"

@@ -12,13 +12,13 @@ from dimix.check.updates import ALPHA, small_policy
 from dimix.model import Values, WQMix
 from dimix.replay.batch import EpisodeBatch, make_batch
 
-# Every agent's q is (0, 1, 4, 2, 3), so its greedy action is 2, or 4 where 2 is masked. Its central value is
-# (1, 2, 3, 4, 5), and the central mixer is a sum: Q*(greedy) = 3 + 3 + 3 = 9; 6 where one agent is dead; 5 + 3 + 3 = 11
-# where agent 0 has to play 4.
+# Every agent's q is (0, 1, 4, 2, 3), so its greedy action is 2, or 4 if 2 is masked. Its central value is
+# (1, 2, 3, 4, 5), and the central mixer is a sum: Q*(greedy) = 3 + 3 + 3 = 9; 6 if one agent is dead; 5 + 3 + 3 = 11
+# if agent 0 must play 4.
 Q, CENTRAL_Q = (0.0, 1.0, 4.0, 2.0, 3.0), (1.0, 2.0, 3.0, 4.0, 5.0)
 ALL, ONE_DEAD = (True, True, True), (True, True, False)
 
-#: Actions taken, who is alive, whether agent 0's action 2 is masked, y, q_tot - y; weights of OW and CW.
+#: Actions taken, agents alive, whether agent 0's action 2 is masked, y, q_tot - y; weights of OW and CW.
 TABLE: list[tuple[tuple[int, ...], tuple[bool, ...], bool, float, float, float, float]] = [
     ((2, 2, 2), ALL, False, 8.0, 1.0, ALPHA, 1.0),  # all greedy
     ((2, 2, 2), ALL, False, 8.0, -1.0, 1.0, 1.0),
@@ -34,7 +34,7 @@ TABLE: list[tuple[tuple[int, ...], tuple[bool, ...], bool, float, float, float, 
 
 
 def right_weights() -> tuple[int, int]:
-    """How many weights of the table a policy finds, and how many there are."""
+    """How many weights of the table a policy gets right, and how many there are."""
     right = 0
     for algorithm, column in (("OW-QMIX", 5), ("CW-QMIX", 6)):
         policy, batch = small_policy(algorithm), _batch()
@@ -77,7 +77,7 @@ def _batch() -> EpisodeBatch:
 
 @torch.no_grad()
 def _make_sum(mixer: Any) -> None:
-    """Weights with which the central mixer adds up the agents' values, as long as their sum is positive."""
+    """Set weights with which the central mixer sums the agents' values, as long as the sum is positive."""
     for p in mixer.parameters():
         p.zero_()
     mixer.hidden[0].weight[0, -3:] = 1
@@ -86,7 +86,6 @@ def _make_sum(mixer: Any) -> None:
 
 
 def _weights() -> tuple[bool, str]:
-    """The table, as a check."""
     right, all_of_them = right_weights()
     return right == all_of_them, f"{right} of {all_of_them}"
 

@@ -1,4 +1,4 @@
-"""Checks that need more than one key of a config: sizes against the environment, combinations that cannot work."""
+"""Checks that involve several config keys: sizes against the environment, and combinations that cannot work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Report = Callable[[str, str], None]
 
 
 def lookup(cfg: Any, dotted: str) -> Any:
-    """The value of a dotted key, None when the config has no such key."""
+    """Value of a dotted key; None if the config has no such key."""
     for name in dotted.split("."):
         if not isinstance(cfg, dict) or name not in cfg:
             return None
@@ -28,11 +28,11 @@ def lookup(cfg: Any, dotted: str) -> Any:
 
 
 def agent_input(env_cfg: EasyDict, info: EnvInfo) -> AgentInput:
-    """What one agent's network reads: its observation and what the config appends to it."""
+    """The network input of one agent: its observation plus what the config appends to it."""
     return AgentInput(info.obs_shape, info.action_shape, info.agent_num, env_cfg.obs_last_action, env_cfg.obs_agent_id)
 
 
-#: Keys that follow from other settings and from what the environment says of itself, and how.
+#: Keys derived from other settings and from the environment's sizes, and how to compute them.
 DERIVED: dict[str, Callable[[EasyDict, EnvInfo], Any]] = {
     "env.agent_num": lambda cfg, info: info.agent_num,
     "policy.model.agent_num": lambda cfg, info: info.agent_num,
@@ -46,22 +46,22 @@ DERIVED: dict[str, Callable[[EasyDict, EnvInfo], Any]] = {
 }
 
 
-#: Keys and branches that a resumed run may change: they do not touch the course of training up to where it stops.
+#: Keys and branches that a resumed run may change: they do not affect training up to the point where it stops.
 FREE_KEYS = ("exp_name", "run", "env.stop_value", "env.replay", "create_config.callback")
 
 
 def is_of(key: str, branches: Iterable[str]) -> bool:
-    """Whether a dotted key is one of these keys, or stands in one of these branches."""
+    """Whether a dotted key is one of these keys, or lies in one of these branches."""
     return any(key == branch or key.startswith(f"{branch}.") for branch in branches)
 
 
 def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report: Report) -> None:
-    """Write what is derived (`DERIVED`) into the config, and compare it with what the user gave as well.
+    """Write the `DERIVED` keys into the config and report values of the user's that contradict them.
 
     Args:
         cfg: the merged config, changed in place.
         info: sizes of the environment.
-        given: value that the user gave for a dotted key, None when not given.
+        given: maps a dotted key to the user's value, None if not given.
         report: called with (key, message) for each contradiction.
     """
     for key, derive in DERIVED.items():
@@ -70,7 +70,7 @@ def fill_sizes(cfg: EasyDict, info: EnvInfo, given: Callable[[str], Any], report
         user = branch.get(name)
         if given(key) is not None and user is not None and user not in (value, [value]):
             report(key, f"{user!r}, but {_origin(key, cfg, info)}. Use {value}, or leave the key out.")
-        if name in branch or path == "policy.model":  # a model of the user's own takes what it asks for
+        if name in branch or path == "policy.model":  # a user's own model may read any of them
             branch[name] = value
 
 
@@ -88,20 +88,20 @@ def _origin(key: str, cfg: EasyDict, info: EnvInfo) -> str:
 
 
 def without_derived(main: Mapping[str, Any]) -> dict[str, Any]:
-    """A main config without the keys that follow from others, which then are derived anew wherever it is used."""
+    """The main config without derived keys, so that they are computed afresh wherever it is used."""
 
     def kept(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         return {
             name: kept(value, f"{prefix}{name}.") if isinstance(value, Mapping) else value
             for name, value in tree.items()
-            if prefix + name not in DERIVED and prefix + name != "policy.type"  # create_config.policy.type says it
+            if prefix + name not in DERIVED and prefix + name != "policy.type"  # set by create_config.policy.type
         }
 
     return kept(main, "")
 
 
 def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, Any]] | None:
-    """Where the units are in what an agent's network reads: in the observation, and in the last action behind it."""
+    """Positions of the units in an agent's network input: in the observation, and in the last action after it."""
     if info.entities is None:
         return None
 
@@ -109,12 +109,12 @@ def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, Any]] | 
         return None if action is None or not joined.last_action else joined.last_action_column + action
 
     kinds = [{**asdict(kind), "last_action": last_action(kind.action)} for kind in info.entities]
-    # without empty tuples, the default: configs saved before there was named_by stay equal
+    # Leave out empty tuples (the default), so that configs saved before named_by existed compare equal.
     return [{key: plain(value) for key, value in kind.items() if value != ()} for kind in kinds]
 
 
 def check_combination(cfg: EasyDict, report: Report) -> None:
-    """Report keys that fit one by one but not together."""
+    """Report keys that are valid one by one but not together."""
     batch, capacity = (
         lookup(cfg, "policy.learn.batch_size"),
         lookup(cfg, "policy.other.replay_buffer.replay_buffer_size"),

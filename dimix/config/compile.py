@@ -1,7 +1,7 @@
-"""One strict merge: what the user wrote, over the commented defaults of the classes that the config names.
+"""Merge the user's config over the commented defaults of the classes it names, strictly.
 
-`compile_all` checks everything before a process, file or tensor is made and reports all problems at once. Rooms get
-copies of their branches; nobody writes to a compiled config.
+`compile_all` checks everything before it creates a process, file or tensor, and reports all problems at once. Each
+component gets a copy of its branch; a compiled config is never written to.
 """
 
 from __future__ import annotations
@@ -56,71 +56,71 @@ RUN_CONFIG: dict[str, Any] = dict(
         env_step=10_000_000,
         # (int | None) Updates after which training stops; None: no limit, >= 1.
         train_iter=None,
-        # (int) Last evaluations whose mean win rate has to reach env.stop_value for the run to stop early, >= 1.
+        # (int) Latest evaluations whose mean win rate must reach env.stop_value to stop the run early, >= 1.
         stop_window=5,
-        # (float) Seconds between two checkpoints; saving changes nothing in the course of a run, > 0.
+        # (float) Seconds between two checkpoints; saving does not affect the course of a run, > 0.
         checkpoint_interval_s=120.0,
-        # (int) Resume checkpoints, the largest files of a run, that stay when it has ended by itself: 2, latest.pth.tar
-        # and previous.pth.tar; 1, the latest; 0, none, and it cannot go on, in [0, 2].
+        # (int) Resume checkpoints (a run's largest files) to keep when it ends normally. 2: latest.pth.tar and
+        # previous.pth.tar; 1: the latest; 0: none, so the run cannot be resumed, in [0, 2].
         resume_checkpoints=2,
         # (float) Seconds between two progress lines, > 0.
         progress_interval_s=5.0,
-        # (bool) Write TensorBoard files beside the CSV.
+        # (bool) Write TensorBoard files as well as the CSV.
         tensorboard=True,
-        # (int) Threads of torch; more than one gains little on networks of this size, >= 1.
+        # (int) Torch threads; more than one gains little on networks of this size, >= 1.
         torch_threads=1,
-        # (dict) Callbacks by registered name, each with its options: dict(wandb=dict(mode="offline")).
+        # (dict) Callbacks by registered name, with their options: dict(wandb=dict(mode="offline")).
         callbacks=dict(),
     ),
 )
 
 CREATE_CONFIG = dict(
     env=dict(
-        # (str) Registered name of the environment; list them with: dimix -q env.
+        # (str) Registered name of the environment; list all with: dimix -q env.
         type="smac",
-        # (list of str) Modules to import so that the environment is registered.
+        # (list of str) Modules to import to register the environment.
         import_names=[],
     ),
     policy=dict(
-        # (str) Registered name of the policy; list them with: dimix -q policy.
+        # (str) Registered name of the policy; list all with: dimix -q policy.
         type="qmix",
-        # (list of str) Modules to import so that policies and models of your own are registered.
+        # (list of str) Modules to import to register your own policies and models.
         import_names=[],
     ),
     callback=dict(
-        # (list of str) Modules to import so that callbacks of your own are registered.
+        # (list of str) Modules to import to register your own callbacks.
         import_names=[],
     ),
 )
 
-#: Keys of the policy branch that the rooms read, whatever the policy.
+#: Keys of the policy branch that apply to every policy.
 ROOMS_CONFIG = dict(
-    # (int) Episodes of random play, without updates, that a run begins with, >= 0.
+    # (int) Episodes of random play, without updates, at the start of a run, >= 0.
     random_collect_size=0,
     eval=dict(
-        # (float) Chance of a random action in evaluation games, per agent and step; 0 is greedy, in [0, 1].
+        # (float) Probability of a random action in evaluation games, per agent and step; 0 is greedy, in [0, 1].
         epsilon=0.0,
     ),
     collect=dict(
-        # (str) Hidden state at the start of a window: as it was when played, or zeros, one of "stored", "zero".
+        # (str) Hidden state at the start of a window: stored during play, or zeros, one of "stored", "zero".
         start_state="stored",
-        # (int) Steps before a window that only warm its hidden state, >= 0.
+        # (int) Steps before a window that only warm up its hidden state, >= 0.
         burnin_len=0,
     ),
     other=dict(
         replay_buffer=dict(
-            # (float) Prioritised replay: how much priorities count; 0 is uniform, in [0, 1].
+            # (float) Prioritised replay: exponent of the priorities; 0 is uniform, in [0, 1].
             alpha=0.6,
-            # (float) Prioritised replay: share of the bias that importance weights take back, in [0, 1].
+            # (float) Prioritised replay: share of the bias that importance weights correct, in [0, 1].
             beta=0.4,
-            # (int) Prioritised replay: updates over which beta rises to 1; 0 leaves it as it is, >= 0.
+            # (int) Prioritised replay: updates over which beta rises to 1; 0 keeps it constant, >= 0.
             anneal_step=0,
         ),
     ),
 )
 
-#: DI-engine's keys that mean nothing here, with the reason. A branch stands for all keys below it. Environment and
-#: policy classes add their own in a class attribute ``config_ignored``, in the same form, relative to their branch.
+#: DI-engine keys that have no meaning here, with the reason. A branch covers all keys below it. Environment and policy
+#: classes add their own in a class attribute ``config_ignored``, in the same form, relative to their branch.
 IGNORED = {
     "create_config.env_manager": "env.manager.type says it, where games are played one at a time",
     "create_config.collector": "the collector gathers whole episodes; policy.collect.unroll_len cuts them",
@@ -134,25 +134,24 @@ IGNORED = {
     "policy.other.replay_buffer.max_staleness": "data leave the buffer by age alone",
 }
 
-#: Modules that register what dimix ships, and the group of entry points by which installed packages add to it.
+#: Modules that register what dimix ships, and the entry-point group through which installed packages add to it.
 BUILT_IN = ("dimix.policy", "dimix.model", "dimix.callbacks")
 ENTRY_POINTS = "dimix.envs"
 
 
 @dataclass(frozen=True)
 class CompiledConfig:
-    """A config that passed all checks, with what was looked up on the way.
+    """A config that passed all checks, and the classes it names.
 
     Attributes:
-        cfg: resolved: ``exp_name, seed, run, env, policy, create_config``. Do not write to it; rooms get copies.
+        cfg: resolved: ``exp_name, seed, run, env, policy, create_config``. Do not write to it; use `branch` for a copy.
         info: sizes of the environment.
-        env_class: the class that ``create_config.env.type`` names.
-        policy_class: the class that ``create_config.policy.type`` names.
-        model_class: the class that the policy builds its networks from.
-        notes: one line for each key that was accepted although it means nothing here, and for each setting that its
-            class has something to say about.
+        env_class: class named by ``create_config.env.type``.
+        policy_class: class named by ``create_config.policy.type``.
+        model_class: class that the policy builds its networks from.
+        notes: one line for each key that has no meaning here, and for each setting that its class comments on.
         source: what the user wrote.
-        inputs: what a run reads besides.
+        inputs: other files and modules that the run reads.
     """
 
     cfg: EasyDict
@@ -165,27 +164,22 @@ class CompiledConfig:
     inputs: tuple[RunInput, ...]
 
     def branch(self, name: str) -> EasyDict:
-        """A copy of one branch for the room that reads it."""
+        """A copy of one branch."""
         return copy.deepcopy(self.cfg[name])
 
     def settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Main and create config as they are saved: without what follows from the rest (see `settings_of`)."""
+        """Main and create config to save: without what is derived from the rest (see `settings_of`)."""
         main = plain({name: branch for name, branch in self.cfg.items() if name != "create_config"})
         return settings_of(main, self.policy_class), plain(self.cfg.create_config)
 
 
 def compile_config(input_cfg: Any, **options: Any) -> EasyDict:
-    """The resolved config alone; see `compile_all` for the arguments."""
+    """Compile a config and return only the resolved dict; see `compile_all` for the arguments."""
     return compile_all(input_cfg, **options).cfg
 
 
 def settings_of(main: Mapping[str, Any], policy_class: Any) -> dict[str, Any]:
-    """A resolved main config without what is derived again: sizes, counts of environments, and the policy's own model.
-
-    Args:
-        main: plain main config.
-        policy_class: the policy, whose default model need not be named.
-    """
+    """A resolved main config without derived values: sizes, environment counts, and the policy's default model."""
     kept = without_derived(main)
     model = kept["policy"]["model"] = model_options(kept["policy"]["model"], policy_class)
     if model.get("type") == default_model_of(policy_class):
@@ -194,7 +188,7 @@ def settings_of(main: Mapping[str, Any], policy_class: Any) -> dict[str, Any]:
 
 
 def model_options(model: Mapping[str, Any], policy_class: type) -> dict[str, Any]:
-    """A config's model branch over what the policy's own defaults say of it, the mixer by its registered name."""
+    """A config's model branch merged over the policy's own model defaults, with the mixer's registered name."""
     own = defaults(class_schema(policy_class)).get("model", {})
     options = {**model, **{key: value for key, value in own.items() if key not in model}}
     if "mixer" in options:
@@ -215,9 +209,9 @@ def compile_all(
     """Check a config completely and fill in all defaults and sizes.
 
     Args:
-        input_cfg: path of a config file, or ``(main_config, create_config)``, or either of them read already.
-        overrides: ``dotted.key=value`` texts that win over the file; typed by the key's type. Keys of the create config
-            start with ``create_config.``.
+        input_cfg: path of a config file, ``(main_config, create_config)``, or a `ConfigSource`.
+        overrides: ``dotted.key=value`` texts that override the file, converted to the key's type. Keys of the
+            create config start with ``create_config.``.
         seed: seed of the run; None keeps the config's.
         exp_name: run folder; None keeps the config's.
         env_step: env steps after which training stops; None keeps the config's.
@@ -228,7 +222,7 @@ def compile_all(
         The resolved config and the classes that it names.
 
     Raises:
-        ConfigError: everything that is wrong, one line each.
+        ConfigError: all problems, one per line.
     """
     source = read_config(input_cfg)
     found = Findings(source.name)
@@ -246,7 +240,7 @@ def compile_all(
     unread = {name for name, cls in (("env", env_class), ("policy", policy_class)) if cls is None}
     merged = merge(schema, {k: v for k, v in given.items() if k not in unread}, "", ignored, found)
     suggest_places(schema, found)
-    if faults := list(unwritable(merged)):  # what can be saved is what an EasyDict can hold
+    if faults := list(unwritable(merged)):  # an EasyDict cannot hold what cannot be saved
         for key, text in faults:
             found.report(key, text)
         found.raise_all()
@@ -280,7 +274,7 @@ def full_schema(
     callback_classes: Mapping[str, type] | None = None,
     mixer: Any = None,
 ) -> Schema:
-    """The schema of a whole main config; a class that is None leaves its branch out, mixer None is the default."""
+    """Schema of a whole main config. A class that is None omits its branch; mixer None is the default."""
     schema = dict_schema(RUN_CONFIG, _comments("RUN_CONFIG"))
     if callback_classes:
         merge_schema(
@@ -292,25 +286,25 @@ def full_schema(
         policy = schema["policy"] = policy_schema(policy_class)
         if model_class is not None:
             changed, model = policy.get("model"), class_schema(model_class)
-            if isinstance(changed, dict):  # defaults of the model that the policy sets otherwise
+            if isinstance(changed, dict):  # model defaults that the policy overrides
                 merge_schema(model, changed)
             usual = model.get("mixer")
             mixer = mixer or (usual.default if isinstance(usual, Key) else None)
-            if mixer in MIXER_REGISTRY.names():  # keys of the mixer's own
+            if mixer in MIXER_REGISTRY.names():  # the mixer's own keys
                 merge_schema(model, class_schema(MIXER_REGISTRY.get(mixer)))
             policy["model"] = model
     return schema
 
 
 def policy_schema(policy_class: type) -> Schema:
-    """The schema of a policy's branch, with the keys that the rooms read."""
+    """Schema of a policy's branch, including the keys common to all policies."""
     schema = class_schema(policy_class)
     merge_schema(schema, dict_schema(ROOMS_CONFIG, _comments("ROOMS_CONFIG")))
     return schema
 
 
 def import_known(env_type: str | None = None) -> None:
-    """Import what dimix ships and what installed packages announce, so that the registries are filled.
+    """Fill the registries: import what dimix ships and what installed packages announce.
 
     Args:
         env_type: import only the announced environment of this name; None imports all.
@@ -349,7 +343,7 @@ def _comments(name: str) -> Mapping[str, str]:
 
 
 def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tuple[Any, Any, Any]:
-    """Environment, policy and model class; None for each that could not be had."""
+    """Environment, policy and model class; None for each that was not found."""
     for branch in ("env", "policy", "callback"):
         found.problems += import_modules(
             create[branch]["import_names"], f"create_config.{branch}.import_names", found.file
@@ -357,7 +351,7 @@ def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tup
     env_type = create["env"]["type"]
     import_known(env_type if env_type not in ENV_REGISTRY.names() else "")
     if env_type not in ENV_REGISTRY.names():
-        import_known()  # for the message, which names those there are
+        import_known()  # so that the message can list the known names
     env_class = _registered(ENV_REGISTRY, env_type, "create_config.env.type", found)
     policy_class = _registered(POLICY_REGISTRY, create["policy"]["type"], "create_config.policy.type", found)
     model_class = None
@@ -369,21 +363,21 @@ def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tup
 
 
 def _callback_classes(given: dict[str, Any], found: Findings) -> dict[str, type]:
-    """The classes of ``run.callbacks``; names that nobody registered are reported and taken out."""
+    """The classes of ``run.callbacks``; unregistered names are reported and removed."""
     run = given.get("run")
     named = run.get("callbacks") if isinstance(run, dict) else None
     if isinstance(named, OptionText):
         named = literal(named)
     if not isinstance(named, Mapping):
-        return {}  # the merge reports what is no dict
+        return {}  # the merge reports that it is not a dict
     classes = {name: _registered(CALLBACK_REGISTRY, name, f"run.callbacks.{name}", found) for name in named}
     given["run"]["callbacks"] = {name: named[name] for name, cls in classes.items() if cls is not None}
     return {name: cls for name, cls in classes.items() if cls is not None}
 
 
 def default_model_of(policy_class: Any) -> str:
-    """Registered name of the model that a policy class uses when the config names none."""
-    # DI-engine has it as a method; a class method or a static one is as good. No policy is set up for it.
+    """Registered name of the model that a policy class uses if the config names none."""
+    # A method in DI-engine; class and static methods work too. Called without running the policy's constructor.
     name, modules = object.__new__(policy_class).default_model()
     for module in modules:
         importlib.import_module(module)
@@ -391,7 +385,7 @@ def default_model_of(policy_class: Any) -> str:
 
 
 def _fill_types(cfg: EasyDict, given: Mapping[str, Any], policy_class: Any, found: Findings) -> None:
-    """The names under which policy and model are registered; a subclass inherits its base's defaults, not its name."""
+    """Fill in the registered names of policy and model: a subclass inherits its base's defaults, but not its name."""
     name = cfg.create_config.policy.type
     if lookup(given, "policy.type") not in (None, name):
         found.report(
@@ -402,7 +396,7 @@ def _fill_types(cfg: EasyDict, given: Mapping[str, Any], policy_class: Any, foun
 
 
 def _check_classes(cfg: EasyDict, policy_class: Any, model_class: Any, info: EnvInfo | None, found: Findings) -> None:
-    """What the policy and the model know to be impossible; a model of the user's need not know anything."""
+    """Combinations that the policy and the model rule out; a user's own model need not define any."""
     policy_class.check_config(cfg.policy, model_class, lambda key, text: found.report(f"policy.{key}", text))
     if info is not None and hasattr(model_class, "check_config"):
         model_class.check_config(cfg.policy.model, lambda key, text: found.report(f"policy.model.{key}", text))
@@ -435,9 +429,9 @@ def _describe(env_class: type[EnvFamily] | None, cfg: EasyDict, found: Findings)
 
 
 def _run_folder(source: ConfigSource, cfg: EasyDict, asked_for: bool) -> str:
-    """Where the run writes: as asked for, or by the file's name and the seed.
+    """The run folder: as requested, or named after the config file and the seed.
 
-    A folder named in the config that ends in ``seed<number>`` (DI-engine's habit) follows the seed that is really used.
+    A folder in the config that ends in ``seed<number>`` (DI-engine's habit) follows the seed actually used.
     """
     if cfg.exp_name is None:
         return f"{source.stem}_result/seed{cfg.seed}"

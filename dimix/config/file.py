@@ -1,4 +1,4 @@
-"""Reading config files: finding them (zoo files from anywhere), running them, and writing the resolved one."""
+"""Config files: find them (zoo files from any folder), run them, and write the resolved config."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dimix.machine.plain import plain
 
 ZOO = "dizoo"
 
-#: First words of the files that `write_config` wrote when what follows from other settings was written too.
+#: First words of files from the time when `write_config` also wrote derived values.
 RESOLVED = "Resolved config of the run"
 
 
@@ -31,9 +31,9 @@ class ConfigSource:
     Attributes:
         main: plain nested dict.
         create: plain nested dict.
-        name: file name for messages, or ``main_config`` when there is no file.
-        path: the file, None when the config came as two dicts.
-        resolved: whether it is a file of a run that states what follows from other settings too (`RESOLVED`).
+        name: file name for messages, or ``main_config`` if there is no file.
+        path: the file, None if the config was given as two dicts.
+        resolved: whether it is a run's file that also contains derived values (`RESOLVED`).
     """
 
     main: dict[str, Any]
@@ -44,19 +44,19 @@ class ConfigSource:
 
     @property
     def stem(self) -> str:
-        """The name that run folders derive from: the file's, without ``_config``."""
+        """The file name without ``_config``, from which run folders are named."""
         return self.path.stem.removesuffix("_config") if self.path else "dimix"
 
 
 def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, Any]] | ConfigSource) -> ConfigSource:
-    """The user's two dicts, from a file or as given.
+    """Read the user's two dicts.
 
     Args:
-        input_cfg: path of a config file (a zoo path works from any folder), or ``(main_config, create_config)``; what
-            has been read already stays as it is.
+        input_cfg: path of a config file (a zoo path works from any folder), or ``(main_config, create_config)``; a
+            `ConfigSource` is returned unchanged.
 
     Raises:
-        ConfigError: no such file (nearest zoo file named), no ``main_config`` in it, an error in its code.
+        ConfigError: no such file (the message names the nearest zoo file), no ``main_config``, or an error in it.
     """
     if isinstance(input_cfg, ConfigSource):
         return input_cfg
@@ -81,7 +81,7 @@ def read_config(input_cfg: str | Path | tuple[Mapping[str, Any], Mapping[str, An
 
 
 def find_config(name: str | Path) -> Path:
-    """The file that a path names: as it stands, or below the installed zoo when it starts with ``dizoo/``.
+    """Find the file that a path names: as given, or in the installed zoo if it starts with ``dizoo/``.
 
     Raises:
         ConfigError: no such file; the message names the nearest zoo files.
@@ -106,27 +106,27 @@ def find_config(name: str | Path) -> Path:
 
 
 def zoo_roots() -> list[Path]:
-    """Folders of the zoo package, as installed; empty when it is not."""
+    """Folders of the installed zoo package; empty if it is not installed."""
     spec = importlib.util.find_spec(ZOO)
     return [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
 
 
 def zoo_configs() -> list[Path]:
-    """All ready-made config files, sorted by path."""
+    """All zoo config files, sorted by path."""
     return sorted(p.resolve() for root in zoo_roots() for p in root.glob("*/config/*_config.py"))
 
 
 def zoo_docs() -> dict[str, str]:
-    """First line of the docstring of every ready-made config, by its path as ``-c`` takes it (``dizoo/...``)."""
+    """First docstring line of every zoo config, by its path as ``-c`` takes it (``dizoo/...``)."""
     docs = {path: first_line(ast.get_docstring(ast.parse(path.read_text("utf-8")))) for path in zoo_configs()}
     return {"/".join(path.parts[-4:]): doc for path, doc in docs.items()}
 
 
 def import_file(path: Path) -> ModuleType:
-    """Run a Python file as a module; its own folder can be imported from while it runs and afterwards.
+    """Run a Python file as a module. Its folder is importable while it runs and afterwards.
 
     Raises:
-        ConfigError: the file has a syntax error (line given) or raises one; the cause is kept.
+        ConfigError: a syntax error (with its line) or an exception in the file, kept as the cause.
     """
     name = f"dimix_config_{path.stem}"
     if str(path.parent) not in sys.path:
@@ -150,14 +150,10 @@ def import_file(path: Path) -> ModuleType:
 
 
 def import_modules(names: Any, key: str, file: str) -> list[str]:
-    """Import the modules of an ``import_names`` list, so that what they register is known.
-
-    Returns:
-        One problem line per module that could not be imported.
-    """
+    """Import the modules of an ``import_names`` list; returns one problem line per module that failed."""
     problems = []
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # a console script does not look where it was started
+        sys.path.append(str(Path.cwd()))  # a console script does not have it on its path
     for name in names:
         try:
             importlib.import_module(name)
@@ -178,12 +174,8 @@ def write_config(
 ) -> None:
     """Write a config as a file that runs again.
 
-    Args:
-        path: where.
-        main: main config.
-        create: create config.
-        head: first line of the file, a docstring.
-        inputs: what is read from the copies beside the file (`keep_inputs`), wherever that folder is moved.
+    ``head`` becomes the file's docstring. ``inputs`` are read from the copies next to the file (`keep_inputs`),
+    wherever the folder is moved.
     """
     modules = any(i.is_module for i in inputs)
     keys = [f'main_config.{i.name} = str(HERE / "{i.place}")' for i in inputs if not i.is_module]
@@ -214,10 +206,10 @@ def write_config(
 
 
 def read_written_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Main and create config of a file that `write_config` wrote, as data: nothing in the file is run.
+    """Read main and create config from a file by `write_config` as data, without running it.
 
     Raises:
-        ConfigError: the file is missing, or is not what `write_config` writes.
+        ConfigError: the file is missing, or not in the form that `write_config` writes.
     """
     try:
         found = dict(_literals(ast.parse(Path(path).read_text("utf-8"))))
@@ -229,10 +221,9 @@ def read_written_config(path: str | Path) -> tuple[dict[str, Any], dict[str, Any
 
 
 def _literals(module: ast.Module) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and content of each ``name = EasyDict({...})``; what else a file does, such as setting paths, is passed by.
+    """Name and content of each ``name = EasyDict({...})``; raises a ValueError if one contains code.
 
-    Raises:
-        ValueError: there is code in one.
+    Other statements, such as setting paths, are skipped.
     """
     for node in module.body:
         match node:

@@ -1,7 +1,7 @@
-"""What a run reads besides its config: files that its environment names, and modules of the user's own.
+"""What a run reads besides its config: files named by its environment, and the user's own modules.
 
-A run keeps a copy of each in its folder and a digest in every checkpoint. So it can be evaluated and resumed from any
-place, and something else under the same name is noticed.
+A run keeps a copy of each in its folder and a digest in every checkpoint. The run can therefore be evaluated and
+resumed from anywhere, and a changed file under the same name is detected.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from dimix.envs.family import EnvFamily
 from dimix.errors import ConfigError, OutputError
 
-#: Folder of the copies in a run folder, and of the modules in there.
+#: Folder of the copies in a run folder, and the subfolder for modules.
 INPUTS, MODULES = "inputs", "modules"
 _SHIPPED = {"dimix", "dizoo"}
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -27,12 +27,12 @@ _INSTALLED = {"site-packages", "dist-packages"}
 
 @dataclass(frozen=True)
 class RunInput:
-    """One thing that a run reads.
+    """A file or module that a run reads.
 
     Attributes:
-        name: the config key that holds its path (``env.map_name``), or the module's name.
+        name: config key that holds its path (``env.map_name``), or the module's name.
         path: its file.
-        files: contents by place below `INPUTS`: its own first, then those that it brings along.
+        files: contents by path below `INPUTS`: its own file first, then the files it refers to.
     """
 
     name: str
@@ -41,34 +41,30 @@ class RunInput:
 
     @property
     def place(self) -> str:
-        """Place of its own file below `INPUTS`."""
+        """Path of its own file below `INPUTS`."""
         return next(iter(self.files))
 
     @property
     def is_module(self) -> bool:
-        """Whether Python imports it; otherwise a config key holds its path."""
+        """Whether it is a Python module; otherwise a config key holds its path."""
         return self.place.startswith(f"{MODULES}/")
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all contents and names; a file's name may mean something, its folder does not."""
+        """SHA-256 of all contents and file names; folder names do not count."""
         contents = [(place, hashlib.sha256(content).hexdigest()) for place, content in self.files.items()]
         return hashlib.sha256(repr(contents).encode()).hexdigest()
 
     def entry(self) -> dict[str, str]:
-        """What a checkpoint tells about it."""
+        """What a checkpoint stores about it."""
         return {"place": self.place, "digest": self.digest, "path": str(self.path)}
 
 
 def read_inputs(env_class: type[EnvFamily], cfg: Mapping[str, Any]) -> tuple[RunInput, ...]:
-    """Everything that a run of a config reads; its modules are imported already.
-
-    Args:
-        env_class: its `EnvFamily.input_files` are read.
-        cfg: resolved config.
+    """Read everything besides the config that a run uses. Its modules must already be imported.
 
     Raises:
-        ConfigError: a file cannot be read, or two of one key have the same name.
+        ConfigError: a file cannot be read, or two files of one key have the same name.
     """
     named = env_class.input_files(cfg["env"])
     modules = _own_modules(name for branch in cfg["create_config"].values() for name in branch["import_names"])
@@ -79,7 +75,7 @@ def read_inputs(env_class: type[EnvFamily], cfg: Mapping[str, Any]) -> tuple[Run
 
 
 def keep_inputs(inputs: Iterable[RunInput], run_folder: Path) -> None:
-    """Copy what is not there yet into a run folder.
+    """Copy inputs into a run folder, except those already there.
 
     Raises:
         OutputError: a copy cannot be written.
@@ -95,14 +91,10 @@ def keep_inputs(inputs: Iterable[RunInput], run_folder: Path) -> None:
 
 
 def use_kept(saved: Mapping[str, Mapping[str, str]], run_folder: Path) -> list[str]:
-    """Have the inputs that a checkpoint tells of read from their copies, where its run folder has them.
-
-    Args:
-        saved: `RunInput.entry` by name.
-        run_folder: where the copies are.
+    """Redirect a checkpoint's inputs (`RunInput.entry` by name) to the copies in its run folder, where they exist.
 
     Returns:
-        ``key=path`` overrides; modules are found by Python's path from here on.
+        ``key=path`` overrides; copied modules are added to Python's path.
     """
     kept = run_folder.resolve() / INPUTS
     if (kept / MODULES).is_dir() and str(kept / MODULES) not in sys.path:
@@ -116,7 +108,7 @@ def use_kept(saved: Mapping[str, Mapping[str, str]], run_folder: Path) -> list[s
 
 
 def find_changes(saved: Mapping[str, Mapping[str, str]], inputs: Iterable[RunInput]) -> list[str]:
-    """A line for each input that is not what a checkpoint's run read under its name."""
+    """One line for each saved input that is now missing or different."""
     now = {run_input.name: run_input for run_input in inputs}
     return [
         f"{name}: {now[name].path if name in now else 'no file'} is not what the run read ({entry['path']} then)"
@@ -126,7 +118,7 @@ def find_changes(saved: Mapping[str, Mapping[str, str]], inputs: Iterable[RunInp
 
 
 def find_strays(saved: Mapping[str, Mapping[str, str]], run_folder: Path) -> list[str]:
-    """A line for each file that was changed where the run first read it, while the run keeps to its copy."""
+    """One line for each original file that has changed while the run keeps using its copy."""
     lines = []
     for name, entry in saved.items():
         first, kept = Path(entry["path"]), run_folder / INPUTS / entry["place"]
@@ -136,12 +128,12 @@ def find_strays(saved: Mapping[str, Mapping[str, str]], run_folder: Path) -> lis
 
 
 def from_origin(inputs: Iterable[RunInput], saved: Mapping[str, Mapping[str, str]]) -> tuple[RunInput, ...]:
-    """The same inputs with the paths where the run first read them."""
+    """The same inputs with the paths from which the run first read them."""
     return tuple(replace(i, path=Path(saved[i.name]["path"])) if i.name in saved else i for i in inputs)
 
 
 def _file_input(key: str, files: Sequence[Path]) -> RunInput:
-    """Files below the named one's folder keep their places to it, others lie beside it."""
+    """Files below the named file's folder keep their relative paths; others are placed next to it."""
     root = files[0].parent
     brought = {f.relative_to(root) if f.is_relative_to(root) else Path(f.name): f for f in files[1:]}
     contents = {f"{key}/{place.as_posix()}": _read(key, f) for place, f in sorted(brought.items())}
@@ -165,7 +157,7 @@ def _read(name: str, path: Path) -> bytes:
 
 
 def _own_modules(names: Iterable[str]) -> list[ModuleType]:
-    """Those of the named modules, of the packages around them and of what they import that nobody installed."""
+    """The user's own modules among these, their parent packages and their imports: not shipped, not installed."""
     found: dict[str, ModuleType] = {}
     waiting = list(names)
     while waiting:
@@ -179,14 +171,14 @@ def _own_modules(names: Iterable[str]) -> list[ModuleType]:
 
 def _is_own(module: ModuleType) -> bool:
     top = module.__name__.partition(".")[0]
-    file = getattr(module, "__file__", None)  # none for what is built in, and for folders without __init__.py
+    file = getattr(module, "__file__", None)  # None for built-in modules and folders without __init__.py
     if file is None or top in _SHIPPED | sys.stdlib_module_names:
         return False
     return _INSTALLED.isdisjoint(Path(file).parts)
 
 
 def _imported(module: ModuleType) -> Iterator[str]:
-    """Names that a module's source imports; some are no modules but what is in one."""
+    """Names imported by a module's source; some are attributes rather than modules."""
     path = Path(str(module.__file__))
     for node in ast.walk(ast.parse(path.read_bytes())) if path.suffix == ".py" else ():
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Merging what the user wrote into a schema: every key checked, every problem collected."""
+"""Merge the user's values into a schema, checking every key and collecting every problem."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from dimix.machine.plain import plain
 
 
 class OptionText(str):
-    """Text of a ``-o`` option: becomes what the type of its key asks for."""
+    """Text of a ``-o`` option, to be converted to the type of its key."""
 
 
 @dataclass
 class Findings:
-    """Problems and notes of one config.
+    """Problems and notes about one config.
 
     Attributes:
         file: the config's name, for messages.
-        origins: dotted key or branch -> the option that set it, for those that did not come from the file.
+        origins: the option that set a dotted key or branch, for those that did not come from the file.
         problems: one line each.
-        notes: one line for each key that was accepted although it means nothing here.
+        notes: one line for each key that was accepted but has no meaning here.
     """
 
     file: str
@@ -37,17 +37,13 @@ class Findings:
         self.problems.append(f"{key} (in {self.origin(key)}): {text}")
 
     def origin(self, key: str) -> str:
-        """Where a key's value came from: the option that set it or a branch above it, the file, or both."""
+        """Where a key's value came from: an option that set it or a branch above it, the file, or both."""
         above = [option for name, option in self.origins.items() if f"{key}.".startswith(f"{name}.")]
         below = [option for name, option in self.origins.items() if name.startswith(f"{key}.")]
         return above[-1] if above else " and ".join(dict.fromkeys([self.file, *below]))
 
     def raise_all(self) -> None:
-        """Raise all problems together, when there are any.
-
-        Raises:
-            ConfigError: one line per problem.
-        """
+        """Raise all problems together as a ConfigError, one per line, if there are any."""
         problems = list(dict.fromkeys(self.problems))
         if len(problems) == 1:
             raise ConfigError(problems[0])
@@ -56,7 +52,7 @@ class Findings:
 
 
 def set_option(given: dict[str, Any], key: str, value: Any, option: str, found: Findings) -> None:
-    """Put a value at a dotted key of what the user gave, and note which option it came from; None is no branch yet."""
+    """Set a dotted key in the user's config and record which option set it. A branch that is None is created."""
     *branches, leaf = key.split(".")
     tree = given
     for depth, name in enumerate(branches):
@@ -79,14 +75,14 @@ def set_option(given: dict[str, Any], key: str, value: Any, option: str, found: 
 def merge(
     schema: Schema, given: Mapping[str, Any], prefix: str, ignored: Mapping[str, str], found: Findings
 ) -> dict[str, Any]:
-    """The schema's defaults with the user's values in them.
+    """Merge the user's values into the schema's defaults.
 
     Args:
-        schema: keys that exist.
-        given: what the user wrote for this branch.
-        prefix: dotted name of the branch, with a dot at its end; empty at the top.
-        ignored: dotted key -> why it means nothing here; such a key (or branch) becomes a note.
-        found: takes problems and notes. A value that does not fit is replaced by the default, so that checking goes on.
+        schema: the keys that exist.
+        given: the user's values for this branch.
+        prefix: dotted name of the branch with a trailing dot; empty at the top.
+        ignored: keys (or branches) that have no meaning here, with the reason; each becomes a note.
+        found: collects problems and notes. An invalid value is replaced by the default, so that checking can continue.
     """
     out = defaults(schema)
     for name, value in given.items():
@@ -111,7 +107,7 @@ def merge(
 
 
 def suggest_places(schema: Schema, found: Findings) -> None:
-    """Add to each unknown key without a hint the place where a key of that name does exist."""
+    """Add a hint to each unknown key that exists elsewhere in the schema."""
     places: dict[str, str] = {key.rpartition(".")[2]: key for key, _ in walk(schema)}
     for i, problem in enumerate(found.problems):
         key, _, rest = problem.partition(" (in ")
@@ -121,7 +117,7 @@ def suggest_places(schema: Schema, found: Findings) -> None:
 
 
 def literal(text: str) -> Any:
-    """What a text stands for: a Python literal, true, false, none, or else itself."""
+    """Interpret a text: a Python literal, true, false or none; otherwise the text itself."""
     words = {"true": True, "false": False, "none": None, "null": None}
     if text.lower() in words:
         return words[text.lower()]
@@ -132,14 +128,14 @@ def literal(text: str) -> Any:
 
 
 def _read_options(value: Any) -> Any:
-    """A value in which every text of an option, at any depth, is what it stands for."""
+    """Replace every option text in a value, at any depth, by its literal."""
     if isinstance(value, Mapping):
         return {name: _read_options(item) for name, item in value.items()}
     return literal(value) if isinstance(value, OptionText) else value
 
 
 def _read_option(given: Any, key: Key) -> Any:
-    """A key's value as its reader wants it; where a text fits, an option that does not fit otherwise is one."""
+    """Convert a value for a key. An option is read as a literal first and as text if only that fits."""
     value = _read_options(given)
     if not isinstance(given, OptionText):
         return key.coerce(value)

@@ -1,4 +1,4 @@
-"""The page docs/config.md, generated from the comments of the default dicts.
+"""Generates docs/config.md from the comments of the default dicts.
 
 Run as ``python -m dimix.config.page > docs/config.md``.
 """
@@ -14,15 +14,14 @@ from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLI
 
 HEAD = """# Config
 
-A config file is a Python module with two dicts, `main_config` and `create_config`. It states what differs from the
-defaults below; every other key keeps its default. An unknown key, a value of another type or out of range, and a
-combination that cannot work are errors, all reported at once before anything starts. On the command line
-`-o dotted.key=value` sets one key.
+A config file is a Python module with two dicts, `main_config` and `create_config`, that list only what differs from the
+defaults below. Unknown keys, values of the wrong type or out of range, and combinations that cannot work are errors,
+all reported before anything starts. On the command line, `-o dotted.key=value` sets one key.
 
 `policy.model.agent_num`, `obs_shape`, `global_obs_shape` and `action_shape`, `policy.collect.env_num` and
-`policy.eval.env_num` follow from the environment. A config may repeat them; they are then checked.
+`policy.eval.env_num` are derived from the environment. If a config sets them, they are checked.
 
-This page is generated from the comments beside the defaults: `python -m dimix.config.page > docs/config.md`.
+This page is generated from the comments above the defaults: `python -m dimix.config.page > docs/config.md`.
 """
 
 
@@ -41,7 +40,7 @@ def page() -> str:
     parts += _registered("callback", "run.callbacks.{name}.", CALLBACK_REGISTRY)
     parts += [
         "## Accepted without meaning\n",
-        "Keys of DI-engine's files that have no meaning here; each gets one line when a run starts.\n",
+        "DI-engine keys that have no meaning here. A run that sets them prints one line for each.\n",
     ]
     parts += ["| key | why |\n| --- | --- |"]
     parts += [f"| `{key}` | {reason} |" for key, reason in _ignored()]
@@ -49,7 +48,7 @@ def page() -> str:
 
 
 def _registered(kind: str, prefix: str, registry: Registry) -> list[str]:
-    """A section per class: all keys of one without a base among them, of the others those that they add or change."""
+    """One section per class: all keys for a class without a registered base, else only those it adds or changes."""
     parts: list[str] = []
     keys: dict[type, dict[str, Key]] = {}
     names = {cls: name for name, cls in _shipped(registry)}
@@ -66,7 +65,7 @@ def _registered(kind: str, prefix: str, registry: Registry) -> list[str]:
 
 
 def _shipped(registry: Registry) -> list[tuple[str, type]]:
-    """What dimix itself registers, without classes of the user's."""
+    """Classes registered by dimix itself, without the user's own."""
     classes = [(name, registry.get(name)) for name in registry.names()]
     return [(name, cls) for name, cls in classes if cls.__module__.split(".")[0] in ("dimix", "dizoo")]
 

@@ -1,6 +1,6 @@
-"""What a config may hold: read from the commented default dicts that stand beside the classes that use them.
+"""Config schemas, read from the commented default dicts next to the classes that use them.
 
-A default dict is a schema. Every key has a default and a comment above it::
+A default dict is a schema: every key has a default and a comment above it::
 
     config = dict(
         # (int | None) Steps of a sampled window; None samples whole episodes, >= 1.
@@ -14,8 +14,8 @@ A default dict is a schema. Every key has a default and a comment above it::
     )
 
 The type in brackets, the range (``>= 1``, ``> 0``, ``<= 1``, ``in [0, 1)``) and the choices (``one of "a", "b"``) are
-enforced, and the same comment is what docs/config.md prints. Where the source of a class cannot be read (a class typed
-at a prompt) the type of the default is enforced alone. A subclass states only the keys that it adds or changes.
+enforced, and docs/config.md prints the same comment. If the source of a class cannot be read (a class typed at a
+prompt), only the type of the default is enforced. A subclass lists only the keys that it adds or changes.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Key:
     """One key of a config.
 
     Attributes:
-        default: the value when the config does not give one.
-        kinds: the types that fit: names of ``bool, int, float, str, list, dict, None``.
-        text: what the comment says after the type.
-        bounds: (relation, number) pairs that a number has to satisfy.
-        choices: the strings that fit; empty when any does.
-        item: the type of a list's items, or an empty string when it does not matter.
+        default: value used if the config does not set the key.
+        kinds: accepted types, from ``bool, int, float, str, list, dict, None``.
+        text: the comment after the type.
+        bounds: (relation, number) pairs that a number must satisfy.
+        choices: accepted strings; empty if any string is accepted.
+        item: type of a list's items, or an empty string for any.
     """
 
     default: Any
@@ -74,7 +74,7 @@ class Key:
 
     @property
     def expected(self) -> str:
-        """What a right value is, in words."""
+        """The accepted values, in words."""
         if self.choices:
             words = "one of " + ", ".join(f"'{c}'" for c in self.choices)
         else:
@@ -85,7 +85,7 @@ class Key:
         return words + (" or None" if "None" in self.kinds and words else "None" if "None" in self.kinds else "")
 
     def coerce(self, value: Any) -> Any:
-        """The value as its reader wants it: 3 for a float becomes 3.0, 1e9 for an int becomes 1000000000.
+        """Convert a value to the key's type: 3 for a float becomes 3.0, 1e9 for an int becomes 1000000000.
 
         Raises:
             ValueError: the value does not fit; the message is ``<found>. Use <what is right>.``
@@ -123,7 +123,7 @@ _MISFIT: Any = object()
 
 
 def _fit_kind(kind: str, value: Any) -> Any:
-    """The value as one kind, or `_MISFIT`."""
+    """The value converted to one kind, or `_MISFIT`."""
     if kind == "int" and isinstance(value, float) and value.is_integer():
         return int(value)
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
@@ -141,7 +141,7 @@ def _article(value: Any) -> str:
 
 
 def make_key(default: Any, comment: str = "") -> Key:
-    """A key from its default and its comment (without ``#``)."""
+    """Build a key from its default and its comment (without ``#``)."""
     default = plain(default)
     match = re.match(r"\(([^()]*(?:\[[^]]*\])?[^()]*)\)\s*(.*)", comment, re.DOTALL)
     tag, text = match.groups() if match else ("", comment)
@@ -181,7 +181,7 @@ def _kind_of(value: Any) -> str:
 
 
 def class_schema(cls: type) -> Schema:
-    """The schema of a class: the ``config`` dicts of its bases and its own, merged from base to derived."""
+    """Schema of a class: its bases' ``config`` dicts and its own, merged from base to derived."""
     schema: Schema = {}
     for base in reversed(cls.__mro__):
         defaults = base.__dict__.get("config")
@@ -191,13 +191,13 @@ def class_schema(cls: type) -> Schema:
 
 
 def class_ignored(cls: type) -> dict[str, str]:
-    """Keys that a class or a base of it accepts although they mean nothing there, with the reason."""
+    """Keys that a class and its bases accept although they have no meaning, with the reason."""
     bases = [base.__dict__.get("config_ignored", {}) for base in reversed(cls.__mro__)]
     return {key: reason for ignored in bases for key, reason in ignored.items()}
 
 
 def dict_schema(defaults: Mapping[str, Any], comments: Mapping[str, str], prefix: str = "") -> Schema:
-    """A schema from nested defaults and the comments by dotted key. An empty dict stands for any dict."""
+    """Build a schema from nested defaults and comments by dotted key. An empty dict accepts any dict."""
     schema: Schema = {}
     for name, value in defaults.items():
         dotted = prefix + name
@@ -209,7 +209,7 @@ def dict_schema(defaults: Mapping[str, Any], comments: Mapping[str, str], prefix
 
 
 def merge_schema(into: Schema, new: Schema) -> None:
-    """Add a derived class's keys to its base's; a key without a comment keeps the base's comment and type."""
+    """Merge a derived class's keys into its base's; a key without a comment keeps the base's comment and type."""
     for name, value in new.items():
         old = into.get(name)
         if isinstance(value, dict) and isinstance(old, dict):
@@ -231,7 +231,7 @@ def walk(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Key]]:
 
 
 def defaults(schema: Schema) -> dict[str, Any]:
-    """The nested dict of defaults, fresh."""
+    """A fresh nested dict of defaults."""
     out: dict[str, Any] = {}
     for name, value in schema.items():
         if isinstance(value, dict):
@@ -242,14 +242,9 @@ def defaults(schema: Schema) -> dict[str, Any]:
     return out
 
 
-@functools.cache  # reading a module's source again for every config of a queue would take most of its start
+@functools.cache  # parsing sources again for every config of a queue would dominate its start-up time
 def source_comments(owner: type | Callable[..., Any] | Any, name: str = "config") -> Mapping[str, str]:
-    """The comments of a default dict, by dotted key; empty when the source cannot be read.
-
-    Args:
-        owner: the class or module in whose source ``name = dict(...)`` stands.
-        name: the variable's name.
-    """
+    """Comments of ``name = dict(...)`` in a class's or module's source, by dotted key; empty if it cannot be read."""
     try:
         source = textwrap.dedent(inspect.getsource(owner))
         tree = ast.parse(source)
@@ -268,7 +263,7 @@ def source_comments(owner: type | Callable[..., Any] | Any, name: str = "config"
 
 @dataclass
 class _CommentLines:
-    """Comments of a source text by line number; ``whole`` are the lines that hold nothing else."""
+    """Comments of a source text by line number; ``whole`` holds the lines with nothing but a comment."""
 
     source: str
     text: dict[int, str] = field(default_factory=dict)
@@ -282,7 +277,7 @@ class _CommentLines:
                     self.whole.add(token.start[0])
 
     def above(self, line: int) -> str:
-        """The comment block that ends just above a line, else the comment behind it."""
+        """The comment block directly above a line, or else the comment at its end."""
         first = line
         while first - 1 in self.whole:
             first -= 1

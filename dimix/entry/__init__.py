@@ -1,4 +1,4 @@
-"""Ways to run: training, training of several seeds at once, evaluation, showing recorded games."""
+"""Entry points: training, training several seeds, evaluation, and showing recorded games."""
 
 from dimix.entry.eval_pipeline import EvalSummary, eval_pipeline
 from dimix.entry.multi_seed import run_seeds

@@ -1,4 +1,4 @@
-"""The first lines of a run: what is trained where, sizes, how much is learned per step, how much memory it takes."""
+"""The first lines of a run: what is trained where, sizes, replay ratio and memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dimix.policy.optim import parameter_count
 
 
 def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:
-    """The lines that a run starts with."""
+    """The lines to print at the start of a run."""
     cfg, info = compiled.cfg, compiled.info
     env, policy, run = cfg.env, cfg.policy, cfg.run
     threads = f"{run.torch_threads} torch thread{'s' if run.torch_threads > 1 else ''}"
@@ -34,7 +34,7 @@ def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:
 
 
 def replay_ratio(compiled: CompiledConfig) -> float:
-    """Steps learned from per step played, expected: windows count as for episodes that last half the time limit."""
+    """Expected steps learned from per step played; windows are counted for episodes of half the time limit."""
     policy, limit = compiled.cfg.policy, compiled.info.episode_limit
     per_episode = policy.learn.update_per_collect * policy.learn.batch_size / policy.collect.n_episode
     if policy.collect.unroll_len is None:

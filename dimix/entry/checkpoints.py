@@ -1,4 +1,4 @@
-"""What goes into a run's checkpoints, and whether one fits the config that wants to use it."""
+"""The content of a run's checkpoints, and whether one fits a config."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dimix.machine.checkpoint_file import load_checkpoint
 from dimix.machine.plain import flat, plain
 from dimix.policy.base import Policy
 
-#: Sizes that a network is built for.
+#: Sizes that determine the networks.
 SIZES = ("agent_num", "obs_shape", "global_obs_shape", "action_shape")
 
 
@@ -32,7 +32,7 @@ def run_content(rooms: Rooms, compiled: CompiledConfig, run: Mapping[str, Any]) 
 
 
 def weights_content(rooms: Rooms, compiled: CompiledConfig, evaluation: Mapping[str, float]) -> dict[str, Any]:
-    """Content of a policy checkpoint: networks and how they did, without buffer and games."""
+    """Content of a policy checkpoint: networks and their evaluation, without buffer and games."""
     return {
         **_head("policy", compiled),
         "rooms": {"policy": rooms.policy_state()},
@@ -53,10 +53,10 @@ def _head(kind: str, compiled: CompiledConfig) -> dict[str, Any]:
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The checkpoint that a path names: the file, or of a run folder its best, else its final, else its latest one.
+    """Find the checkpoint that a path names: the file itself, or a run folder's best, else final, else latest one.
 
     Raises:
-        CheckpointError: a folder without any of them.
+        CheckpointError: the folder has none of them.
     """
     folder = RunFolder(Path(path))
     if not folder.path.is_dir():
@@ -68,10 +68,10 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def read_any(path: str | Path) -> dict[str, Any]:
-    """A checkpoint of either kind; its config without what is derived, which older ones hold too.
+    """Read a checkpoint of either kind; its config is returned without derived values, which older files contain.
 
     Raises:
-        CheckpointError: missing, damaged, foreign.
+        CheckpointError: missing, damaged, or not from dimix.
     """
     content = load_checkpoint(path)
     if content.get("kind") not in ("run", "policy"):
@@ -81,10 +81,10 @@ def read_any(path: str | Path) -> dict[str, Any]:
 
 
 def read_run(path: str | Path) -> dict[str, Any]:
-    """A checkpoint that a run can go on from.
+    """Read a checkpoint from which a run can resume.
 
     Raises:
-        CheckpointError: missing, damaged, foreign, or holding networks only.
+        CheckpointError: missing, damaged, not from dimix, or with networks only.
     """
     content = read_any(path)
     if content["kind"] != "run":
@@ -95,7 +95,7 @@ def read_run(path: str | Path) -> dict[str, Any]:
 
 
 def run_state(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The run's own state in a resume checkpoint, also from files written before there were callbacks."""
+    """The run's own state in a resume checkpoint, also in files from before callbacks existed."""
     state = dict(content["run"])
     if not isinstance(state["seconds"], Mapping):
         state["seconds"] = {"wall": state["seconds"], "cpu": 0.0}
@@ -107,10 +107,10 @@ def run_state(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def check_same_config(saved: Mapping[str, Any], compiled: CompiledConfig, path: Path) -> None:
-    """Refuse to go on with a config, or with inputs, that would have trained differently.
+    """Refuse to resume with a config or inputs that would have trained differently.
 
     Raises:
-        CheckpointError: naming each key with both values, and each input.
+        CheckpointError: the message names each key with both values, and each input.
     """
     main, create = compiled.settings()
     before = settings_of(saved["config"]["main"], compiled.policy_class)
@@ -118,7 +118,7 @@ def check_same_config(saved: Mapping[str, Any], compiled: CompiledConfig, path: 
     new = dict(flat({**main, "create_config": create}))
     inputs = saved.get("inputs", {})
     changed = [f"  {line}" for line in find_changes(inputs, compiled.inputs)] + _changed(old, new, compiled, inputs)
-    if not changed:  # the environment itself may be another, a map's file say
+    if not changed:  # the environment itself may differ, for example a map file
         old = _derived(EasyDict(before), _saved_info(saved, compiled.info))
         changed = _changed(old, _derived(compiled.cfg, compiled.info), compiled, inputs)
     if changed:
@@ -131,8 +131,8 @@ def check_same_config(saved: Mapping[str, Any], compiled: CompiledConfig, path: 
 def _changed(
     old: Mapping[str, Any], new: Mapping[str, Any], compiled: CompiledConfig, inputs: Container[str]
 ) -> list[str]:
-    """A line for each key that differs, but for those that a resumed run may change and those that name inputs."""
-    # A key that was added to dimix since, and has its default, changes nothing.
+    """One line for each key that differs, except those that a resumed run may change and those that name inputs."""
+    # A key added to dimix since then changes nothing while it has its default.
     mixer = lookup(compiled.cfg, "policy.model.mixer")
     known = walk(full_schema(compiled.env_class, compiled.policy_class, compiled.model_class, mixer=mixer))
     added = {key for key, rule in known if key not in old and plain(rule.default) == new.get(key)}
@@ -144,13 +144,10 @@ def _changed(
 
 
 def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> dict[str, Any]:
-    """Put a checkpoint's networks into a policy; optimizer and counters stay as they are.
-
-    Returns:
-        The checkpoint's content.
+    """Load a checkpoint's networks into a policy and return its content; optimizer and counters are unchanged.
 
     Raises:
-        CheckpointError: it belongs to a map of other sizes, or to another kind of network.
+        CheckpointError: the checkpoint has other sizes or another kind of network.
     """
     content = read_any(path)
     check_sizes(content, compiled, path)
@@ -172,10 +169,10 @@ def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> 
 
 
 def check_sizes(content: Mapping[str, Any], compiled: CompiledConfig, path: str | Path) -> None:
-    """Refuse a checkpoint whose networks were built for other sizes.
+    """Reject a checkpoint whose networks were built for other sizes.
 
     Raises:
-        CheckpointError: naming the map, or the keys of ``env`` that make the difference, and the sizes that differ.
+        CheckpointError: names the map or the ``env`` keys that cause the difference, and the sizes that differ.
     """
     old, here = _saved_info(content, compiled.info), compiled.info
     was, now = _sizes(EasyDict(content["config"]["main"]), old), _sizes(compiled.cfg, here)
@@ -192,7 +189,7 @@ def check_sizes(content: Mapping[str, Any], compiled: CompiledConfig, path: str 
 
 
 def _saved_info(content: Mapping[str, Any], here: EnvInfo) -> EnvInfo:
-    """What the environment said of itself in training; of what was not asked then, what it says here."""
+    """The environment's sizes in training; fields not saved then are taken from here."""
     saved = dict(content["env"])
     if saved.get("entities"):
         saved["entities"] = tuple(Entities(**kind) for kind in saved["entities"])
@@ -207,7 +204,7 @@ def _sizes(cfg: EasyDict, info: EnvInfo) -> dict[str, Any]:
     return {name: DERIVED[f"policy.model.{name}"](cfg, info) for name in SIZES}
 
 
-#: A key with its value in training and its value now.
+#: A key, its value in training and its value now.
 Differing = tuple[str, Any, Any]
 
 
@@ -217,7 +214,7 @@ def _trained_otherwise(path: str | Path, keys: Iterable[Differing], more: str = 
 
 
 def _other_networks(trained: Mapping[str, Any], compiled: CompiledConfig) -> Iterator[Differing]:
-    """Keys that say what the networks are like and have changed."""
+    """Keys that determine the networks and have changed."""
     model = model_options(trained["main"]["policy"]["model"], compiled.policy_class)
     for key, value in flat({"create_config": trained["create"], "policy": {"model": model}}):
         here = lookup(compiled.cfg, key)
@@ -226,7 +223,7 @@ def _other_networks(trained: Mapping[str, Any], compiled: CompiledConfig) -> Ite
 
 
 def _keys_that_size(trained: Mapping[str, Any], compiled: CompiledConfig) -> Iterator[Differing]:
-    """Keys of ``env`` that, set back to what they were in training, give other sizes."""
+    """Keys of ``env`` whose values in training would give other sizes."""
     now = _sizes(compiled.cfg, compiled.info)
     for key, value in flat(trained, "env."):
         cfg = EasyDict(env=compiled.branch("env"))
@@ -235,6 +232,6 @@ def _keys_that_size(trained: Mapping[str, Any], compiled: CompiledConfig) -> Ite
         if branch is None or (here := branch.get(name)) == value:
             continue
         branch[name] = value
-        with suppress(DimixError):  # a combination that cannot be
+        with suppress(DimixError):  # an invalid combination
             if _sizes(cfg, compiled.env_class.describe(cfg.env)) != now:
                 yield key, value, here

@@ -1,4 +1,4 @@
-"""Playing games with a trained policy."""
+"""Evaluate a trained policy."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from dimix.worker import EvalResult, Evaluator
 
 @dataclass(frozen=True)
 class EvalSummary:
-    """What an evaluation found.
+    """Results of an evaluation.
 
     Attributes:
         nominal: games from the map's own start.
-        jitter: games from jittered starts; None where the environment has none.
+        jitter: games from jittered starts; None if the environment has none.
     """
 
     nominal: EvalResult
@@ -47,27 +47,24 @@ def eval_pipeline(
     replay_games: int = 8,
     out: Callable[[str], None] = print,
 ) -> EvalSummary:
-    """Play games with a checkpoint and print won of played, mean return and length with a 95 % interval.
+    """Play games with a checkpoint and print the win rate with its 95 % interval, mean return and mean length.
 
-    Games are greedy unless the config's ``policy.eval.epsilon`` says otherwise.
+    Games are greedy unless the config sets ``policy.eval.epsilon``.
 
     Args:
-        input_cfg: config; None takes the one that the checkpoint was trained with.
+        input_cfg: config; None uses the one that the checkpoint was trained with.
         load_path: the checkpoint, or a run folder (see `find_checkpoint`).
         n_episode: games from the nominal start, and as many from jittered starts.
-        seed: of the games; None takes the config's.
+        seed: seed of the games; None uses the config's.
         overrides: ``dotted.key=value`` texts.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
         replay_path: folder for recorded games; None records none.
-        replay_games: how many games to record from each kind of start.
-        out: takes the lines meant for people.
-
-    Returns:
-        Both results.
+        replay_games: games to record from each kind of start.
+        out: called with each line of output.
 
     Raises:
-        ConfigError: the config.
-        CheckpointError: the checkpoint is missing, damaged, of another map, or what its run read is not there.
+        ConfigError: the config is invalid.
+        CheckpointError: the checkpoint is missing, damaged or of another map, or files that its run read are missing.
         OutputError: games cannot be written.
     """
     n_episode, replay_games = _count("n_episode", n_episode), _count("replay_games", replay_games)
@@ -108,10 +105,9 @@ def eval_pipeline(
 def _as_trained(
     content: Mapping[str, Any], path: Path, out: Callable[[str], None], overrides: Sequence[str], **named: Any
 ) -> CompiledConfig:
-    """The config that a checkpoint was trained with, and what its run read; ``overrides`` may name other files.
+    """The config of a checkpoint and the inputs of its run; ``overrides`` may name other files.
 
-    Raises:
-        CheckpointError: under a name that the run read something is something else.
+    A CheckpointError if an input has changed since the run.
     """
     overridden = {text.partition("=")[0].strip() for text in overrides}
     inputs = {name: entry for name, entry in content.get("inputs", {}).items() if name not in overridden}
@@ -129,7 +125,7 @@ def _as_trained(
 
 
 def describe(result: EvalResult, name: str, has_win: bool) -> str:
-    """One line about an evaluation."""
+    """Summarise an evaluation in one line."""
     half = 1.96 * result.std_ep_reward / math.sqrt(result.games_played)
     parts = [f"return {result.ep_reward:.2f} ± {half:.2f}", f"length {result.ep_length:.1f}"]
     if has_win:
@@ -141,15 +137,9 @@ def describe(result: EvalResult, name: str, has_win: bool) -> str:
 
 
 def wilson_interval(won: int, played: int, z: float = 1.96) -> tuple[float, float]:
-    """Interval of a share (Wilson 1927), sound near 0 and 1 and for few games; it takes the games as independent.
+    """Lower and upper end of a proportion's interval (Wilson 1927), valid near 0 and 1 and for few independent trials.
 
-    Args:
-        won: successes.
-        played: trials, >= 1.
-        z: normal quantile, 1.96 for 95 %.
-
-    Returns:
-        Lower and upper end.
+    ``won`` of ``played`` (>= 1) trials succeeded; ``z`` is the normal quantile, 1.96 for 95 %.
     """
     share = won / played
     centre = share + z**2 / (2 * played)
@@ -159,11 +149,6 @@ def wilson_interval(won: int, played: int, z: float = 1.96) -> tuple[float, floa
 
 
 def _count(name: str, value: Any) -> int:
-    """A number of games.
-
-    Raises:
-        ConfigError: not a whole number of at least 1.
-    """
     try:
         return make_key(1, "(int) Games, >= 1.").coerce(plain(value))
     except ValueError as e:

@@ -1,4 +1,4 @@
-"""Several seeds of one config at once: a process and a thread each, one display for all."""
+"""Train several seeds of one config at once, with one process and one thread each and a shared display."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def run_seeds(
     out: Callable[[str], None] = say,
     **options: Any,
 ) -> int:
-    """Train several seeds, as many at a time as there are cores; one that fails does not stop the others.
+    """Train several seeds, as many at a time as there are cores. A failure does not stop the others.
 
     Args:
         input_cfg: see `serial_pipeline`.
         seeds: each trains in ``<exp_name>/seed<seed>``.
-        jobs: seeds at a time; None takes the number of cores.
+        jobs: seeds at a time; None uses the number of cores.
         exp_name: folder of all runs; None makes ``<config>_result``.
-        resume: True or an empty string: go on with those of the seeds that have a checkpoint, start the others.
-        out: takes the lines meant for people.
+        resume: True or an empty string: resume the seeds that have a checkpoint, start the others.
+        out: called with each line of output.
         options: further options of `serial_pipeline`.
 
     Returns:
-        Exit status: 0 when all ended as planned, 1 when one failed, 130 when they were stopped by a signal.
+        Exit status: 0 if all runs ended as planned, 1 if one failed, 130 if a signal stopped them.
 
     Raises:
-        ConfigError: the config, before any process starts.
+        ConfigError: the config is invalid; raised before any process starts.
     """
     if input_cfg is None:
         raise ConfigError("-s: several seeds need a config. Give it with -c; --resume alone goes on with one run.")
@@ -57,7 +57,7 @@ def run_seeds(
     seeds, load_path = plain(seeds), options.get("load_path")
     checked = {k: v for k, v in options.items() if k != "load_path"}
     compiled = compile_all(input_cfg, seed=seeds[0], exp_name=exp_name, **checked)
-    make_callbacks(compiled)  # what one of them misses is said once, here
+    make_callbacks(compiled)  # report a missing requirement once, here
     if load_path is not None:
         load_weights(make_policy(compiled), find_checkpoint(load_path), compiled)
     base = exp_name or f"{compiled.source.stem}_result"
@@ -79,19 +79,19 @@ def run_seeds(
 
 
 def train_seed(out: Callable[[str], None], **options: Any) -> dict[str, Any]:
-    """What a child process does: `serial_pipeline`, its result as a dict."""
+    """Main function of a child process: runs `serial_pipeline` and returns its result as a dict."""
     return asdict(serial_pipeline(explain=False, out=out, **options))
 
 
 def compile_once(compiled: CompiledConfig, out: Callable[[str], None]) -> None:
-    """Compile the simulator here when it has to be, rather than in every child at the same time."""
+    """Compile the simulator here if necessary, rather than in every child at the same time."""
     if notice := compiled.env_class.compile_notice():
         out(notice)
         make_env(compiled, "evaluate").close()
 
 
 class _Printer(Watcher):
-    """Prints every line behind its seed's name."""
+    """Prints every line, prefixed with its seed."""
 
     def __init__(self, out: Callable[[str], None]) -> None:
         self._out = out
@@ -104,7 +104,7 @@ class _Printer(Watcher):
             self._out(f"{child.job.name}: {child.error}")
 
 
-#: Figures of a finished seed: heading, where it is in a result, how it is written.
+#: Columns of a finished seed: heading, its value in a result, its format.
 _FIGURES: tuple[tuple[str, Callable[[Mapping[str, Any]], float | None], Callable[[float], str]], ...] = (
     ("score", lambda result: result["score"], "{:.3f}".format),
     ("jitter", lambda result: result["evaluation"].get("eval/battle_won_jitter"), "{:.2f}".format),
@@ -114,7 +114,7 @@ _FIGURES: tuple[tuple[str, Callable[[Mapping[str, Any]], float | None], Callable
 
 
 def _table(children: Sequence[Child]) -> str:
-    """What became of each seed; of two and more that finished also mean, standard deviation and range."""
+    """The outcome of each seed; if two or more finished, also mean, standard deviation and range."""
     rows = [("seed", *(heading for heading, _, _ in _FIGURES), "ended by", "run folder")]
     rows += [_row(child) for child in sorted(children, key=lambda c: c.job.options["seed"])]
     results = [child.result for child in children if child.result is not None]

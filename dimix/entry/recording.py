@@ -1,4 +1,4 @@
-"""Games of an evaluation as files, with what the network thought; showing them is the environment's part."""
+"""Write evaluation games to files, with the network's values; the environment can show them."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class GameFiles:
     """Writes the first games of evaluations into a folder.
 
     Args:
-        folder: where the files go; made if it is not there.
-        policy: who plays.
-        info: texts that the files keep.
+        folder: where to write the files; created if missing.
+        policy: the policy that plays.
+        info: texts to store in the files.
 
     Attributes:
-        folder: where the files go.
+        folder: where the files are written.
         written: paths of the files, in the order of their games.
 
     Raises:
-        OutputError: the folder cannot be made or written.
+        OutputError: the folder cannot be created or written.
     """
 
     def __init__(self, folder: str | Path, policy: Policy, info: Mapping[str, str]) -> None:
@@ -48,13 +48,13 @@ class GameFiles:
 
     @contextmanager
     def recording(self, env: VecEnv, games: int, label: str, info: Mapping[str, str]) -> Iterator[None]:
-        """Record an environment's next games and write them in the end, which does not change how they go.
+        """Record an environment's next games and write them on exit. Recording does not change their course.
 
         Args:
-            env: every one of its games is begun within.
-            games: how many: those that the evaluator counts first.
-            label: between the map's name and the game's number in the files' names.
-            info: further texts that the files keep.
+            env: all its games must begin in the block.
+            games: number of games: those that the evaluator counts first.
+            label: part of the file names, between the map's name and the game's number.
+            info: more texts to store in the files.
 
         Raises:
             ConfigError: this kind of environment cannot be recorded.
@@ -85,16 +85,16 @@ class GameFiles:
 
 
 def team_values(policy: Policy, games: Sequence[RecordedGame]) -> list[dict[str, np.ndarray]]:
-    """What the mixer that evaluations play with made of the agents' values, for all games in one pass.
+    """Team values of recorded games, computed in one pass by the mixer that evaluations play with.
 
     Args:
-        policy: its network has ``mix``, as `dimix.model.QMix`.
-        games: as they were recorded.
+        policy: its network has ``mix``, as in `dimix.model.QMix`.
+        games: the recorded games.
 
     Returns:
-        Per game ``q_tot`` (T,), the team's value of the actions, and ``weight`` (T, A), the derivative of q_tot by each
-        agent's q, 0 for the dead. Empty when the network has no value of the team (or one that reads more than these),
-        or the games no q.
+        Per game ``q_tot`` (T,), the team's value of the actions, and ``weight`` (T, A), the derivative of q_tot with
+        respect to each agent's q, 0 for the dead. Empty if the network has no team value (or one that needs more
+        inputs), or if the games have no q.
     """
     model: Any = policy.eval_model
     more = getattr(model, "mixer_reads", None)
@@ -116,12 +116,12 @@ def replay_pipeline(files: Sequence[str | Path], out: str | Path | None = None) 
     """Show recorded games.
 
     Args:
-        files: replays, as `GameFiles` writes them, or whatever else the environments can show.
-        out: file to write; its ending says what is made of the games. None plays them in the terminal.
+        files: replays written by `GameFiles`, or other files that an environment can show.
+        out: file to write, in the format given by its extension. None plays the games in the terminal.
 
     Raises:
         ConfigError: no environment shows replays.
-        EnvError: a file that cannot be shown.
+        EnvError: a file cannot be shown.
         OutputError: the result cannot be written.
     """
     import_known()

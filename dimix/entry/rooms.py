@@ -1,4 +1,4 @@
-"""Builds the rooms of a run from a compiled config; their states together are the state of the run."""
+"""Builds the components of a run from a compiled config. Together, their states are the state of the run."""
 
 from __future__ import annotations
 
@@ -26,28 +26,17 @@ from dimix.replay.buffer import ReplayBuffer
 from dimix.replay.priorities import Priorities
 from dimix.worker import Collector, Evaluator, Learner
 
-#: What is random in a run; every stream has a seed of its own, drawn from the run's seed and this order.
+#: The random streams of a run; each has its own seed, derived from the run's seed and this order.
 STREAMS = ("collect", "evaluate", "evaluate_jitter", "policy", "replay")
 
 
 def stream_seed(seed: int, stream: str) -> int:
-    """Seed of one random stream of a run; different streams and different runs are independent.
-
-    Args:
-        seed: the run's seed.
-        stream: one of `STREAMS`.
-    """
+    """Seed of one of a run's `STREAMS`; streams and runs are independent of each other."""
     return int(np.random.SeedSequence([seed, STREAMS.index(stream)]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def make_env(compiled: CompiledConfig, role: str, out: Callable[[str], None] = say) -> VecEnv:
-    """The environments of one role.
-
-    Args:
-        compiled: the config.
-        role: ``collect``, ``evaluate`` or ``evaluate_jitter``.
-        out: takes their lines meant for people.
-    """
+    """Create the environments of a role: ``collect``, ``evaluate`` or ``evaluate_jitter``."""
     cfg = compiled.branch("env")
     num_envs = cfg.collector_env_num if role == "collect" else cfg.evaluator_env_num
     env = compiled.env_class.create(cfg, role, num_envs, stream_seed(compiled.cfg.seed, role))
@@ -56,23 +45,23 @@ def make_env(compiled: CompiledConfig, role: str, out: Callable[[str], None] = s
 
 
 def make_curriculum(compiled: CompiledConfig, env: VecEnv) -> Curriculum | None:
-    """What chooses where the episodes of the environments for ``collect`` begin; None: each at its start."""
+    """The curriculum of the ``collect`` environments; None if every episode begins at its start."""
     return compiled.env_class.curriculum(compiled.branch("env"), env, stream_seed(compiled.cfg.seed, "collect"))
 
 
 def make_agent_input(compiled: CompiledConfig) -> AgentInput:
-    """What agents see besides their observation, as the config says."""
+    """Build the agents' input as configured."""
     return agent_input(compiled.cfg.env, compiled.info)
 
 
 def make_policy(compiled: CompiledConfig) -> Policy:
-    """The policy with freshly drawn weights; the global random streams are seeded first."""
+    """Create the policy with fresh weights, after seeding the global random streams."""
     set_pkg_seed(compiled.cfg.seed)
     return compiled.policy_class(compiled.branch("policy"), seed=stream_seed(compiled.cfg.seed, "policy"))
 
 
 def make_callbacks(compiled: CompiledConfig) -> list[Callback]:
-    """The callbacks that ``run.callbacks`` names, in the order written.
+    """Create the callbacks of ``run.callbacks``, in the order written.
 
     Raises:
         ConfigError: one of them cannot work here.
@@ -82,16 +71,16 @@ def make_callbacks(compiled: CompiledConfig) -> list[Callback]:
 
 
 def jitter_games(compiled: CompiledConfig) -> int:
-    """Games of an evaluation from jittered starts; 0 when the environment has none."""
+    """Number of evaluation games from jittered starts; 0 if the environment has none."""
     return (lookup(compiled.cfg, "env.jitter_eval.n_episode") or 0) if compiled.info.has_jitter else 0
 
 
 class Rooms:
-    """Everything that a training run moves, built once.
+    """The components of a training run.
 
     Args:
         compiled: the config.
-        out: takes the environments' lines meant for people.
+        out: called with each line that the environments print.
 
     Attributes:
         policy: the policy.
@@ -99,12 +88,12 @@ class Rooms:
         collector: plays training games.
         learner: makes updates.
         evaluator: plays greedy games.
-        jitter_evaluator: the same from jittered starts; None when the environment has none.
-        epsilon: chance of a random action by env step.
+        jitter_evaluator: plays greedy games from jittered starts; None if the environment has none.
+        epsilon: probability of a random action by env step.
 
     Raises:
-        ConfigError: more memory than there is, or games are to be recorded that cannot be.
-        EnvError: an environment cannot be made.
+        ConfigError: not enough memory, or games that cannot be recorded should be.
+        EnvError: an environment cannot be created.
     """
 
     def __init__(self, compiled: CompiledConfig, out: Callable[[str], None] = say) -> None:
@@ -150,7 +139,7 @@ class Rooms:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides how the run goes on."""
+        """Everything that determines how the run continues."""
         return {
             "policy": self.policy_state(),
             "buffer": self.buffer.state_dict(),
@@ -162,10 +151,10 @@ class Rooms:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave, exactly.
+        """Restore exactly what ``state_dict`` returned.
 
         Raises:
-            CheckpointError: it comes from another network or other environments.
+            CheckpointError: the state is from another network or other environments.
         """
         policy = self.policy
         policy.learn_mode.load_state_dict(state["policy"]["learn"])
@@ -180,14 +169,14 @@ class Rooms:
         _load_global_streams(state["global_streams"])
 
     def close(self) -> None:
-        """End environments that hold processes."""
+        """Close the environments and end their processes."""
         for room in (self.collector, self.evaluator, self.jitter_evaluator):
             if room is not None:
                 room.close()
 
 
 def _global_streams() -> dict[str, Any]:
-    """The process-wide generators: nothing in dimix draws from them while training, but a policy of the user's may."""
+    """State of the process-wide generators. Dimix does not draw from them while training, but a user's policy may."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     numpy_state = {"name": name, "keys": np.asarray(keys), "rest": [int(position), int(has_gauss), float(gauss)]}
     version, words, gauss_next = random.getstate()

@@ -1,4 +1,4 @@
-"""The folder of a run: made so that no two runs share one, and explained to whoever opens it."""
+"""The folder of a run: never shared by two runs, and described to its user."""
 
 from __future__ import annotations
 
@@ -23,14 +23,7 @@ LATEST, PREVIOUS, BEST, FINAL = "latest.pth.tar", "previous.pth.tar", "best.pth.
 
 
 class RunFolder:
-    """Paths of one run, and a lock that keeps a second process from writing there.
-
-    Args:
-        path: the folder, existing.
-
-    Attributes:
-        path: the folder.
-    """
+    """Paths of one run in an existing folder, and a lock that keeps other processes from writing there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,10 +31,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, wanted: str | Path) -> RunFolder:
-        """Make a new folder; when the wanted one holds a run already, the next free ``<wanted>_2``, ``_3``, ...
+        """Create a new folder; if the requested one already holds a run, the next free ``<wanted>_2``, ``_3``, ...
 
         Raises:
-            OutputError: the folder cannot be made or written.
+            OutputError: the folder cannot be created or written.
         """
         base = Path(wanted) if Path(wanted).name else Path(wanted).resolve()  # "." has no name to number
         for number in range(1, 10_000):
@@ -58,10 +51,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
-        """A run's folder that exists, to go on with it.
+        """Open the folder of an existing run to resume it.
 
         Raises:
-            CheckpointError: no such folder, or no checkpoint to go on from.
+            CheckpointError: no such folder, or no checkpoint to resume from.
         """
         folder = cls(Path(path))
         if not folder.latest.exists():
@@ -71,7 +64,7 @@ class RunFolder:
 
     @classmethod
     def last_of(cls, wanted: str | Path) -> Path:
-        """The folder of the last run with this name (``<wanted>``, ``<wanted>_2``, ...) that saved a checkpoint.
+        """Folder of the last run with this name (``<wanted>``, ``<wanted>_2``, ...) that saved a checkpoint.
 
         Raises:
             CheckpointError: there is none.
@@ -98,7 +91,7 @@ class RunFolder:
 
     @property
     def replays(self) -> Path:
-        """Games recorded during training, where the config asks for them."""
+        """Folder of games recorded during training, if the config asks for them."""
         return self.path / "replays"
 
     @property
@@ -113,12 +106,12 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """Policy of the best evaluation."""
+        """Policy with the best evaluation."""
         return self.ckpt / BEST
 
     @property
     def final(self) -> Path:
-        """Policy at the end."""
+        """Policy at the end of the run."""
         return self.ckpt / FINAL
 
     @property
@@ -127,10 +120,10 @@ class RunFolder:
         return self.path / "nan_batch.pt"
 
     def lock(self) -> None:
-        """Claim the folder for this process until it ends.
+        """Lock the folder for this process until it ends.
 
         Raises:
-            OutputError: another process has it.
+            OutputError: another process holds the lock.
         """
         try:
             self._lock.acquire()
@@ -140,12 +133,12 @@ class RunFolder:
             ) from e
 
     def unlock(self) -> None:
-        """Give the folder back."""
+        """Release the lock."""
         self._lock.release()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the `lock` within."""
+        """Hold the `lock` in a block."""
         self.lock()
         try:
             yield
@@ -153,28 +146,27 @@ class RunFolder:
             self.unlock()
 
     def write_config(self, compiled: CompiledConfig) -> None:
-        """Write every setting as ``total_config.py``, which runs again, beside copies of what it reads."""
+        """Write every setting to ``total_config.py``, a runnable config, next to copies of its inputs."""
         main, create = compiled.settings()
         keep_inputs(compiled.inputs, self.path)
         head = f"Settings of the run {self.path.name}; what follows from them, sizes say, is derived again."
         write_config(self.path / "total_config.py", main, create, head, compiled.inputs)
 
     def keep_resumable(self, count: int) -> None:
-        """Delete resume checkpoints, with their replay buffers the largest files of a run.
+        """Delete resume checkpoints, which hold the replay buffer and are the largest files of a run.
 
-        Args:
-            count: how many stay: 2, both; 1, the latest; 0, none.
+        ``count`` of them remain: 2, both; 1, the latest; 0, none.
         """
         for path in (self.latest, self.previous)[count:]:
             path.unlink(missing_ok=True)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write ``result.json``, whole or not at all."""
+        """Write ``result.json`` atomically."""
         with written_whole(self.path / "result.json") as file:
             file.write((json.dumps(result, indent=2) + "\n").encode())
 
     def explain(self) -> str:
-        """What is in the folder and how to use it, for the end of a run."""
+        """Text for the end of a run: what the folder contains and how to use it."""
         hint = "" if importlib.util.find_spec("tensorboard") else "   (pip install tensorboard first)"
         best = self.best if self.best.exists() else self.final
         games = sorted(self.replays.glob("*"))
@@ -208,5 +200,5 @@ class RunFolder:
 
 
 def quote(path: Path) -> str:
-    """A path as a shell takes it, in a command that is printed."""
+    """Quote a path for a shell command that is printed."""
     return shlex.quote(str(path))

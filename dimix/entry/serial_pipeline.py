@@ -1,4 +1,4 @@
-"""Training in one process, from a config to the result."""
+"""Train in one process, from a config to the result."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ def serial_pipeline(
     explain: bool = True,
     out: Callable[[str], None] = say,
 ) -> Result:
-    """Train as a config says.
+    """Train with a config.
 
     Args:
         input_cfg: path of a config file, or ``(main_config, create_config)``; None with ``resume=FOLDER``.
-        seed: seed of every random stream; None takes the config's.
-        exp_name: run folder; None takes the config's.
-        env_step: stop after that many env steps.
-        train_iter: stop after that many updates.
-        load_path: checkpoint whose network weights training starts from, or a run folder (see `find_checkpoint`).
-        resume: run folder (or a checkpoint in it) to go on with; True or an empty string: the last run of this config.
+        seed: seed of every random stream; None uses the config's.
+        exp_name: run folder; None uses the config's.
+        env_step: stop after this many env steps.
+        train_iter: stop after this many updates.
+        load_path: checkpoint with the initial network weights, or a run folder (see `find_checkpoint`).
+        resume: run folder to resume (or a checkpoint in it); True or an empty string: the last run of this config.
         overrides: ``dotted.key=value`` texts.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        callbacks: called besides those that the config names in ``run.callbacks``; see `dimix.callbacks.Callback`.
-        announce: say at the start what is trained, with which sizes.
-        explain: say at the end what is in the run folder and how to use it.
-        out: takes the lines meant for people.
+        callbacks: used in addition to ``run.callbacks`` of the config; see `dimix.callbacks.Callback`.
+        announce: print at the start what is trained, with its sizes.
+        explain: print at the end what the run folder contains and how to use it.
+        out: called with each line of output.
 
     Returns:
         How the run ended; ``result.json`` holds the same.
 
     Raises:
-        ConfigError: the config, all problems at once.
+        ConfigError: the config is invalid; lists all problems.
         CheckpointError: ``load_path`` or ``resume`` cannot be used.
-        TrainingError: the loss stopped being a number.
+        TrainingError: the loss is no longer a number.
         OutputError: the run folder cannot be written.
     """
     named: dict[str, Any] = dict(
@@ -82,7 +82,7 @@ def serial_pipeline(
     with StopSignals() as signals, closing(Rooms(compiled, out)) as rooms:
         if load_path is not None:
             load_weights(rooms.policy, find_checkpoint(load_path), compiled)
-        folder = folder or RunFolder.create(compiled.cfg.exp_name)  # whatever cannot start has said so by now
+        folder = folder or RunFolder.create(compiled.cfg.exp_name)  # only now, when everything else is known to work
         with folder.locked():
             run = TrainingRun(compiled, rooms, folder, signals, [*listed, *callbacks], out)
             if saved is not None:
@@ -104,7 +104,7 @@ def _limits(run: Mapping[str, Any]) -> list[int | None]:
 def _reopen(
     input_cfg: Any, resume: str | Path | bool, exp_name: str | None, named: dict[str, Any]
 ) -> tuple[RunFolder, CompiledConfig, dict[str, Any]]:
-    """Folder, config and saved state of the run to go on with."""
+    """Folder, config and saved state of the run to resume."""
     if resume is True or resume == "":
         if input_cfg is None:
             raise ConfigError("--resume: which run? Give its folder, or -c FILE for the last run of that config.")

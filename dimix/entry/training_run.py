@@ -1,4 +1,4 @@
-"""One training: collect, update, evaluate, save, until something says stop."""
+"""The training loop: collect, update, evaluate and save until a stop rule or a signal ends it."""
 
 from __future__ import annotations
 
@@ -34,18 +34,17 @@ class Result:
     """How a run ended.
 
     Attributes:
-        run_folder: where everything is.
-        seed: of the run.
-        reason: ``stop_value``, ``env_step``, ``train_iter``, what a callback said, or the name of the signal that
-            stopped it.
+        run_folder: folder with all its files.
+        seed: seed of the run.
+        reason: ``stop_value``, ``env_step``, ``train_iter``, a callback's word, or the name of a signal.
         env_step: env steps made.
         train_iter: updates made.
         episode_count: training episodes finished.
-        seconds: time spent, over all resumes.
-        cpu_seconds: processor time spent, over all resumes.
-        score: mean over the last evaluations (``run.stop_window``) of win rate, or of the return where nothing is won.
-        best_score: the best single evaluation's.
-        evaluation: the metrics of the last evaluation, by name.
+        seconds: wall time, summed over all resumes.
+        cpu_seconds: processor time, summed over all resumes.
+        score: mean win rate (return if games cannot be won) over the latest evaluations (``run.stop_window``).
+        best_score: score of the best single evaluation.
+        evaluation: metrics of the last evaluation, by name.
     """
 
     run_folder: str
@@ -67,19 +66,19 @@ class Result:
 
 
 class _Stopped(Exception):
-    """A signal came while a curriculum was being prepared."""
+    """A signal arrived while a curriculum was being prepared."""
 
 
 class TrainingRun:
-    """The rooms of a run, the order in which they work, and the callbacks that look on (as a `dimix.callbacks.Run`).
+    """Runs the components of a run in order and calls the callbacks, to which it is the `dimix.callbacks.Run`.
 
     Args:
         compiled: the config.
-        rooms: made from it.
+        rooms: the components built from it.
         folder: where everything is written.
-        signals: tells whether someone asked to stop.
-        callbacks: what looks on besides the run's own logging and stopping.
-        out: takes the lines meant for people.
+        signals: reports whether a stop was requested.
+        callbacks: used in addition to the run's own logging and stopping.
+        out: called with each line of output.
     """
 
     def __init__(
@@ -135,17 +134,17 @@ class TrainingRun:
 
     @property
     def policy(self) -> Policy:
-        """What is trained."""
+        """The policy in training."""
         return self.rooms.policy
 
     @property
     def env_step(self) -> int:
-        """Steps made so far."""
+        """Steps so far."""
         return self.rooms.collector.env_step
 
     @property
     def train_iter(self) -> int:
-        """Updates made so far."""
+        """Updates so far."""
         return self.rooms.learner.train_iter
 
     def save_weights(self, path: Path) -> None:
@@ -155,7 +154,7 @@ class TrainingRun:
     # ---- the loop ------------------------------------------------------------------------------------------------
 
     def train(self) -> Result:
-        """Run until a stop rule or a signal says so; the last checkpoint is written before this returns."""
+        """Train until a stop rule or a signal ends the run; writes the last checkpoint before returning."""
         self._folder.write_config(self._compiled)
         try:
             self._callbacks.call("on_train_start", self)
@@ -173,9 +172,9 @@ class TrainingRun:
         return result
 
     def _loop(self) -> str:
-        """All rounds; returns why there are no more."""
+        """Run all rounds; returns the reason to stop."""
         with suppress(_Stopped):
-            self.rooms.collector.start(self._say_or_stop)  # a curriculum may take long: not part of any speed
+            self.rooms.collector.start(self._say_or_stop)  # may take long with a curriculum: not part of any speed
         self._lap = time.monotonic()
         if self._is_new:
             self.save()
@@ -183,7 +182,7 @@ class TrainingRun:
             self._iterate()
             if time.monotonic() - self._saved_at >= self.cfg.run.checkpoint_interval_s:
                 self.save()
-        self.save()  # before the closing evaluation: a run that is resumed goes on as if it had never stopped
+        self.save()  # before the final evaluation, so that a resumed run continues as if it had never stopped
         updated_since = self._next_eval != self.train_iter + self.cfg.policy.eval.evaluator.eval_freq
         if updated_since and not self._signals.received:
             self._evaluate()
@@ -191,7 +190,7 @@ class TrainingRun:
         return reason
 
     def _say_or_stop(self, text: str) -> None:
-        """For a curriculum that takes long before the first episode; a resumed run begins it anew."""
+        """Print a curriculum's line, or stop its preparation on a signal; a resumed run prepares it again."""
         self.out(text)
         if self._signals.received:
             raise _Stopped
@@ -200,11 +199,11 @@ class TrainingRun:
         if self._signals.received:
             return self._signals.received
         if self.train_iter >= self._next_eval:
-            return None  # the evaluation that is due decides
+            return None  # the evaluation that is due will decide
         return self._callbacks.stop_reason(self)
 
     def _iterate(self) -> None:
-        """Evaluate when it is due; else collect and update once."""
+        """Evaluate if it is due; otherwise collect and update once."""
         rooms, policy = self.rooms, self.cfg.policy
         if self.train_iter >= self._next_eval:
             self._evaluate()
@@ -236,7 +235,6 @@ class TrainingRun:
             ) from e
 
     def _evaluate(self) -> None:
-        """Play the evaluation games."""
         values = _eval_values(self._play(self.rooms.evaluator, self.cfg.env.n_evaluator_episode, "nominal"))
         if self.rooms.jitter_evaluator is not None:
             jitter = self._play(self.rooms.jitter_evaluator, jitter_games(self._compiled), "jittered")
@@ -249,7 +247,7 @@ class TrainingRun:
         self._callbacks.call("on_metrics", self, {**values, **times})
 
     def _play(self, evaluator: Evaluator, games: int, start: str) -> EvalResult:
-        """One evaluation, recorded where it is one of those that the config asks for."""
+        """One evaluation, recorded if the config asks for it."""
         with self._recording(evaluator, games, start):
             return evaluator.evaluate(games, self.cfg.policy.eval.epsilon)
 
@@ -297,14 +295,14 @@ class TrainingRun:
     # ---- saving --------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the resume checkpoint; the one before it is kept beside it."""
+        """Write the resume checkpoint and keep the previous one."""
         content = run_content(self.rooms, self._compiled, self.state_dict())
         save_checkpoint(self._folder.latest, content, previous=self._folder.previous)
         self._saved_at = time.monotonic()
         self._callbacks.call("on_checkpoint", self, self._folder.latest)
 
     def state_dict(self) -> dict[str, Any]:
-        """Counters and callbacks; the rooms' states are saved beside it."""
+        """Counters and callbacks; the components' states are saved separately."""
         return {
             "next_eval": self._next_eval,
             "evaluation": dict(self._evaluation),
@@ -313,10 +311,10 @@ class TrainingRun:
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on from a run's checkpoint.
+        """Continue from a run's checkpoint.
 
         Raises:
-            CheckpointError: it does not fit the rooms or the files beside it.
+            CheckpointError: it does not fit the components or the files in the folder.
         """
         lost_before = saved["rooms"]["collector"]["env"].get("episodes_lost", 0)
         self.rooms.load_state_dict(saved["rooms"])
@@ -329,10 +327,9 @@ class TrainingRun:
         self._is_new = False
 
     def go_on(self, asked: bool) -> None:
-        """Say what is left of a run that ended because its score was good enough, once its state is loaded.
+        """Report whether a loaded run that had ended because of its score will continue.
 
-        Args:
-            asked: other limits than before were given: it trains on to them however good it is.
+        If new limits were given (``asked``), it trains up to them whatever its score.
         """
         stop_value = f"the run had reached env.stop_value = {self.cfg.env.stop_value:g}"
         if asked and self._stop_rule.go_on(self):
@@ -348,7 +345,7 @@ class TrainingRun:
 
 
 def _game_files(compiled: CompiledConfig, folder: RunFolder, rooms: Rooms) -> GameFiles | None:
-    """Where games of evaluations are recorded; None when the config asks for none."""
+    """Writes recorded evaluation games; None if the config asks for none."""
     if not lookup(compiled.cfg, "env.replay.every"):
         return None
     return GameFiles(folder.replays, rooms.policy, {"policy": str(compiled.cfg.policy.type)})

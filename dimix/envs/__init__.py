@@ -1,1 +1,1 @@
-"""Environments as whole batches of games."""
+"""Environments, stepped as batches of games."""

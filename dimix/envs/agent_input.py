@@ -1,4 +1,4 @@
-"""What an agent's network sees: its observation, the action it took last, and which agent it is."""
+"""The input of an agent's network: its observation, its last action and its id."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dimix.machine.compiled import compiled
 
 
 class AgentInput:
-    """Joins base observation, one-hot last action and one-hot agent id, in this order.
+    """Concatenates base observation, one-hot last action and one-hot agent id, in this order.
 
-    Collector, evaluator and replay buffer share one instance, so that acting and learning see the same numbers; the
-    buffer stores the base observation only and writes the one-hots again when it samples.
+    Collector, evaluator and replay buffer share one instance, so that acting and learning see the same numbers. The
+    buffer stores only the base observation and rebuilds the one-hots when it samples.
 
     Args:
         obs_shape: size of the base observation (O_base).
@@ -33,26 +33,26 @@ class AgentInput:
 
     @property
     def size(self) -> int:
-        """Size of the joined input (O)."""
+        """Size of the full input (O)."""
         return self.obs_shape + self.last_action * self.action_shape + self.agent_id * self.agent_num
 
     @property
     def last_action_column(self) -> int:
-        """Where the one-hot last action starts; -1 when it is not part of the input."""
+        """First column of the one-hot last action; -1 if it is left out."""
         return self.obs_shape if self.last_action else -1
 
     @property
     def agent_id_column(self) -> int:
-        """Where the one-hot agent id starts; -1 when it is not part of the input."""
+        """First column of the one-hot agent id; -1 if it is left out."""
         return self.obs_shape + self.last_action * self.action_shape if self.agent_id else -1
 
     def build(self, obs: np.ndarray, last_action: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The joined input.
+        """Build the full input.
 
         Args:
             obs: (..., A, O_base) float32, C-contiguous.
-            last_action: (..., A) integer, -1 where no action was taken yet.
-            out: (..., A, O) float32, C-contiguous, written in place; a fresh array when None.
+            last_action: (..., A) integer, -1 before the first action.
+            out: (..., A, O) float32, C-contiguous, written in place; None allocates a new array.
 
         Returns:
             (..., A, O) float32.

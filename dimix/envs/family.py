@@ -1,4 +1,4 @@
-"""What ``create_config.env.type`` names: a family of environments, from its config keys to its batches."""
+"""Environment families: what ``create_config.env.type`` names, with config keys, sizes and batches of games."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from dimix.envs.vec_env import EnvInfo, VecEnv
 
 
 class EnvFamily(ABC):
-    """A family of environments. `describe` and `create` are asked of it; everything else has a default.
+    """A family of environments. Implement `describe` and `create`; everything else has a default.
 
-    It is used as a class, never as an object, so that a small family can be its own `VecEnv`, as
-    ``dizoo/matrix_game`` is. It is registered with `dimix.registry.ENV_REGISTRY`.
+    A family is used as a class and never instantiated, so a small family can be its own `VecEnv`, as in
+    ``dizoo/matrix_game``. Register it with `dimix.registry.ENV_REGISTRY`.
 
     Attributes:
-        config: keys of the ``env`` branch with their defaults; a subclass states only those that it adds or changes.
-        config_ignored: keys of other frameworks' configs that mean nothing here, with the reason.
-        packages: what has to be installed besides dimix.
+        config: keys of the ``env`` branch with their defaults; a subclass lists only those that it adds or changes.
+        config_ignored: keys of other frameworks' configs that have no meaning here, with the reason.
+        packages: packages that it needs besides dimix.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
-        # (int) Games played side by side for training, >= 1.
+        # (int) Games played in parallel for training, >= 1.
         collector_env_num=8,
-        # (int) Games played side by side for evaluation, >= 1.
+        # (int) Games played in parallel for evaluation, >= 1.
         evaluator_env_num=8,
-        # (int) Games of one evaluation, each counted once, >= 1.
+        # (int) Games in one evaluation, each counted once, >= 1.
         n_evaluator_episode=32,
-        # (float) Share of games won (mean return, where nothing is won) over the last evaluations that ends training.
+        # (float) Training stops at this win rate (mean return if games cannot be won) over the latest evaluations.
         stop_value=1e9,
         # (bool) Append each agent's last action to its observation, one-hot.
         obs_last_action=True,
-        # (bool) Append the agent's number to its observation, one-hot.
+        # (bool) Append each agent's index to its observation, one-hot.
         obs_agent_id=True,
     )
     config_ignored: ClassVar[dict[str, str]] = {}
@@ -47,52 +47,52 @@ class EnvFamily(ABC):
     @classmethod
     @abstractmethod
     def describe(cls, cfg: EasyDict) -> EnvInfo:
-        """Sizes of what a config's ``env`` branch asks for, before anything is built.
+        """Sizes of the environment that an ``env`` branch describes, known before anything is built.
 
         Raises:
-            ConfigError: the branch asks for what there is not; the message begins with the key.
+            ConfigError: the branch asks for something that does not exist; the message begins with the key.
             EnvError: the same, without a key.
         """
 
     @classmethod
     @abstractmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:
-        """The environment of a config's ``env`` branch.
+        """Create the environment of an ``env`` branch.
 
         Args:
-            cfg: the branch, defaults merged in.
-            role: ``"collect"``, ``"evaluate"``, or ``"evaluate_jitter"`` where `EnvInfo.has_jitter` says so.
+            cfg: the branch, with defaults merged in.
+            role: ``"collect"``, ``"evaluate"``, or ``"evaluate_jitter"`` if `EnvInfo.has_jitter`.
             num_envs: games (E).
-            seed: of the role.
+            seed: seed of this role.
 
         Raises:
-            EnvError: it cannot be made.
+            EnvError: the environment cannot be created.
         """
 
     @classmethod
     def curriculum(cls, cfg: EasyDict, env: VecEnv, seed: int) -> Curriculum | None:
-        """What chooses where training episodes begin; None when all begin at the start.
+        """The curriculum that chooses where training episodes begin; None if all begin at the start.
 
         Args:
-            cfg: the branch.
-            env: what `create` made for the role ``"collect"``.
-            seed: of that role.
+            cfg: the ``env`` branch.
+            env: the environment created for the role ``"collect"``.
+            seed: seed of that role.
         """
         return None
 
     @classmethod
     def notes(cls, cfg: EasyDict) -> list[str]:
-        """Lines to show before training, about settings that work but surprise."""
+        """Lines to show before training, about settings that work but may surprise."""
         return []
 
     @classmethod
     def input_files(cls, cfg: EasyDict) -> Mapping[str, Sequence[Path]]:
-        """Files that are read, by the key that holds a path: the file that it names, then those it brings along."""
+        """Files that the environment reads, by config key: the file that the key names, then the files it refers to."""
         return {}
 
     @classmethod
     def compile_notice(cls) -> str | None:
-        """A line to show when the first use on this machine takes a while; None when it does not."""
+        """A line to show if the first use on this machine takes a while, else None."""
         return None
 
     @classmethod
@@ -105,15 +105,15 @@ class EnvFamily(ABC):
         """Show recorded games (see `dimix.envs.recordable`).
 
         Args:
-            files: the games.
-            out: file to write; its ending says what is made of them. None plays them as text.
-            write: takes the text.
+            files: replay files.
+            out: file to write, in the format given by its extension. None plays the games as text.
+            write: called with the text.
 
         Returns:
-            False from a family that shows none.
+            False if the family cannot show replays.
 
         Raises:
-            EnvError: a file that cannot be shown.
+            EnvError: a file cannot be shown.
             OutputError: the result cannot be written.
         """
         return False
@@ -121,7 +121,7 @@ class EnvFamily(ABC):
 
 @functools.cache
 def as_family(cls: type) -> type[EnvFamily]:
-    """A registered class as a family: one without the base gets its defaults for whatever it does not define."""
+    """View a registered class as a family: a class without the base gets its defaults for what it does not define."""
     if issubclass(cls, EnvFamily):
         return cls
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}

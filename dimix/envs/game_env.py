@@ -1,7 +1,7 @@
-"""One game at a time: the small interface that other people's environments are fitted to.
+"""The interface for adapting other environments: one game at a time.
 
-A subclass of `GameEnv` is all that an adapter needs; batches, processes, seeds, time limits, restarts and saving come
-with it (`dimix.envs.games.vec_env`). docs/environments.md shows one in forty lines.
+To write an adapter, subclass `GameEnv`. Batching, worker processes, seeds, time limits, restarts and saving come for
+free (`dimix.envs.games.vec_env`). docs/environments.md shows an adapter in forty lines.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ __all__ = ["Frame", "GameEnv", "ManagerKeys"]
 
 
 class ManagerKeys:
-    """The config keys of environments that play one game at a time, for `GameEnv` and whoever runs one."""
+    """Config keys of environments that play one game at a time, for `GameEnv` and code that wraps one."""
 
     config: ClassVar[dict[str, Any]] = dict(
         manager=dict(
-            # (str) Where games run: in this process or in processes of their own, one of "base", "subprocess".
+            # (str) Where games run: in this process or in worker processes, one of "base", "subprocess".
             type="subprocess",
-            # (int | None) Processes that share the games; results do not depend on it. None: one per core, >= 1.
+            # (int | None) Worker processes; results do not depend on it. None: one per core, >= 1.
             worker_num=None,
-            # (int) Failures in a row of one game, without an episode finished, that are repaired, >= 0.
+            # (int) Failures in a row of one game that are repaired; a finished episode resets the count, >= 0.
             max_retry=5,
-            # (str) What repairs a game that raised an error: a reset, or building it anew, one of "reset", "renew".
+            # (str) How to repair a game that raised an error: reset it, or build a new one, one of "reset", "renew".
             retry_type="renew",
-            # (float | None) Seconds that a process may take to start and to build its games; None: no limit, > 0.
+            # (float | None) Seconds allowed for a worker to start and build its games; None: no limit, > 0.
             connect_timeout=120.0,
-            # (float | None) Seconds that one game's reset may take before its process is replaced; None: no limit, > 0.
+            # (float | None) Seconds allowed for one game's reset before its worker is replaced; None: no limit, > 0.
             reset_timeout=60.0,
-            # (float | None) Seconds that one game's step may take before its process is replaced; None: no limit, > 0.
+            # (float | None) Seconds allowed for one game's step before its worker is replaced; None: no limit, > 0.
             step_timeout=60.0,
         ),
     )
@@ -56,20 +56,16 @@ class ManagerKeys:
 
 
 class GameEnv(ManagerKeys, Game, EnvFamily):
-    """One game of a multi-agent environment that a config can name: see `Game`, and `EnvFamily` for what it may add.
+    """Base class for adapters: one game of a multi-agent environment. See `Game`, and `EnvFamily` for optional parts.
 
-    Subclasses are registered with `ENV_REGISTRY` and add their own keys to ``config``. To run in processes they have to
-    stand in a module that can be imported, not in the script that was started.
+    Register subclasses with `ENV_REGISTRY` and add their own keys to ``config``. To run in worker processes, a subclass
+    must live in an importable module, not in the script that was started.
     """
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:
-        """E games of a config's ``env`` branch as one batch.
+        """E games of an ``env`` branch as one batch, the same for both roles; see `EnvFamily.create`.
 
-        Args:
-            cfg: the branch, defaults merged in.
-            role: ``"collect"`` or ``"evaluate"``; both play the same game.
-            num_envs: games (E).
-            seed: of all episodes; each has its own, drawn from this one, the game's number and the episode's.
+        Each episode's seed is derived from ``seed``, the game's index and the episode's number.
         """
         return GameVecEnv(cls, cfg, num_envs, seed)

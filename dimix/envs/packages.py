@@ -1,4 +1,4 @@
-"""Packages that only some environments need: whether they are there, and what installs them."""
+"""Optional packages that some environments need: whether they are installed, and how to install them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dimix.errors import EnvError
 
 @dataclass(frozen=True)
 class Package:
-    """A package that an environment is played with. Environment classes list theirs in a class attribute ``packages``.
+    """A package that an environment needs. Environment classes list theirs in a class attribute ``packages``.
 
     Attributes:
-        module: what is imported.
-        install: the command that installs it.
-        choice: the config key that asks for it, ``env.backend='smaclite'``; empty when the environment always needs it.
-        needs: other modules without which the environments that are meant cannot be imported.
+        module: module to import.
+        install: command that installs it.
+        choice: config key that selects it, ``env.backend='smaclite'``; empty if the environment always needs it.
+        needs: other modules that its environments need in order to be imported.
     """
 
     module: str
@@ -28,14 +28,14 @@ class Package:
 
     @property
     def installed(self) -> bool:
-        """Whether the module and its needs are there; they are not imported."""
+        """Whether the module and its needs are installed, without importing them."""
         return all(importlib.util.find_spec(name.partition(".")[0]) for name in (self.module, *self.needs))
 
     def load(self, submodule: str = "") -> ModuleType:
-        """The module, or the named one below it.
+        """Import the module, or a submodule of it.
 
         Raises:
-            EnvError: it is not installed, or one of its own needs is not.
+            EnvError: it is not installed, or importing it failed.
         """
         try:
             return importlib.import_module(f"{self.module}.{submodule}" if submodule else self.module)

@@ -1,4 +1,4 @@
-"""The contract between whoever writes games into files and environments that can be recorded."""
+"""The interface between environments that can record games and the code that writes them to files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 
 class RecordedGame(Protocol):
-    """A game that was recorded.
+    """A recorded game.
 
     Attributes:
         number: e + k * E for game k of environment e.
         global_state: (T, S) float32, before each step.
         action: (T, A) int64.
         alive: (T, A) bool.
-        q: (T, A, N) float32, the agents' values; None where there were none.
+        q: (T, A, N) float32, the agents' values; None if there were none.
     """
 
     number: int
@@ -27,28 +27,28 @@ class RecordedGame(Protocol):
 
     @property
     def name(self) -> str:
-        """A name for its file, without folder."""
+        """File name, without folder."""
 
     def content(self, values: Mapping[str, np.ndarray], info: Mapping[str, str]) -> bytes:
         """The file's bytes.
 
         Args:
-            values: ``q_tot`` (T,) and ``weight`` (T, A) of the network that played, or nothing.
-            info: texts to keep.
+            values: ``q_tot`` (T,) and ``weight`` (T, A) of the network that played; may be empty.
+            info: texts to store.
         """
 
 
 @runtime_checkable
 class Recordable(Protocol):
-    """A `VecEnv` whose games can be recorded."""
+    """A `VecEnv` that can record its games."""
 
     def record(
         self, games: int, on_game: Callable[[RecordedGame], None] = ..., q: Callable[[], np.ndarray | None] = ...
     ) -> None:
-        """Record the games numbered below ``games`` from the next reset on; their course stays what it would be.
+        """Record the games numbered below ``games`` from the next reset on. Recording does not change their course.
 
         Args:
             games: game k of environment e has the number e + k * E; 0 ends a recording.
-            on_game: takes each of them when it is over.
-            q: gives the (E, A, N) q-values behind the actions about to be stepped, or None.
+            on_game: called with each of them when it is over.
+            q: returns the (E, A, N) q-values behind the actions about to be played, or None.
         """

@@ -1,4 +1,4 @@
-"""The contract between dimix and an environment: many games stepped as one batch of arrays."""
+"""The environment interface: many games stepped as one batch of arrays."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dimix.machine.signals import say
 
 @dataclass(frozen=True)
 class Entities:
-    """Units of one kind in an agent's own observation, one behind the other.
+    """The units of one kind in an agent's own observation, stored one after another.
 
     Attributes:
-        column: of the first feature of the first unit.
-        count: units.
-        size: features of each; all zero where a unit is not there.
-        action: that names the first unit, the others following; None where no action does.
-        named_by: columns of the observation, one of which is not zero where the agent's actions name these units;
-            empty where those of all agents do.
+        column: first column of the first unit.
+        count: number of units.
+        size: features per unit; all zero if the unit is absent.
+        action: action that targets the first unit; the next actions target the next units. None if no action does.
+        named_by: columns of the observation; an agent's actions target these units only if one of the columns is
+            nonzero. Empty if every agent's do.
     """
 
     column: int
@@ -43,19 +43,19 @@ class EnvInfo:
     """Sizes of an environment, known before anything is built.
 
     Attributes:
-        name: what is played, for messages and file names (``"MMM"``).
+        name: map or game, for messages and file names (``"MMM"``).
         agent_num: agents (A).
         obs_shape: size of one agent's own observation, without last action and agent id (O_base).
-        global_obs_shape: size of the global state (S), or (channels, height, width) where it is an image.
+        global_obs_shape: size of the global state (S), or (channels, height, width) for an image.
         action_shape: number of actions (N).
-        episode_limit: steps after which an episode is cut (``truncated``).
-        has_win: whether ``battle_won`` means anything here.
-        has_jitter: whether starts can be moved, for the second evaluation.
-        agent_types: unit type of each agent, in the agents' order; None where the environment knows no types.
-        entities: where an observation tells of which unit, for agents that read them as sets; None where it does not.
+        episode_limit: steps after which an episode is ``truncated``.
+        has_win: whether games can be won (``battle_won``).
+        has_jitter: whether starts can be jittered, for the second evaluation.
+        agent_types: unit type of each agent; None if the environment has no types.
+        entities: layout of the units in an observation, for agents that read them as sets; None if unknown.
 
     Raises:
-        EnvError: a size that is no whole number of at least 1.
+        EnvError: a size is not a whole number of at least 1.
     """
 
     name: str
@@ -85,40 +85,40 @@ class EnvInfo:
 
     @property
     def state_size(self) -> int:
-        """Floats of the global state (S), an image's as well."""
+        """Number of floats in the global state (S), also for an image."""
         return math.prod(self.state_shape)
 
 
 def _as_python(sizes: Entities | EnvInfo) -> None:
-    """Give a record of an environment, who may count with numpy, Python's own numbers and texts, lists as tuples."""
+    """Convert fields to Python's own numbers, strings and tuples; an environment may compute them with numpy."""
     for field in fields(sizes):
         value = plain(getattr(sizes, field.name))
         object.__setattr__(sizes, field.name, tuple(value) if isinstance(value, list) else value)
 
 
 class VecEnv(ABC):
-    """E games of the same kind, advanced together.
+    """E games of the same kind, stepped together.
 
-    The arrays below belong to the environment and are overwritten in place by ``step`` and ``reset``: copy what you
-    keep. A game that is over (``terminated`` or ``truncated``) is frozen: its actions are ignored, its reward reads 0
-    and its other arrays keep what they held at the end, until ``reset`` starts it again.
+    The environment owns the arrays below, and ``step`` and ``reset`` overwrite them: copy what you keep. A game that is
+    over (``terminated`` or ``truncated``) is frozen until ``reset``: its actions are ignored, its reward is 0, and its
+    other arrays keep their final values.
 
     Attributes:
         info: sizes.
         num_envs: E.
         agent_state: (E, A, O_base) float32, each agent's own observation.
-        global_state: (E, S) float32, or (E, channels, height, width); stored and learned from as (E, S).
-        action_mask: (E, A, N) bool, True where the action may be taken; at least one per agent.
+        global_state: (E, S) float32, or (E, channels, height, width), which is stored and learned from as (E, S).
+        action_mask: (E, A, N) bool, True for available actions; at least one per agent.
         alive: (E, A) bool, agents that still act.
         reward: (E,) float32, team reward of the last step.
         terminated: (E,) bool, the game itself is over.
         truncated: (E,) bool, cut by the time limit (never together with ``terminated``).
         battle_won: (E,) bool, the team won.
         episode_length: (E,) int, steps since reset.
-        lost: (K,) int64, games whose running episode was lost in the last call (their process died, say) and that show
-            the start of a new one: it never happens in an environment without processes.
-        episodes_lost: how many episodes were lost so far.
-        out: takes lines meant for people, such as why a game was started anew; set by whoever shows them.
+        lost: (K,) int64, games that lost their running episode in the last call, for example because their process
+            died, and now show the start of a new one. Always empty without worker processes.
+        episodes_lost: number of episodes lost so far.
+        out: called with each line of output, such as why a game was restarted; replace it to redirect them.
     """
 
     info: EnvInfo
@@ -138,7 +138,7 @@ class VecEnv(ABC):
 
     @abstractmethod
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
-        """Start new episodes in the given games (all when None)."""
+        """Start new episodes in the given games, or in all if None."""
 
     @abstractmethod
     def step(self, action: np.ndarray) -> None:
@@ -148,16 +148,16 @@ class VecEnv(ABC):
             action: (E, A) integer, one available action per agent.
 
         Raises:
-            EnvError: an action outside the mask, or an array of another shape or type.
+            EnvError: an unavailable action, or an array of the wrong shape or type.
         """
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides the future of all games, random streams included, as arrays and numbers."""
+        """Everything that determines the future of all games, including random streams, as arrays and numbers."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave, exactly."""
+        """Restore exactly what ``state_dict`` returned."""
 
-    def close(self) -> None:  # noqa: B027 (most environments have nothing to give back)
-        """Give back processes and files, where there are any."""
+    def close(self) -> None:  # noqa: B027 (most environments have nothing to release)
+        """Release processes and files, if any."""

@@ -1,1 +1,1 @@
-"""What the machine gives: cores, memory, processes, signals, compiled code, files written whole."""
+"""The machine: cores, memory, processes, signals, compiled code, and files written atomically."""

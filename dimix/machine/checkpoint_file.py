@@ -1,7 +1,7 @@
-"""Checkpoints: written whole or not at all, read with torch's safe loader only.
+"""Checkpoint files, written atomically and read only with torch's safe loader.
 
-A file holds tensors, numbers, strings, lists and dicts; numpy arrays travel as bytes with their type and shape, so that
-what is loaded equals what was saved, array for array.
+A file holds tensors, numbers, strings, lists and dicts. Numpy arrays are stored as bytes with dtype and shape, so they
+load exactly as they were saved.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _ARRAY = "__array__"
 
 
 def save_checkpoint(path: str | Path, content: Mapping[str, Any], previous: str | Path | None = None) -> None:
-    """Write a checkpoint so that a crash at any moment leaves the old file or the new one, never half of one.
+    """Write a checkpoint so that a crash at any moment leaves either the old file or the new one intact.
 
     Args:
-        path: the file; its folder is made where it is missing.
+        path: the file; its folder is created if missing.
         content: nested dicts, lists and tuples of tensors, numpy arrays, numbers, strings, bools and None.
-        previous: where the file that stood at ``path`` is kept; None keeps nothing.
+        previous: where to keep the old file at ``path``; None discards it.
 
     Raises:
         CheckpointError: something in ``content`` is of another type; nothing is written.
-        OutputError: the disk is full, or the folder cannot be written; the old file is still there.
+        OutputError: the disk is full, or the folder is not writable; the old file remains.
     """
     path = Path(path)
     payload = {"format": FORMAT, "version": VERSION, "content": _pack(content, "")}
@@ -49,22 +49,19 @@ def save_checkpoint(path: str | Path, content: Mapping[str, Any], previous: str 
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint; nothing in the file is executed.
-
-    Args:
-        path: the file.
+    """Read a checkpoint without executing anything in the file.
 
     Returns:
-        What was saved, tensors on the CPU.
+        What was saved, with tensors on the CPU.
 
     Raises:
-        CheckpointError: the file is missing, damaged, not a checkpoint of dimix, or of a newer version.
+        CheckpointError: the file is missing, damaged, not a dimix checkpoint, or of a newer version.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"no checkpoint {path}.{_others(path)}")
     try:
-        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums that it writes
+        with zipfile.ZipFile(path) as archive:  # torch does not verify the checksums that it writes
             bad = archive.testzip()
         if bad is not None:
             raise zipfile.BadZipFile(bad)
@@ -87,13 +84,13 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def _others(path: Path) -> str:
-    """Names of the other checkpoints in the folder, as the end of a message."""
+    """Names of other checkpoints in the folder, as the end of a message."""
     names = sorted(p.name for p in path.parent.glob("*") if p.suffix in (".tar", ".pt", ".pth") and p != path)
     return f" Others there: {', '.join(names)}." if names else ""
 
 
 def _pack(value: Any, where: str) -> Any:
-    """The value in types that the safe loader gives back, and no subclass of them: it would refuse to load one."""
+    """Convert a value to types that the safe loader accepts; it rejects their subclasses."""
     if isinstance(value, np.ndarray):
         return _pack_array(value, where)
     if isinstance(value, torch.Tensor):
@@ -112,7 +109,7 @@ def _pack_array(value: np.ndarray, where: str) -> dict[str, Any]:
     if value.dtype.hasobject:
         raise CheckpointError(f"checkpoint content {where}: array of objects. Right is an array of numbers.")
     flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
-    if not flat.flags.writeable:  # torch shares memory with writeable arrays only
+    if not flat.flags.writeable:  # torch shares memory only with writeable arrays
         flat = flat.copy()
     return {_ARRAY: torch.from_numpy(flat), "dtype": value.dtype.str, "shape": list(value.shape)}
 

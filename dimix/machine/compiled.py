@@ -1,4 +1,4 @@
-"""How kernels are compiled: by numba, free of the interpreter lock, and kept on disk where there is room for them."""
+"""How kernels are compiled: by numba, without the GIL, and cached on disk if possible."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numba
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator that compiles a function at its first call.
+    """Decorator that compiles a function on its first call.
 
-    The machine code is cached beside the source, in the user's cache folder, or where ``NUMBA_CACHE_DIR`` says. Where
-    none of them can be written (a container with a read-only package and no home), every process compiles anew.
+    The machine code is cached next to the source, in the user's cache folder, or in ``NUMBA_CACHE_DIR``. If none of
+    them is writable (a container with a read-only package and no home), every process compiles again.
 
     Args:
         **options: numba's other options (``fastmath``, ``error_model``).
 
     Returns:
-        The decorator; what it returns is called like the function, from several threads at once if need be.
+        The decorator. The compiled function may be called from several threads at once.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
             return numba.njit(nogil=True, cache=True, **options)(function)
-        except RuntimeError:  # numba finds no folder that it could write its cache to
+        except RuntimeError:  # numba finds no writable folder for its cache
             return numba.njit(nogil=True, **options)(function)
 
     return decorate

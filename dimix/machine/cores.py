@@ -1,10 +1,10 @@
-"""How many processor cores there are to share out, and how a process keeps to one."""
+"""How many cores there are, and how to keep a process to one."""
 
 from __future__ import annotations
 
 import os
 
-#: Environment of a process that is to use one core: its thread pools would fight for those that others use.
+#: Environment variables for a process that should use one core, so that its thread pools leave the others alone.
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
 
 

@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""The device to compute on."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from dimix.errors import ConfigError
 
 
 def resolve_device(name: str = "auto", cuda: bool = False) -> torch.device:
-    """The device to compute on.
+    """The torch device for a config's name.
 
     Args:
-        name: ``"auto"`` (CUDA if `cuda` asks for it, else the CPU, which is faster for networks of this size), or a
-            torch device name: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        name: ``"auto"`` (CUDA if `cuda` is set, else the CPU, which is faster for networks of this size), or a torch
+            device name: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         cuda: DI-engine's switch; with ``"auto"`` it selects CUDA.
 
-    Returns:
-        The device.
-
     Raises:
-        ConfigError: no such device, or this machine or this torch build does not have it.
+        ConfigError: no such device, or not available on this machine or in this torch build.
     """
     wanted = ("cuda" if cuda else "cpu") if name == "auto" else name
     try:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that can be written."""
+"""Atomic file writes, and checks that a folder is writable."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import IO, Any
 
 @contextlib.contextmanager
 def written_whole(path: Path, previous: Path | None = None) -> Iterator[IO[Any]]:
-    """A binary file that takes its place at the end: a crash at any moment leaves the old file or the new one.
+    """A binary file that replaces ``path`` on exit; a crash at any moment leaves either the old file or the new one.
 
     Args:
-        path: the file; its folder has to be there.
-        previous: where the file that stood at ``path`` is kept; None keeps nothing.
+        path: the file; its folder must exist.
+        previous: where to keep the old file at ``path``; None discards it.
 
     Raises:
-        OSError: it cannot be written; the old file is still there.
+        OSError: the file cannot be written; the old one remains.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -31,16 +31,16 @@ def written_whole(path: Path, previous: Path | None = None) -> Iterator[IO[Any]]
         os.replace(partial, path)
         _sync_folder(path.parent)
     except BaseException:
-        with contextlib.suppress(OSError):  # what went wrong is what matters
+        with contextlib.suppress(OSError):  # keep the original error
             partial.unlink(missing_ok=True)
         raise
 
 
 def make_writable_folder(path: Path) -> None:
-    """Make a folder where it is missing, and see that files can be made in it.
+    """Create a folder if it is missing, and check that files can be created in it.
 
     Raises:
-        OSError: it cannot be made or written.
+        OSError: it cannot be created or written.
     """
     path.mkdir(parents=True, exist_ok=True)
     probe = path / ".probe"
@@ -49,20 +49,20 @@ def make_writable_folder(path: Path) -> None:
 
 
 def _keep(path: Path, previous: Path) -> None:
-    """Give the present file a second name, so that ``path`` exists at every moment."""
+    """Give the existing file a second name, so that ``path`` exists at every moment."""
     link = previous.with_name(f".{previous.name}.partial")
     link.unlink(missing_ok=True)
     try:
         os.link(path, link)
-    except OSError:  # a file system without hard links: for a moment only ``previous`` exists
+    except OSError:  # no hard links on this file system: for a moment only ``previous`` exists
         os.replace(path, previous)
     else:
         os.replace(link, previous)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself last through a power cut."""
-    if os.name == "nt":  # folders cannot be opened there
+    """Make the rename itself survive a power failure."""
+    if os.name == "nt":  # Windows cannot open folders
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

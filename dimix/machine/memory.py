@@ -1,4 +1,4 @@
-"""How much memory there is."""
+"""Available memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import psutil
 
 
 def available_memory() -> int:
-    """Bytes that can be allocated without swapping, a container's limit included."""
+    """Bytes that can be allocated without swapping, within a container's limit."""
     free = int(psutil.virtual_memory().available)
     limit = _cgroup_available()
     return free if limit is None else min(free, limit)

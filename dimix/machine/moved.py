@@ -1,4 +1,4 @@
-"""Modules by the names that they had up to 0.1: ``import dimix.types`` still gives `dimix.replay.batch`."""
+"""Old module names, up to 0.1: ``import dimix.types`` still returns `dimix.replay.batch`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOVED = {
 
 
 class _Moved(MetaPathFinder, Loader):
-    """Finds a module under its old name; what the name then means is the module itself, not a copy."""
+    """Finds a module under its old name and returns the module itself, not a copy."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -44,5 +44,5 @@ class _Moved(MetaPathFinder, Loader):
 
 
 def keep_old_names() -> None:
-    """Have old names found; asked last, so that nothing else gets slower."""
+    """Make old names importable. The finder comes last, so other imports are not slowed down."""
     sys.meta_path.append(_Moved())

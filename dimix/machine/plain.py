@@ -1,4 +1,4 @@
-"""Values as Python's own: what numbers, texts and arrays of other packages stand for, and what a file can hold."""
+"""Convert values to Python's own types, and find values that cannot be saved."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-#: How a subclass's value becomes the base's own; bool has no subclasses and comes before int.
+#: How to convert a subclass's value to the base type; bool comes before int, its base.
 _OWN: dict[type, Callable[[Any], Any]] = {bool: bool, int: int.__int__, float: float.__float__, str: str.__str__}
 
 
 def plain(value: Any) -> Any:
-    """The same tree in Python's own dicts, lists, numbers and texts, nothing shared.
+    """Copy a tree into Python's own dicts, lists, numbers and strings; nothing is shared.
 
-    Numbers and arrays of numpy and torch become numbers and lists, a subclass of int, float or str (the members of some
-    enums, say) the number or text that it is, a path its text. What is none of these stays as it is.
+    Numbers and arrays of numpy and torch become numbers and lists. Subclasses of int, float and str (such as some
+    enums) become the base type, and paths become strings. Anything else is kept as it is.
     """
     if isinstance(value, Mapping):
         return {plain(name): plain(item) for name, item in value.items()}
@@ -29,11 +29,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, type) or not hasattr(value, "tolist"):
         return value
     listed = value.tolist()
-    return listed if type(listed) is type(value) else plain(listed)  # numpy's long numbers have no twin in Python
+    return listed if type(listed) is type(value) else plain(listed)  # numpy's longdouble has no Python equivalent
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested dict by dotted key, in its order; empty dicts are leaves, tuples come as lists."""
+    """The leaves of a nested dict by dotted key, in order; empty dicts are leaves, and tuples become lists."""
     for name, value in tree.items():
         if isinstance(value, Mapping) and value:
             yield from flat(value, f"{prefix}{name}.")
@@ -42,14 +42,10 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def unwritable(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """What a plain tree holds that no config file or checkpoint would give back as it is.
-
-    Args:
-        value: the tree.
-        key: its dotted key, empty at the top.
+    """Find values in a plain tree that a config file or checkpoint would not restore unchanged.
 
     Yields:
-        Dotted key and ``<found>. <what is right>.`` of each.
+        Dotted key and ``<found>. <what is right>.`` for each.
     """
     if isinstance(value, dict):
         for name, item in value.items():

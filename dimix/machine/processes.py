@@ -1,4 +1,4 @@
-"""Several trainings at once: a process and a thread each; one that fails does not stop the others."""
+"""Run several trainings at once, with one process and one thread each. A failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Job:
-    """What one process is to do.
+    """The task of one process.
 
     Attributes:
         name: for messages and the process list.
-        target: a function of a module, called as ``target(out=..., **options)``; what it returns is the result.
+        target: module-level function, called as ``target(out=..., **options)``; its return value is the result.
         options: its other arguments; they are pickled.
     """
 
@@ -36,12 +36,12 @@ class Job:
 
 @dataclass
 class Child:
-    """The process of a job and what it told.
+    """The process of a job, and its outcome.
 
     Attributes:
-        job: what it does.
-        result: what the target returned; None while it runs, when it failed, and when it was stopped before it began.
-        error: why it failed, None if it did not.
+        job: the job.
+        result: return value of the target; None while it runs, if it failed, or if it was stopped before it began.
+        error: why it failed, or None.
         signalled: whether it was asked to stop.
     """
 
@@ -54,10 +54,10 @@ class Child:
 
 
 class Watcher:
-    """Learns what the processes do; override what is of interest."""
+    """Follows the processes; override the methods you need."""
 
     def line(self, child: Child, text: str) -> None:
-        """A child says something."""
+        """A child printed a line."""
 
     def ended(self, child: Child) -> None:
         """A child has ended; `Child.result` or `Child.error` is set."""
@@ -67,17 +67,17 @@ class Watcher:
 
 
 def run_jobs(jobs: Iterable[Job], at_a_time: int, watcher: Watcher) -> list[Child]:
-    """Keep ``at_a_time`` processes busy until every job has run, or a signal came.
+    """Keep ``at_a_time`` processes busy until every job has run or a signal arrives.
 
-    On Ctrl-C, SIGTERM or SIGHUP every child gets one SIGTERM and is waited for; jobs that have not begun do not begin.
+    On Ctrl-C, SIGTERM or SIGHUP, every child gets one SIGTERM and is waited for; no further jobs are started.
 
     Args:
-        jobs: taken one by one when a place is free.
-        at_a_time: processes, >= 1.
-        watcher: is told everything.
+        jobs: taken one by one as processes become free.
+        at_a_time: number of processes, >= 1.
+        watcher: notified of everything.
 
     Returns:
-        The children in order of their start.
+        The children in the order they were started.
     """
     waiting, children, running = iter(jobs), list[Child](), list[Child]()
     exhausted = False
@@ -113,9 +113,9 @@ def _start(job: Job) -> Child:
 
 
 def _work(pipe: Connection, job: Job) -> None:
-    """What a child does. It leaves the terminal's group, so that Ctrl-C reaches it once, through the parent.
+    """Main function of a child. It leaves the terminal's group, so that Ctrl-C reaches it once, through the parent.
 
-    When the parent is gone, the next line cannot be sent: a training is saved, and the child ends.
+    If the parent is gone, sending the next line fails: a training run is then saved, and the child ends.
     """
 
     def tell(line: str) -> None:
@@ -135,12 +135,12 @@ def _work(pipe: Connection, job: Job) -> None:
 
 
 def _read(child: Child, watcher: Watcher) -> bool:
-    """Take one message of a child; False when it has ended."""
+    """Read one message from a child; returns False if it has ended."""
     try:
         kind, content = child.pipe.recv()
     except EOFError:
         child.process.join()
-        unheard = child.signalled and child.process.exitcode == -signal.SIGTERM  # it had not begun to listen
+        unheard = child.signalled and child.process.exitcode == -signal.SIGTERM  # it was not listening yet
         if unheard:
             watcher.line(child, "stopped before it began")
         elif child.result is None and child.error is None:
@@ -165,7 +165,7 @@ def _stop(running: list[Child]) -> None:
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the processes started inside."""
+    """Set environment variables for processes started in the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

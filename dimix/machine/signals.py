@@ -1,6 +1,6 @@
-"""Stopping because someone asks: Ctrl-C, SIGTERM, a closed terminal or pipe.
+"""Stop on request: Ctrl-C, SIGTERM, a closed terminal or pipe.
 
-What else stops a run: `dimix.callbacks.StopRule`.
+For other reasons to stop a run, see `dimix.callbacks.StopRule`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-#: What a closed terminal sends; not every system has it.
+#: Signal of a closed terminal; not every system has it.
 HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)
 SIGNALS = tuple(dict.fromkeys((signal.SIGINT, signal.SIGTERM, HANGUP)))
 
 
 class StopSignals:
-    """Turns Ctrl-C, SIGTERM and SIGHUP into a flag that the loop looks at between two steps.
+    """Turns Ctrl-C, SIGTERM and SIGHUP into a flag that the training loop checks between steps.
 
-    A second Ctrl-C or SIGTERM stops at once. A closed terminal may send SIGHUP twice, and under ``nohup`` it means
-    nothing. Use as a context manager. Outside the main thread, where Python delivers no signals, it does nothing.
+    Use it as a context manager. A second Ctrl-C or SIGTERM stops at once. A closed terminal may send SIGHUP twice;
+    under ``nohup`` SIGHUP is ignored. Outside the main thread, where Python delivers no signals, it does nothing.
 
     Attributes:
-        received: name of the signal that came, None when none did.
+        received: name of the received signal, or None.
     """
 
     def __init__(self) -> None:
@@ -52,10 +52,10 @@ class StopSignals:
 
 
 def say(text: str) -> None:
-    """Print a line at once. When its reader has gone (``| head``, a closed terminal), whoever trains is hung up.
+    """Print a line and flush. If its reader is gone (``| head``, a closed terminal), hang up any training here.
 
     Raises:
-        OSError: the reader has gone, and nobody is training here.
+        OSError: the reader is gone and no training is running here.
     """
     try:
         print(text, flush=True)
@@ -66,18 +66,16 @@ def say(text: str) -> None:
 
 
 def hang_up(descriptor: int, instead: int) -> None:
-    """Ask whoever trains in this process to save and stop; what is still written goes elsewhere.
+    """Ask the training in this process to save and stop.
 
-    Args:
-        descriptor: file descriptor whose reader has gone.
-        instead: an open one.
+    The reader of file descriptor ``descriptor`` is gone; later output goes to the open descriptor ``instead``.
     """
     os.dup2(instead, descriptor)
     signal.raise_signal(HANGUP)
 
 
 def nowhere() -> int:
-    """A descriptor that takes everything."""
+    """A file descriptor that discards everything."""
     return os.open(os.devnull, os.O_WRONLY)
 
 
@@ -85,5 +83,5 @@ def _error_output() -> int:
     try:
         print("nobody reads the output any more; it comes here instead", file=sys.stderr, flush=True)
         return sys.stderr.fileno()
-    except OSError:  # the whole terminal has gone
+    except OSError:  # the whole terminal is gone
         return nowhere()

@@ -1,4 +1,4 @@
-"""Numbers and rows as people read them."""
+"""Numbers and tables formatted for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def short(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span: ``12s``, ``3m12s``, ``2h05m``."""
+    """A duration: ``12s``, ``3m12s``, ``2h05m``."""
     minutes, rest = divmod(int(round(seconds)), 60)
     if minutes == 0:
         return f"{rest}s"
@@ -33,6 +33,6 @@ def format_bytes(size: float) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """A table for the terminal: columns as wide as their longest cell, two spaces between them."""
+    """A table for the terminal: columns as wide as their longest cell, separated by two spaces."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,4 +1,4 @@
-"""Learning curves and tables from the metrics of run folders: several seeds of one experiment as one line or row."""
+"""Learning curves and tables from run folders; the seeds of one experiment become one line or row."""
 
 from dimix.plot.bands import on_one_axis
 from dimix.plot.curves import Look

@@ -1,4 +1,4 @@
-"""Several seeds as one line in a band: a common time axis, a centre, and how far the seeds lie from it."""
+"""Combine several seeds into one line with a band, on a common time axis."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from statistics import NormalDist
 
 import numpy as np
 
-_POINTS = 200  # of a band's time axis
-#: 97.5 % quantile of Student's t by degrees of freedom, 1 to 9, where the series below is not yet good.
+_POINTS = 200  # points on a band's time axis
+#: 97.5 % quantile of Student's t for 1 to 9 degrees of freedom, where the series below is not accurate.
 _STUDENT_T = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622)
 
 Edges = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over seeds and half the width of its 95 % interval, by Student's t.
-
-    Args:
-        values: (seeds, ...) float.
-
-    Returns:
-        Both (...); the half width is NaN for one seed, which tells nothing of the others.
-    """
+    """Mean of values (seeds, ...), and half the width of its 95 % interval by Student's t; NaN for a single seed."""
     mean, n = values.mean(0), len(values)
     if n == 1:
         return mean, np.full_like(mean, np.nan)
@@ -30,11 +23,7 @@ def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def student_t(freedom: int) -> float:
-    """97.5 % quantile of Student's t distribution (Abramowitz and Stegun 26.7.5), right to 0.0002.
-
-    Args:
-        freedom: degrees of freedom, >= 1.
-    """
+    """97.5 % quantile of Student's t for ``freedom`` >= 1, accurate to 0.0002 (Abramowitz and Stegun 26.7.5)."""
     if freedom <= len(_STUDENT_T):
         return _STUDENT_T[freedom - 1]
     z = NormalDist().inv_cdf(0.975)
@@ -64,8 +53,7 @@ def _none(values: np.ndarray) -> Edges:
     return (values.mean(0),) * 3
 
 
-#: What a figure may show of several seeds, by name: what line and band are, and (seeds, P) values to centre, lower and
-#: upper edge.
+#: Kinds of bands by name: a description, and a function from (seeds, P) values to centre, lower and upper edge.
 BANDS: dict[str, tuple[str, Callable[[np.ndarray], Edges]]] = {
     "minmax": ("mean of the seeds, band from the lowest to the highest", _minmax),
     "ci": ("mean of the seeds, band: its 95 % interval (Student's t)", _ci),
@@ -77,14 +65,14 @@ BANDS: dict[str, tuple[str, Callable[[np.ndarray], Edges]]] = {
 def band(
     curves: Sequence[tuple[np.ndarray, np.ndarray]], kind: str = "minmax"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Several runs on one time axis, as far as all of them reach.
+    """Put several runs on one time axis, up to the end of the shortest.
 
     Args:
         curves: time (ascending) and value of each run, at least one row each.
         kind: one of `BANDS`.
 
     Returns:
-        Time, centre, lower and upper edge, (P,) each; one run keeps its own points.
+        Time, centre, lower and upper edge, (P,) each; a single run keeps its own points.
     """
     if len(curves) == 1:
         time, value = curves[0]
@@ -94,25 +82,13 @@ def band(
 
 
 def on_one_axis(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Several runs read off at the same times, as far as all of them reach.
-
-    Args:
-        curves: time (ascending) and value of each run, at least one row each.
-
-    Returns:
-        Time (P,) and values (runs, P).
-    """
+    """Interpolate several runs at the same times, up to the end of the shortest: (P,) times and (runs, P) values."""
     first, last = max(t[0] for t, _ in curves), min(t[-1] for t, _ in curves)
     time = np.linspace(first, max(first, last), _POINTS)
     return time, np.stack([np.interp(time, t, v) for t, v in curves])
 
 
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Mean of each value and those before it, ``width`` at most; the first ones are means of fewer.
-
-    Args:
-        values: (P,) float.
-        width: values in a mean, >= 1; 1 changes nothing.
-    """
+    """Mean of each value (P,) and those before it, at most ``width`` in all; the first means use fewer."""
     sums = np.convolve(values, np.ones(width))[: len(values)]
     return sums / np.minimum(np.arange(1, len(values) + 1), width)

@@ -1,4 +1,4 @@
-"""Learning curves: a row of panels per metric, a column per kind of time."""
+"""Learning curves: one row of panels per metric, one column per kind of time."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from dimix.plot.bands import BANDS, band, running_mean
 from dimix.plot.figures import new_figure, plain_text, style
 from dimix.plot.runs import Run
 
-#: What is drawn unless metrics are named: a title, and metrics of which the first that a run has stands for it.
+#: Default panels: a title, and candidate metrics of which the first recorded one is drawn.
 CURVES = (
     ("games won", ("eval/battle_won",)),
     ("games won, jittered starts", ("eval/battle_won_jitter",)),
     ("return", ("eval/ep_reward", "rollout/ep_reward")),
     ("loss", ("train/loss",)),
 )
-#: Endings of figures, and the format of what matplotlib writes for each.
+#: File extensions of figures, and the matplotlib format for each.
 FIGURES = {".png": "png", ".svg": "svg", ".pdf": "pdf", ".html": "svg"}
-#: What the x axis may be, by name: the columns of panels.
+#: X axes by name: the columns of panels.
 X_AXES = {"both": ("env_step", "time"), "env_step": ("env_step",), "time": ("time",)}
-_CUT = 0.05  # share of the longest run that a line may leave out before it is said
-_CHARS_PER_INCH = 13  # of a legend's small print
+_CUT = 0.05  # share of the longest run that a line may omit without a message
+_CHARS_PER_INCH = 13  # in the legend's small print
 
 Groups = Mapping[str, Sequence[Run]]
-Panel = tuple[str, tuple[str, ...]]  # a title, and the metrics of which the first that a run has is drawn
+Panel = tuple[str, tuple[str, ...]]  # a title, and candidate metrics of which the first recorded one is drawn
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Look:
     """What a figure shows.
 
     Attributes:
-        metrics: columns of ``metrics.csv``, a row of panels each; none: games won, return and loss.
-        title: above the figure.
-        band: what is shown of several seeds, one of `BANDS`.
-        smooth: evaluations (rows that hold the metric) in a running mean, >= 1; 1 draws what was recorded.
+        metrics: columns of ``metrics.csv``, one row of panels each; empty: win rate, return and loss.
+        title: title above the figure.
+        band: how to show several seeds, one of `BANDS`.
+        smooth: width of the running mean, in evaluations (rows with the metric), >= 1; 1 draws the recorded values.
         x_axis: one of `X_AXES`.
 
     Raises:
@@ -63,23 +63,19 @@ class Look:
 
 
 def figure_file(groups: Groups, look: Look, file_format: str) -> bytes:
-    """The figure as a file of one of the formats of `FIGURES`; see `draw`."""
+    """The figure as a file in one of the formats of `FIGURES`; see `draw`."""
     figure = draw(groups, look)
     picture = io.BytesIO()
-    with importlib.import_module("matplotlib").rc_context({"pdf.fonttype": 42}):  # text that journals accept
+    with importlib.import_module("matplotlib").rc_context({"pdf.fonttype": 42}):  # font type that journals accept
         figure.savefig(picture, format=file_format, dpi=130)
     return picture.getvalue()
 
 
 def draw(groups: Groups, look: Look) -> Any:
-    """The figure.
-
-    Args:
-        groups: runs by experiment.
-        look: what it shows.
+    """Draw the figure.
 
     Raises:
-        OutputError: matplotlib is not installed, or nothing was recorded of what is asked for.
+        OutputError: matplotlib is not installed, or the metrics were not recorded.
     """
     runs = [run for group in groups.values() for run in group]
     panels, columns = _panels(runs, look), _columns(runs, look)
@@ -99,12 +95,7 @@ def draw(groups: Groups, look: Look) -> Any:
 
 
 def say_where_cut(groups: Groups, out: Callable[[str], None]) -> None:
-    """Say of which experiments seeds are drawn no further than the shortest of them.
-
-    Args:
-        groups: runs by experiment.
-        out: takes a line about each.
-    """
+    """Report experiments whose line ends at the shortest seed, one line each."""
     for label, runs in groups.items():
         if _is_cut(runs):
             shortest, longest = (find(runs, key=lambda run: run.env_steps) for find in (min, max))
@@ -120,7 +111,7 @@ def _is_cut(runs: Sequence[Run]) -> bool:
 
 
 def _panels(runs: Sequence[Run], look: Look) -> list[Panel]:
-    """The rows of the figure."""
+    """Rows of the figure."""
     known = dict.fromkeys(name for run in runs for name in run.columns)
     for name in look.metrics:
         if name not in known:
@@ -136,7 +127,7 @@ def _panels(runs: Sequence[Run], look: Look) -> list[Panel]:
 
 
 def _columns(runs: Sequence[Run], look: Look) -> tuple[str, ...]:
-    """The columns of the figure: wall time only where speed was recorded."""
+    """Columns of the figure: wall time only if speed was recorded."""
     if any(np.isfinite(run.hours).any() for run in runs):
         return X_AXES[look.x_axis]
     if look.x_axis == "time":
@@ -145,13 +136,13 @@ def _columns(runs: Sequence[Run], look: Look) -> tuple[str, ...]:
 
 
 def _time_unit(runs: Sequence[Run]) -> tuple[str, float]:
-    """The unit of wall time for runs as long as these, and how many there are in an hour."""
+    """Unit of wall time for runs of this length, and how many fit in an hour."""
     longest = max((hours for run in runs if np.isfinite(hours := run.hours[-1])), default=0.0)
     return ("minutes", 60.0) if longest < 2 else ("hours", 1.0)
 
 
 def _recorded(run: Run, panel: Panel) -> str | None:
-    """The metric that stands for a panel in a run."""
+    """The metric that a panel draws for a run."""
     return next((name for name in panel[1] if len(run.curve(name)[2])), None)
 
 
@@ -174,7 +165,7 @@ def _draw_panel(axis: Any, groups: Groups, panel: Panel, look: Look, column: str
 
 
 def _curve(run: Run, panel: Panel, look: Look, column: str, per_hour: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Time and smoothed value of a run; None where it holds no such metric or no time."""
+    """Time and smoothed value of a run; None if it has no such metric or no time."""
     name = _recorded(run, panel)
     if name is None:
         return None
@@ -184,15 +175,7 @@ def _curve(run: Run, panel: Panel, look: Look, column: str, per_hour: float) -> 
 
 
 class _Legend:
-    """One for all panels, below them; long labels are wrapped.
-
-    Args:
-        groups: runs by experiment.
-        width: inches of the figure.
-
-    Attributes:
-        height: inches that it takes.
-    """
+    """One legend for all panels, below them; long labels are wrapped. Width and height are in inches."""
 
     def __init__(self, groups: Groups, width: float) -> None:
         self.width = width
@@ -205,7 +188,6 @@ class _Legend:
         self.height = 0.17 * (lines + self._several)
 
     def add(self, figure: Any, look: Look) -> None:
-        """Put it into the figure."""
         make_line = importlib.import_module("matplotlib.lines").Line2D
         figure.legend(
             [make_line([], [], linewidth=1.6, **style(number)) for number in range(len(self._texts))],

@@ -1,4 +1,4 @@
-"""Which runs are the seeds of one experiment, and what to call it."""
+"""Group runs into experiments (same config, different seeds), and label them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from dimix.config.checks import DERIVED, FREE_KEYS, is_of
 from dimix.plot.runs import Run, read_runs
 
-#: Config keys, or whole branches, in which seeds of one experiment may differ: they change nothing in what is trained,
-#: or follow from other keys.
+#: Config keys and branches that may differ between seeds of one experiment, because they do not affect training or are
+#: derived from other keys.
 NOT_TRAINED = (
     *FREE_KEYS,
     *DERIVED,
@@ -26,7 +26,7 @@ NOT_TRAINED = (
     "policy.eval.evaluator.eval_freq",
     "policy.type",  # create_config.policy.type
 )
-#: Callbacks alone may both change how a run is watched and what it trains.
+#: Only callbacks may affect both how a run is observed and what it trains.
 _CALLBACKS, _WATCHING = ("run.callbacks", "create_config.callback"), ("run.callbacks.wandb",)
 
 Config = Mapping[str, Any]
@@ -34,17 +34,17 @@ _MISSING = object()
 
 
 def read_experiments(folders: Sequence[str | Path], out: Callable[[str], None]) -> dict[str, list[Run]]:
-    """Read runs and group them; no run counts twice.
+    """Read runs and group them into experiments; no run counts twice.
 
     Args:
-        folders: run folders, or folders of such.
-        out: takes a line about what was left out, and about runs without a readable config.
+        folders: run folders, or folders that contain some.
+        out: called with a line about each run left out, and about runs without a readable config.
 
     Returns:
         Runs by experiment, see `group_runs`.
 
     Raises:
-        OutputError: a folder without runs, or one that cannot be read.
+        OutputError: a folder has no runs, or one cannot be read.
     """
     runs = read_runs(folders, out)
     unknown = [str(run.folder) for run in runs if run.config is None]
@@ -54,13 +54,13 @@ def read_experiments(folders: Sequence[str | Path], out: Callable[[str], None]) 
 
 
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs by experiment: the same config but for the seed and for what does not touch training.
+    """Group runs whose configs differ only in the seed and in keys that do not affect training.
 
-    Runs without a config belong together when their folders differ only in ``seed<number>`` (and a suffix ``_2``).
+    Runs without a config are grouped if their folders differ only in ``seed<number>`` (and a suffix ``_2``).
 
     Returns:
-        Runs by label, in the order given: the config keys that differ when there are several configs, otherwise a
-        folder name as short as tells the experiments apart.
+        Runs by label, in the order given. The label lists the config keys that differ; for a single config it is the
+        shortest folder name that tells the experiments apart.
     """
     by_config: dict[Any, list[Run]] = {}
     by_folder: dict[Any, list[Run]] = {}
@@ -79,11 +79,9 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def without_repeats(runs: Sequence[Run], out: Callable[[str], None]) -> list[Run]:
-    """One run per seed, the longest: the same config and seed again is the same training again, not another sample.
+    """Keep one run per seed of an experiment, the longest, and call ``out`` with a line about each run left out.
 
-    Args:
-        runs: of one experiment.
-        out: takes a line about each run left out.
+    Repeating config and seed repeats the training and adds no new sample.
     """
     kept: dict[Any, Run] = {}
     for run in sorted(runs, key=lambda run: -run.env_steps):
@@ -94,16 +92,13 @@ def without_repeats(runs: Sequence[Run], out: Callable[[str], None]) -> list[Run
 
 
 def config_labels(configs: Sequence[Config]) -> list[str]:
-    """What differs between configs, as ``equivariant=True, start_jitter=0.5``.
+    """Differences between flat configs that all train differently, as ``equivariant=True, start_jitter=0.5``.
 
-    The first is told by all keys that differ, each other one by those in which it differs from the first.
-
-    Args:
-        configs: flat ones, no two of which train the same.
+    The first label lists all keys that differ; the others list those that differ from the first.
     """
     trained = dict.fromkeys(key for config in configs for key in config if _trained(key))
     differing = [key for key in trained if len({_value(config, key) for config in configs}) > 1]
-    # Not what an algorithm or environment brings along: keys of its own, and the module that registers it.
+    # Skip what comes with an algorithm or environment: its own keys, and the module that registers it.
     chosen = [key for key in differing if _differs_where_it_is(key, configs) and not key.endswith(".import_names")]
     keys = chosen if _tell_apart(chosen, configs) else differing
     names = _endings([tuple(key.split(".")) for key in keys], ".")
@@ -121,7 +116,7 @@ def _identity(config: Config) -> frozenset[tuple[str, str]]:
 
 
 def _trained(key: str) -> bool:
-    """Whether a config key may change what is trained."""
+    """Whether a config key may affect training."""
     return not is_of(key, _WATCHING if is_of(key, _CALLBACKS) else NOT_TRAINED)
 
 
@@ -129,7 +124,7 @@ def _value(config: Config, key: str) -> str:
     value = config.get(key, _MISSING)
     if value is _MISSING:
         return "-"
-    return value if isinstance(value, str) and not iskeyword(value) else repr(value)  # 'None' is not None
+    return value if isinstance(value, str) and not iskeyword(value) else repr(value)  # keep 'None' and None apart
 
 
 def _differs_where_it_is(key: str, configs: Sequence[Config]) -> bool:
@@ -141,7 +136,7 @@ def _tell_apart(keys: Sequence[str], configs: Sequence[Config]) -> bool:
 
 
 def _endings(paths: Sequence[tuple[str, ...]], separator: str) -> list[str]:
-    """Each path by as few of its last parts as no other path ends with."""
+    """Each path by the fewest last parts with which no other path ends."""
     return [separator.join(_ending(path, paths)) for path in paths]
 
 

@@ -1,4 +1,4 @@
-"""Empty matplotlib figures that need no display, and how lines in them look."""
+"""Empty matplotlib figures that need no display, and line styles."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 
 from dimix.errors import OutputError
 
-#: Colours that colour-blind readers tell apart (Okabe and Ito 2008), black last; the dashes do it in a black-and-white
-#: print.
+#: Colours for colour-blind readers (Okabe and Ito 2008), black last; dashes distinguish lines in black-and-white print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 
 
 def style(number: int) -> dict[str, Any]:
-    """Colour and dashes of line ``number`` of a figure, as matplotlib's options."""
+    """Colour and dashes of line ``number``, as matplotlib options."""
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
 
 
@@ -32,14 +31,14 @@ def new_figure(**options: Any) -> Any:
 
 
 def panel_grid(count: int, width: float, height: float, across: int = 4, **options: Any) -> tuple[Any, list[Any]]:
-    """A figure of small panels, and these, row by row.
+    """A figure of small panels, and its panels row by row.
 
     Args:
-        count: panels.
-        width: inches of one.
-        height: inches of one.
-        across: panels in a row at most.
-        options: of matplotlib's ``subplots``.
+        count: number of panels.
+        width: width of a panel in inches.
+        height: height of a panel in inches.
+        across: maximum panels in a row.
+        options: options of matplotlib's ``subplots``.
 
     Raises:
         OutputError: matplotlib is not installed.
@@ -54,5 +53,5 @@ def panel_grid(count: int, width: float, height: float, across: int = 4, **optio
 
 
 def plain_text(text: str) -> str:
-    """A label as it stands: matplotlib would read what is between dollar signs as mathematics."""
+    """Escape a label, because matplotlib reads text between dollar signs as mathematics."""
     return text.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Run folders as they are read: what each trained, and its metrics."""
+"""Read run folders: each run's config and metrics."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dimix.machine.plain import flat
 METRICS_FILE = "log/metrics.csv"
 
 
-@dataclass(frozen=True, eq=False)  # two are the same when they are one
+@dataclass(frozen=True, eq=False)  # runs are compared by identity
 class Run:
     """The metrics of one run.
 
     Attributes:
-        folder: where they come from.
-        columns: (rows,) float64 by column of ``metrics.csv``, NaN where a row holds nothing.
-        config: its resolved config by dotted key, None where the folder has none that can be read.
+        folder: run folder.
+        columns: (rows,) float64 by column of ``metrics.csv``, NaN for empty cells.
+        config: resolved config by dotted key, None if the folder has no readable one.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class Run:
 
     @property
     def seed(self) -> int | None:
-        """Its seed by the config, or by the folder's name where there is no config; None when neither tells."""
+        """Its seed from the config, or else from the folder's name; None if neither gives one."""
         if self.config is not None:
             return self.config.get("seed")
         match = _SEED.search(self.folder.resolve().name)
@@ -42,25 +42,25 @@ class Run:
 
     @property
     def experiment_path(self) -> tuple[str, ...]:
-        """The parts of its path without ``seed<number>`` (and a suffix ``_2``): what the seeds of one folder share."""
+        """The parts of its path without ``seed<number>`` (and a suffix ``_2``), shared by the seeds of one folder."""
         path = self.folder.resolve()
         last = _SEED.sub("", path.name)
         return (*path.parent.parts, last) if last else path.parent.parts
 
     @property
     def env_steps(self) -> int:
-        """Env steps of its last row."""
+        """Env steps at its last row."""
         return int(self.columns["env_step"][-1])
 
     def curve(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Env steps, hours and values of the rows that hold a metric; all empty when there is none."""
+        """Env steps, hours and values of the rows with a metric; all empty if there are none."""
         values = self.columns.get(name, np.full(len(self.hours), np.nan))
         rows = np.isfinite(values)
         return self.columns["env_step"][rows], self.hours[rows], values[rows]
 
     @property
     def hours(self) -> np.ndarray:
-        """(rows,) wall time of each row, summed from the recorded speed; NaN where none was recorded before it."""
+        """(rows,) wall time of each row, summed from the recorded speed; NaN if none was recorded."""
         step = self.columns["env_step"]
         speed = self.columns.get("speed/env_steps_per_s", np.full(len(step), np.nan))
         timed = np.flatnonzero(np.isfinite(speed) & (speed > 0))
@@ -73,14 +73,14 @@ class Run:
 
 
 def read_runs(folders: Sequence[str | Path], out: Callable[[str], None]) -> list[Run]:
-    """Read run folders, each once, and all runs below folders that are none themselves, sorted by path.
+    """Read run folders, and all runs below other folders, once each and sorted by path.
 
     Args:
-        folders: run folders (see `read_run`) or folders of such.
-        out: takes a line about each run below a folder that cannot be read, and is left out.
+        folders: run folders (see `read_run`), or folders that contain some.
+        out: called with a line about each unreadable run below a folder, which is skipped.
 
     Raises:
-        OutputError: a folder without runs, or a run that was named itself and cannot be read.
+        OutputError: a folder has no runs, or a run given directly cannot be read.
     """
     runs: dict[Path, Run] = {}
     for given in map(Path, folders):
@@ -93,13 +93,12 @@ def read_runs(folders: Sequence[str | Path], out: Callable[[str], None]) -> list
 
 
 def read_run(folder: str | Path) -> Run:
-    """Read a run folder's ``log/metrics.csv``, and its ``total_config.py`` as data.
+    """Read a run's ``log/metrics.csv``, and its ``total_config.py`` as data.
 
-    Args:
-        folder: the run folder, its ``log`` folder, or the file itself.
+    ``folder`` is the run folder, its ``log`` folder, or the CSV file itself.
 
     Raises:
-        OutputError: there is none, or it is not a metrics file.
+        OutputError: the file does not exist, or is not a metrics file.
     """
     path = _metrics_file(Path(folder))
     if path is None:
@@ -109,7 +108,7 @@ def read_run(folder: str | Path) -> Run:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             head, *rows = list(csv.reader(file))
-        rows = [row for row in rows if len(row) == len(head)]  # a running training may be writing the last one
+        rows = [row for row in rows if len(row) == len(head)]  # a training in progress may be writing the last one
         table = np.array([[float(c) if c else np.nan for c in row] for row in rows], np.float64)
     except (ValueError, UnicodeDecodeError, csv.Error) as e:
         raise OutputError(f"{path}: not a metrics file ({e}). It is the log/metrics.csv of a run.") from e
@@ -135,7 +134,7 @@ def _read_readable(folders: Sequence[Path], out: Callable[[str], None]) -> list[
     for folder in folders:
         try:
             runs.append(read_run(folder))
-        except OutputError as e:  # one run among many that has only just begun
+        except OutputError as e:  # for example a run that has only just begun
             out(f"left out: {e}")
     return runs
 
@@ -149,5 +148,5 @@ def _config(folder: Path) -> dict[str, Any] | None:
 
 
 def _in_reading_order(path: Path) -> list[tuple[str, int]]:
-    """A sort key by which ``seed10`` comes after ``seed2``."""
+    """Sort key that puts ``seed10`` after ``seed2``."""
     return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", str(path))]

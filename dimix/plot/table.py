@@ -1,4 +1,4 @@
-"""A row of figures per experiment, as CSV, Markdown or LaTeX."""
+"""A table with one row per experiment, as CSV, Markdown or LaTeX."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import numpy as np
 from dimix.plot.bands import mean_interval
 from dimix.plot.runs import Run
 
-LAST = 10  # evaluations whose mean is the result of a run
-GOOD, IN_A_ROW = 0.95, 5  # a run has learned to win when so many evaluations in a row win so much
+LAST = 10  # evaluations averaged for the result of a run
+GOOD, IN_A_ROW = 0.95, 5  # a run has learned to win after this many evaluations in a row at this win rate
 
 
 @dataclass(frozen=True)
 class Row:
-    """Figures of the seeds of one experiment, NaN where nothing was recorded.
+    """Results of the seeds of one experiment, NaN if nothing was recorded.
 
     Attributes:
         experiment: its label.
-        seeds: runs.
-        env_steps: of a run, mean over the seeds.
-        won: share of games won from the nominal start, each seed's last ten evaluations; mean over the seeds.
-        won_half_width: half the width of the 95 % interval of that mean (Student's t); NaN for one seed.
+        seeds: number of runs.
+        env_steps: env steps of a run, mean over the seeds.
+        won: win rate from the nominal start over each seed's last ten evaluations, mean over the seeds.
+        won_half_width: half the width of the 95 % interval of that mean (Student's t); NaN for a single seed.
         won_jitter: the same from jittered starts.
-        won_jitter_half_width: and its interval.
+        won_jitter_half_width: half the width of its interval.
         episode_return: return of the greedy games, likewise.
-        episode_return_half_width: and its interval.
-        best_won: share of games won in a seed's best single evaluation, mean over the seeds.
-        seeds_good: seeds that won 0.95 in five evaluations in a row.
-        env_steps_to_good: env steps at the fifth of these, median over all seeds; infinite unless more than
-            half of them got there.
+        episode_return_half_width: half the width of its interval.
+        best_won: win rate of a seed's best single evaluation, mean over the seeds.
+        seeds_good: number of seeds that won 0.95 in five evaluations in a row.
+        env_steps_to_good: env steps at the fifth of these, median over all seeds; infinite unless more than half
+            of them got there.
         minutes: wall time of a run, mean over the seeds.
     """
 
@@ -54,12 +54,7 @@ class Row:
 
 
 def summarise(experiment: str, runs: Sequence[Run]) -> Row:
-    """The row of one experiment.
-
-    Args:
-        experiment: its label.
-        runs: its seeds.
-    """
+    """Compute the row of one experiment from its seeds."""
     won = [run.curve("eval/battle_won")[2] for run in runs]
     good = [env_steps_to_good(run) for run in runs]
     return Row(
@@ -77,14 +72,14 @@ def summarise(experiment: str, runs: Sequence[Run]) -> Row:
 
 
 def env_steps_to_good(run: Run) -> float:
-    """Env steps at the fifth evaluation in a row with 0.95 of its games won; infinite when it never happened."""
+    """Env steps at the fifth evaluation in a row with a win rate of 0.95; infinite if that never happened."""
     step, _, won = run.curve("eval/battle_won")
     at = learned_at(won)
     return math.inf if at is None else float(step[at])
 
 
 def learned_at(won: Iterable[float], level: float = GOOD) -> int | None:
-    """Which evaluation ends the first `IN_A_ROW` in a row that each won ``level``; None when none does."""
+    """Index of the evaluation that completes the first `IN_A_ROW` in a row at ``level`` or more; None if none does."""
     in_a_row = 0
     for at, rate in enumerate(won):
         in_a_row = in_a_row + 1 if rate >= level else 0
@@ -103,17 +98,12 @@ def _last(runs: Sequence[Run], metric: str) -> tuple[float, float]:
 
 
 def table(groups: Mapping[str, Sequence[Run]], ending: str) -> str:
-    """The table of experiments as text.
-
-    Args:
-        groups: runs by experiment.
-        ending: one of `TABLES`.
-    """
+    """Format the table of experiments as text; ``ending`` is one of `TABLES`."""
     return TABLES[ending]([summarise(label, runs) for label, runs in groups.items()])
 
 
 def _csv(rows: Sequence[Row]) -> str:
-    """All figures of all rows, unrounded, by the names of `Row`; empty cells where there is none."""
+    """All values of all rows, unrounded, with the field names of `Row`; missing values are empty cells."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(asdict(rows[0])), lineterminator="\n")
     writer.writeheader()
@@ -128,19 +118,19 @@ def _markdown(rows: Sequence[Row]) -> str:
 
 
 def _latex(rows: Sequence[Row]) -> str:
-    """A tabular that needs no package."""
+    """A tabular that needs no packages."""
     shown = _shown(rows)
     head, *body = [" & ".join(map(_latex_text, line)) + r" \\" for line in shown]
     begin = rf"\begin{{tabular}}{{l{'r' * (len(shown[0]) - 1)}}}"
     return "\n".join([begin, r"\hline", head, r"\hline", *body, r"\hline", r"\end{tabular}", ""])
 
 
-#: How a table is written, by the file's ending.
+#: Writers of tables by file extension.
 TABLES: dict[str, Callable[[Sequence[Row]], str]] = {".csv": _csv, ".md": _markdown, ".tex": _latex}
 
 
 def _shown(rows: Sequence[Row]) -> list[list[str]]:
-    """Heading and rows for people; a column that no row has a figure for is left out."""
+    """Headings and rows for people, without columns that have no values."""
     names = [
         "experiment",
         "seeds",
@@ -184,7 +174,7 @@ def _is_there(value: object) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-#: What LaTeX would take for a command; ``[`` and ``*`` only behind the end of a row, where they are its options.
+#: Characters that LaTeX reads as commands; ``[`` and ``*`` only after the end of a row, where they are its options.
 _LATEX = {char: rf"\{char}" for char in "&%$#_{}"} | {
     "[": "{[}",
     "*": "{*}",
@@ -199,5 +189,5 @@ _LATEX = {char: rf"\{char}" for char in "&%$#_{}"} | {
 
 
 def _latex_text(text: str) -> str:
-    """Text that LaTeX prints as it stands."""
+    """Text escaped for LaTeX."""
     return "".join(_LATEX.get(char, char) for char in text)

@@ -1,4 +1,4 @@
-"""From run folders to a file with their curves or their table."""
+"""Plot run folders to a file, or write their table."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def plot(
     """Draw the curves of runs, or write their table.
 
     Args:
-        folders: run folders, or folders that hold some; the seeds of one experiment become one line, or one row.
+        folders: run folders, or folders that contain some; the seeds of one experiment become one line or one row.
         target: a figure (.png, .svg, .pdf, .html) or a table (.csv, .md, .tex).
-        look: what a figure shows; None: everything by default.
-        out: takes a line about each run left out and each line cut, and one about what was written.
+        look: what a figure shows; None uses the defaults.
+        out: called with a line about each run left out, each line cut short, and the file written.
 
     Raises:
-        OutputError: a folder without metrics, another ending, no matplotlib, a file that cannot be written, or a
-            look that was given for a table.
+        OutputError: a folder without metrics, an unknown extension, no matplotlib, a file that cannot be written, or a
+            look given for a table.
     """
     ending = Path(target).suffix.lower()
     if ending not in ENDINGS:

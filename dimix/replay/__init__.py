@@ -1,1 +1,1 @@
-"""What is learned from: batches, the replay buffer and how its rows are packed."""
+"""Training data: batches, the replay buffer and its packed storage."""

@@ -1,10 +1,10 @@
-"""The batch that goes from the replay buffer to the learner: one fixed schema, held in a treetensor tree.
+"""The batch that the replay buffer hands to the learner: one fixed schema, stored in a treetensor tree.
 
-This is the only file that imports treetensor. Build a tree once, move it whole, and unpack it to plain tensors
-before the mathematics: ``agent_state = batch.obs.agent_state``.
+This is the only file that imports treetensor. Build a tree once, move it as a whole, and unpack it to plain tensors
+before computing: ``agent_state = batch.obs.agent_state``.
 
-Traps of trees: ``len(batch)`` counts keys, ``batch.shape`` is a tree, and a misspelt field is added silently on
-assignment. ``validate`` finds the last one.
+Pitfalls of trees: ``len(batch)`` counts keys, ``batch.shape`` is a tree, and assigning to a misspelt field silently
+adds it. `validate` catches the last one.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import Tensor
 
 from dimix.errors import BatchError
 
-with warnings.catch_warnings():  # treevalue registers itself through a torch function that has since been renamed
+with warnings.catch_warnings():  # treevalue uses a torch function that has since been renamed
     warnings.simplefilter("ignore", FutureWarning)
-    warnings.simplefilter("ignore", DeprecationWarning)  # and numpy moved a module that treetensor reaches into
+    warnings.simplefilter("ignore", DeprecationWarning)  # and treetensor uses a numpy module that has moved
     import treetensor.torch as ttorch
     from treevalue.tree.common import create_storage
 
@@ -42,12 +42,12 @@ SCHEMA: dict[str, tuple[tuple[str, ...], torch.dtype]] = {
 
 
 class EpisodeBatch(ttorch.Tensor):
-    """B pieces of episodes, cut to the longest one among them.
+    """B pieces of episodes, cut to the longest one.
 
     Attributes:
-        obs.agent_state: (B, T+1, A, O) float32, the agents' whole input (observation, last action, agent id).
+        obs.agent_state: (B, T+1, A, O) float32, the agents' full input (observation, last action, agent id).
         obs.global_state: (B, T+1, S) float32.
-        obs.action_mask: (B, T+1, A, N) bool, True where the action may be taken; at least one per agent.
+        obs.action_mask: (B, T+1, A, N) bool, True for available actions; at least one per agent.
         alive: (B, T+1, A) bool, agents that still act.
         action: (B, T, A) int64.
         reward: (B, T) float32, team reward.
@@ -56,23 +56,19 @@ class EpisodeBatch(ttorch.Tensor):
         filled: (B, T) bool, real steps, a prefix of each row.
         weight: (B,) float32, importance weights (ones without priorities).
         hidden_state: (B, A, H) float32, recurrent state before row 0 (zeros at the start of an episode).
-        burnin: (B,) int64, steps at the front that only warm the hidden state and carry no loss; fewer than the steps
-            of the row. Zeros for whole episodes.
+        burnin: (B,) int64, leading steps that only warm up the hidden state and have no loss; fewer than the steps of
+            the row. Zeros for whole episodes.
 
-    Row t+1 of the observations is what the agents saw after step t. A piece that stops where its episode goes on (a
-    window) has neither ``terminated`` nor ``truncated`` on its last step, and its last row is the next step's
-    observation. Rows beyond a piece's end are zero, with action 0 and only action 0 available.
+    Row t+1 of the observations is what the agents saw after step t. If a piece stops before its episode ends (a
+    window), its last step is neither ``terminated`` nor ``truncated``, and its last row is the next step's observation.
+    Rows beyond the end of a piece are zero, with action 0 and only action 0 available.
     """
 
 
 def make_batch(fields: dict[str, Tensor]) -> EpisodeBatch:
-    """Put plain tensors into a batch; memory is shared, nothing is copied.
+    """Put plain tensors, by the dotted names of `SCHEMA`, into a batch without copying.
 
-    Args:
-        fields: one tensor per name of `SCHEMA` (dotted names: ``"obs.agent_state"``).
-
-    Returns:
-        The tree; shapes are not looked at (see `validate`).
+    Shapes are not checked (see `validate`).
 
     Raises:
         BatchError: a field is missing or unknown.
@@ -82,12 +78,12 @@ def make_batch(fields: dict[str, Tensor]) -> EpisodeBatch:
     for name, value in fields.items():
         branch, _, leaf = name.rpartition(".")
         (tree[branch] if branch else tree)[leaf] = value
-    # Not EpisodeBatch(tree): treevalue's constructor writes every leaf out as text, 20 ms on a large batch.
+    # Not EpisodeBatch(tree): treevalue's constructor formats every leaf as text, 20 ms on a large batch.
     return EpisodeBatch(create_storage(tree))
 
 
 def batch_fields(batch: EpisodeBatch) -> dict[str, Tensor]:
-    """The batch as a flat dict from dotted name to tensor, in the order found; unknown fields included."""
+    """The batch as a flat dict from dotted name to tensor, in order, including unknown fields."""
     flat: dict[str, Tensor] = {}
 
     def walk(tree: dict[str, Any], prefix: str) -> None:
@@ -102,9 +98,9 @@ def batch_fields(batch: EpisodeBatch) -> dict[str, Tensor]:
 
 
 def cut_steps(batch: EpisodeBatch, start: int, stop: int) -> EpisodeBatch:
-    """Steps `start` to `stop` - 1 of every row and the observations behind them; memory is shared.
+    """Steps `start` to `stop` - 1 of every row and the observations after them, without copying.
 
-    What belongs to a whole row (weight, hidden state, burn-in) stays as it is.
+    Fields without a time axis (weight, hidden state, burn-in) are kept.
     """
     fields = batch_fields(batch)
     ends = {"T": stop, "T1": stop + 1}
@@ -115,13 +111,10 @@ def cut_steps(batch: EpisodeBatch, start: int, stop: int) -> EpisodeBatch:
 
 
 def validate(batch: EpisodeBatch) -> None:
-    """Check a batch against the schema and against its own promises.
-
-    Args:
-        batch: what a learner is about to train on.
+    """Check a batch against the schema and the guarantees of `EpisodeBatch`.
 
     Raises:
-        BatchError: naming the field, what was found and what is right.
+        BatchError: the message names the field, what was found and what is right.
     """
     fields = batch_fields(batch)
     _check_names(fields)

@@ -1,4 +1,4 @@
-"""Replay memory over whole episodes: packed rows, no padding, each thing stored once."""
+"""Replay buffer over whole episodes, stored packed, without padding or duplicates."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from dimix.replay.row_codec import unpack_rows
 
 
 class ReplayBuffer:
-    """The last episodes, sampled as whole episodes or as windows of ``unroll_len`` steps.
+    """The most recent episodes, sampled whole or as windows of ``unroll_len`` steps.
 
-    A collector writes all its games at once (``open``, ``begin``, ``append``, ``finish``); a finished episode moves
-    into the store, and the oldest ones leave when there are more than ``capacity`` sampling units.
+    A collector writes all its games at once (``open``, ``begin``, ``append``, ``finish``). A finished episode moves
+    into the store; the oldest ones are dropped when there are more than ``capacity`` sampling units.
 
-    Windows start at multiples of ``unroll_len`` inside an episode; the last one is shorter (``filled``) rather than
-    shifted over the one before. With ``burnin_len`` a window begins up to that many steps earlier.
+    Windows start at multiples of ``unroll_len`` in an episode. The last window is shorter (see ``filled``) and does not
+    overlap the one before. With ``burnin_len``, a window begins up to that many steps earlier.
 
     Args:
-        capacity: sampling units kept: episodes, or windows where ``unroll_len`` is given.
+        capacity: maximum number of sampling units: episodes, or windows with ``unroll_len``.
         info: sizes of the environment.
         agent_input: writes last action and agent id into the sampled observations.
         hidden_shape: shape of one game's recurrent state (A, H).
         unroll_len: steps of a window; None samples whole episodes.
-        start_state: where a window's recurrent state comes from: "stored" when it was played, or "zero".
-        burnin_len: steps before a window that only warm its recurrent state.
-        seed: of the sampling.
+        start_state: a window's initial recurrent state: "stored" during play, or "zero".
+        burnin_len: steps before a window that only warm up its recurrent state.
+        seed: seed of the sampling.
         priorities: samples by priority; None samples uniformly.
 
     Attributes:
-        plan: what memory the full buffer takes.
+        plan: memory that the full buffer will take.
 
     Raises:
-        ConfigError: a number out of range, or memory that this machine does not have.
+        ConfigError: a number is out of range, or this machine does not have the memory.
     """
 
     def __init__(
@@ -83,46 +83,46 @@ class ReplayBuffer:
         self._num_units = 0
         self._num_steps = 0
         self._nbytes = 0
-        self._unit_end: np.ndarray | None = None  # (episodes,) units up to and including each; None: to be counted
+        self._unit_end: np.ndarray | None = None  # (episodes,) units up to and including each; None: not counted yet
         self._open: OpenEpisodes | None = None
         self._rng = np.random.default_rng(seed)
         self._priorities = priorities
-        self._sampled: np.ndarray | None = None  # units of the last sample, while their numbers are right
+        self._sampled: np.ndarray | None = None  # units of the last sample, while their indices are valid
         self._workspace = Workspace()
 
-    # ------------------------------------------------------------------------------------------------ what is in it
+    # ----------------------------------------------------------------------------------------------------- contents
 
     def __len__(self) -> int:
-        """Sampling units: episodes, or windows."""
+        """Number of sampling units: episodes, or windows."""
         return self._num_units
 
     @property
     def num_episodes(self) -> int:
-        """Finished episodes in the store."""
+        """Number of finished episodes."""
         return len(self._episodes)
 
     @property
     def num_steps(self) -> int:
-        """Steps of the finished episodes."""
+        """Number of steps in finished episodes."""
         return self._num_steps
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the finished episodes."""
+        """Bytes of finished episodes."""
         return self._nbytes
 
     def memory_plan(self) -> str:
-        """One line: what the full buffer will take."""
+        """The memory that the full buffer will take, in one line."""
         return self.plan.text()
 
     def _piece_len(self) -> int | None:
-        """Distance of stored recurrent states; None when none are stored."""
+        """Steps between stored recurrent states; None if none are stored."""
         return self.unroll_len if self.start_state == "stored" else None
 
     # ------------------------------------------------------------------------------------------------------ writing
 
     def open(self, num_envs: int) -> None:
-        """Make room for the running episodes of this many games; those of an earlier call are dropped."""
+        """Make room for the running episodes of this many games; drops those of an earlier call."""
         self._open = OpenEpisodes(self.info, num_envs, self.hidden_shape, self._piece_len(), self.burnin_len)
 
     @property
@@ -131,7 +131,7 @@ class ReplayBuffer:
         return self._piece_len() is not None
 
     def begin(self, env_ids: np.ndarray, rows: Rows) -> None:
-        """Open an episode in each given game with its first row."""
+        """Begin an episode in each given game with its first row."""
         self._opened().begin(env_ids, rows)
 
     def append(
@@ -145,14 +145,14 @@ class ReplayBuffer:
         """Write one step of each given game.
 
         Args:
-            env_ids: (K,) int64, games whose step this is; the arrays below cover all E games.
-            action: (E, A) integer, what was done.
-            reward: (E,) float, what it earned.
-            rows: what the games show after the step.
-            hidden: (E, A, H) float32, recurrent state after acting; needed where ``wants_hidden``.
+            env_ids: (K,) int64, games to write; the arrays below cover all E games.
+            action: (E, A) integer, actions taken.
+            reward: (E,) float, reward received.
+            rows: state of the games after the step.
+            hidden: (E, A, H) float32, recurrent state after acting; required if ``wants_hidden``.
 
         Raises:
-            BatchError: a game has no open episode, its episode passes the limit, or ``hidden`` is missing.
+            BatchError: a game has no open episode, its episode exceeds the limit, or ``hidden`` is missing.
         """
         self._opened().append(env_ids, action, reward, rows, hidden)
 
@@ -161,13 +161,13 @@ class ReplayBuffer:
 
         Args:
             env_ids: (K,) int64.
-            terminated: (E,) bool, over by itself; the others were cut by the time limit.
+            terminated: (E,) bool, False for episodes that were cut by the time limit.
         """
         for env in env_ids:
             self.add(self._opened().finish(env, terminated[env]))
 
     def add(self, episode: StoredEpisode) -> None:
-        """Put one finished episode into the store; the oldest leave where the room is used up."""
+        """Add one finished episode; drops the oldest if the buffer is full."""
         self._episodes.append(episode)
         self._count(episode, 1)
         if self._priorities is not None:
@@ -196,18 +196,12 @@ class ReplayBuffer:
     # ----------------------------------------------------------------------------------------------------- sampling
 
     def sample(self, batch_size: int) -> EpisodeBatch:
-        """Draw sampling units, each at most once; all equally likely, or by priority.
+        """Draw B sampling units without replacement, uniformly or by priority; the batch is cut to the longest of them.
 
-        The batch lives in memory that the next call writes over: clone what has to last.
-
-        Args:
-            batch_size: units (B).
-
-        Returns:
-            A batch cut to the longest unit drawn.
+        The next call overwrites the batch: clone what you keep.
 
         Raises:
-            BatchError: fewer units than asked for.
+            BatchError: there are fewer units than requested.
         """
         if batch_size < 1 or not self.can_sample(batch_size):
             raise BatchError(f"batch_size: {batch_size}. The replay buffer holds {len(self)} units now. Collect more.")
@@ -222,10 +216,7 @@ class ReplayBuffer:
         return batch
 
     def update_priority(self, priority: np.ndarray) -> None:
-        """Tell how much the units of the last sample surprised.
-
-        Args:
-            priority: (B,) float, >= 0.
+        """Set the priorities (B,) float, >= 0, of the units in the last sample.
 
         Raises:
             BatchError: the buffer samples uniformly, has changed since the last sample, or the numbers do not fit.
@@ -254,11 +245,7 @@ class ReplayBuffer:
         return self._unit_end
 
     def gather(self, units: np.ndarray) -> EpisodeBatch:
-        """The batch of the given units.
-
-        Args:
-            units: (B,) int, numbers from 0 (oldest) to ``len(self) - 1``.
-        """
+        """Build the batch of the given units (B,) int, from 0 (oldest) to ``len(self) - 1``."""
         pieces = [self._locate(int(unit)) for unit in units]
         steps = max(end - start for _, _, start, end in pieces)
         arrays = self._batch_arrays(len(pieces), steps)
@@ -267,7 +254,7 @@ class ReplayBuffer:
         return make_batch({name: torch.from_numpy(array) for name, array in arrays.items()})
 
     def _locate(self, unit: int) -> tuple[StoredEpisode, int, int, int]:
-        """Episode, number of the piece in it, first step (burn-in included) and end of a sampling unit."""
+        """Episode, index of the piece in it, first step (including burn-in) and end of a sampling unit."""
         if self.unroll_len is None:
             episode = self._episodes[unit]
             return episode, 0, 0, episode.length
@@ -320,10 +307,10 @@ class ReplayBuffer:
     # ------------------------------------------------------------------------------------------------------- resume
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything: finished and open episodes and the sampling's random state.
+        """The complete buffer: finished and open episodes, and the random state of the sampling.
 
-        The packed rows are handed out without a copy (a checkpoint must not double the memory): write them to disk
-        before the buffer goes on.
+        The packed rows are returned without a copy, so that a checkpoint does not double the memory. Write them to disk
+        before using the buffer again.
         """
         episodes = self._episodes
         names = ("row_start", "action", "reward", "hidden")
@@ -341,10 +328,10 @@ class ReplayBuffer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave; sampling then goes on bit for bit.
+        """Restore what ``state_dict`` returned; sampling continues bit for bit.
 
         Raises:
-            BatchError: it belongs to another environment or another kind of sampling unit.
+            BatchError: the state is from another environment or another kind of sampling unit.
         """
         if list(state["layout"]) != self._layout():
             raise BatchError(f"replay buffer state: layout {list(state['layout'])}. Right is {self._layout()}.")
@@ -377,11 +364,7 @@ class ReplayBuffer:
         return [*astuple(self.info), *unit]
 
     def check_valid(self) -> None:
-        """Compare the counters with the episodes, for tests and debugging.
-
-        Raises:
-            BatchError: naming the counter that is wrong.
-        """
+        """Compare the counters with the episodes, for tests and debugging; a BatchError names a wrong one."""
         counted = {
             "_num_units": sum(self._units_of(e) for e in self._episodes),
             "_num_steps": sum(e.length for e in self._episodes),

@@ -1,4 +1,4 @@
-"""What memory a replay buffer will take, told before any of it is allocated."""
+"""The memory that a replay buffer will take, computed before it is allocated."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dimix.machine.memory import available_memory
 from dimix.machine.text import format_bytes
 from dimix.replay.row_codec import max_row_words
 
-#: Share of its plain size that an episode takes: 0.14 to 0.37 on SMAC's maps (benchmark/speed/replay_memory.py).
+#: Packed size of an episode relative to plain arrays: 0.14 to 0.37 on SMAC's maps (benchmark/speed/replay_memory.py).
 PACKED_SHARE = 0.35
-#: Share of the time limit that an episode lasts: 0.07 to 0.53 there, more while a team has learned only to survive.
+#: Episode length relative to the time limit: 0.07 to 0.53 there, more while a team has only learned to survive.
 EXPECTED_LENGTH = 0.5
 
 
@@ -23,10 +23,10 @@ class MemoryPlan:
     """Sizes of a full replay buffer.
 
     Attributes:
-        capacity: sampling units: episodes, or windows where ``unroll_len`` is given.
+        capacity: sampling units: episodes, or windows with ``unroll_len``.
         info: sizes of the environment.
         unroll_len: steps of a window; None for whole episodes.
-        hidden_shape: shape of the recurrent state stored with each window; () when none is.
+        hidden_shape: shape of the recurrent state stored with each window; () if none is.
     """
 
     capacity: int
@@ -43,13 +43,13 @@ class MemoryPlan:
 
     @property
     def expected(self) -> int:
-        """Bytes to expect."""
+        """Expected size in bytes."""
         share = EXPECTED_LENGTH if self.unroll_len is None else 1.0
         return self._bytes(max(share * self._longest, 1.0), self.plain_row_bytes * PACKED_SHARE)
 
     @property
     def at_most(self) -> int:
-        """Bytes if every episode runs to its limit and no value can be packed."""
+        """Size in bytes if every episode reaches its limit and nothing can be packed."""
         info = self.info
         words = max_row_words(info.agent_num, info.obs_shape, info.state_size, info.action_shape)
         return self._bytes(self._longest, 4.0 * words)
@@ -63,7 +63,7 @@ class MemoryPlan:
         )
 
     def check(self) -> None:
-        """Refuse a buffer that this machine cannot hold.
+        """Reject a buffer that this machine cannot hold.
 
         Raises:
             ConfigError: with both numbers, and the capacity that would fit.

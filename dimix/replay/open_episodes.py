@@ -1,4 +1,4 @@
-"""Episodes that are still being played: one per game, packed row by row."""
+"""Episodes still being played: one per game, packed row by row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dimix.replay.row_codec import max_row_words, pack_rows
 
 
 class Rows(NamedTuple):
-    """What all games show at one moment; the arrays may belong to the environment, they are read at once."""
+    """State of all games at one moment. The arrays may belong to the environment; they are read immediately."""
 
     agent_state: np.ndarray  # (E, A, O_base) float32
     global_state: np.ndarray  # (E, S) float32
@@ -21,14 +21,14 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, env: VecEnv) -> Rows:
-        """The environment's present rows."""
+        """The environment's current rows."""
         return cls(env.agent_state, env.global_state.reshape(env.num_envs, -1), env.action_mask, env.alive)
 
     def check(self, info: EnvInfo, num_envs: int) -> None:
-        """Make sure that the arrays are what the compiled code reads without looking.
+        """Check what the compiled code takes for granted.
 
         Raises:
-            BatchError: naming the array, what was found and what is right.
+            BatchError: the message names the array, what was found and what is right.
         """
         agents = (num_envs, info.agent_num)
         right = {
@@ -49,12 +49,12 @@ class Rows(NamedTuple):
 class StoredEpisode(NamedTuple):
     """One finished episode of T steps."""
 
-    words: np.ndarray  # (W,) uint32: rows 0 to T, see row_codec
+    words: np.ndarray  # (W,) uint32: packed rows 0 to T, see row_codec
     row_start: np.ndarray  # (T + 1,) uint32: where each row starts in words
-    action: np.ndarray  # (T, A) uint8 (uint16 where there are more than 256 actions)
+    action: np.ndarray  # (T, A) uint8 (uint16 if there are more than 256 actions)
     reward: np.ndarray  # (T,) float32
-    hidden: np.ndarray  # (P, A, H) float32: recurrent state at the start of each piece; P = 0 when not stored
-    terminated: bool  # over by itself; otherwise cut by the time limit
+    hidden: np.ndarray  # (P, A, H) float32: recurrent state at the start of each piece; P = 0 if not stored
+    terminated: bool  # False if cut by the time limit
 
     @property
     def length(self) -> int:
@@ -68,16 +68,16 @@ class StoredEpisode(NamedTuple):
 
 
 class OpenEpisodes:
-    """Room for the running episode of each of E games, up to the time limit.
+    """Holds the running episode of each of E games, up to the time limit.
 
-    The room is reserved for rows that cannot be packed at all, but only what is written is ever backed by memory.
+    Space is reserved for rows that cannot be packed at all, but only written pages take up memory.
 
     Args:
         info: sizes of the environment.
         num_envs: games (E).
         hidden_shape: shape of one game's recurrent state (A, H).
         piece_len: steps between two stored recurrent states; None stores none.
-        warmup_len: how many steps before each multiple of ``piece_len`` the state is stored (burn-in).
+        warmup_len: steps before each multiple of ``piece_len`` at which the state is stored (burn-in).
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class OpenEpisodes:
         pieces = 0 if piece_len is None else -(-limit // piece_len)
         self._words = np.empty((num_envs, (limit + 1) * row_words + 1), np.uint32)
         self._row_start = np.zeros((num_envs, limit + 2), np.int64)
-        self._num_rows = np.zeros(num_envs, np.int64)  # 0: no episode is open
+        self._num_rows = np.zeros(num_envs, np.int64)  # 0: no open episode
         self._action = np.zeros((num_envs, limit, agents), np.uint8 if info.action_shape <= 256 else np.uint16)
         self._reward = np.zeros((num_envs, limit), np.float32)
         self._hidden = np.zeros((num_envs, pieces, *hidden_shape), np.float32)
@@ -103,14 +103,14 @@ class OpenEpisodes:
         return sum(a.nbytes for a in (self._words, self._row_start, self._action, self._reward, self._hidden))
 
     def length(self, env_id: int) -> int:
-        """Steps written so far in a game; -1 when no episode is open there."""
+        """Steps written so far in a game; -1 if it has no open episode."""
         return int(self._num_rows[env_id]) - 1
 
     def begin(self, env_ids: np.ndarray, rows: Rows) -> None:
-        """Open an episode in each given game with its row 0; an unfinished one there is dropped.
+        """Begin an episode in each given game with its row 0; an unfinished one is dropped.
 
         Raises:
-            BatchError: an array of another shape or type than the environment's sizes say.
+            BatchError: an array has the wrong shape or type.
         """
         rows.check(self.info, self.num_envs)
         self._num_rows[env_ids] = 0
@@ -120,18 +120,10 @@ class OpenEpisodes:
     def append(
         self, env_ids: np.ndarray, action: np.ndarray, reward: np.ndarray, rows: Rows, hidden: np.ndarray | None
     ) -> None:
-        """Write one step of each given game: what was done, what it earned and what was seen afterwards.
-
-        Args:
-            env_ids: (K,) int64.
-            action: (E, A) integer.
-            reward: (E,) float.
-            rows: what the games show after the step.
-            hidden: (E, A, H) float32, recurrent state after acting on the rows before the step; needed with
-                ``piece_len``.
+        """Write one step of each given game: its action, its reward and the row after it; see `ReplayBuffer.append`.
 
         Raises:
-            BatchError: a game has no open episode, or its episode is longer than the limit.
+            BatchError: a game has no open episode, or its episode exceeds the limit.
         """
         step = self._num_rows[env_ids] - 1
         if step.min(initial=0) < 0:
@@ -148,10 +140,10 @@ class OpenEpisodes:
             self._keep_hidden(env_ids, step + 1, hidden, self.piece_len)
 
     def finish(self, env_id: int, terminated: bool) -> StoredEpisode:
-        """Close a game's episode and hand it out in arrays of its own.
+        """Close a game's episode and return it in arrays of its own.
 
         Raises:
-            BatchError: no episode is open, or it has no step.
+            BatchError: the game has no open episode, or the episode has no steps.
         """
         length = self.length(env_id)
         if length < 1:
@@ -169,7 +161,7 @@ class OpenEpisodes:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The open episodes, only the part of each array that is in use; what earlier episodes left behind reads 0."""
+        """The open episodes: only the used part of each array, with leftovers of earlier episodes zeroed."""
         rows = int(self._num_rows.max(initial=0))
         ends = self._row_start[np.arange(self.num_envs), self._num_rows]
         num_rows = self._num_rows[:, None]
@@ -184,10 +176,10 @@ class OpenEpisodes:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave.
+        """Restore what ``state_dict`` returned.
 
         Raises:
-            BatchError: it was saved with another number of games or another environment.
+            BatchError: the state is from another number of games or another environment.
         """
         expected = (self.num_envs, *self._action.shape[2:]), self._hidden.shape
         found = (state["action"].shape[0], *state["action"].shape[2:]), state["hidden"].shape

@@ -1,4 +1,4 @@
-"""Prioritised sampling (Schaul et al. 2016): units that surprised more are drawn more often."""
+"""Prioritised sampling (Schaul et al. 2016): units with larger errors are drawn more often."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 
 from dimix.machine.compiled import compiled
 
-FLOOR = 1e-6  # added to every priority: a unit that was predicted exactly can still come back
+FLOOR = 1e-6  # added to every priority, so that a unit with zero error can still be drawn
 
 
 class Priorities:
-    """Priorities of sampling units in the order they came, oldest first.
+    """Priorities of sampling units, oldest first.
 
-    Unit i is drawn with probability P(i) = p_i**alpha / sum(p**alpha), the units of one draw one after the other, each
-    from those that are left. A new unit has the largest priority seen so far, so that it is looked at soon.
+    Unit i is drawn with probability P(i) = p_i**alpha / sum(p**alpha). The units of one draw are drawn one after
+    another without replacement. A new unit gets the largest priority seen so far, so that it is sampled soon.
 
-    The p**alpha are the leaves of a sum tree: drawing or updating one of n units takes log2(n) additions. Every sum is
-    that of its two halves whatever happened before, so a tree that is built anew from its leaves equals the old one.
+    The p**alpha are the leaves of a sum tree: drawing or updating one of n units takes log2(n) additions. Every sum
+    depends only on its two halves, so a tree rebuilt from its leaves equals the old one.
 
     Args:
-        alpha: how much priorities count, in [0, 1]; 0 is uniform.
-        beta: how much of the bias the weights take back at first, in [0, 1]; 1 is all of it.
-        anneal_step: draws over which beta rises to 1 in a straight line; 0 leaves it as it is.
+        alpha: exponent of the priorities, in [0, 1]; 0 is uniform.
+        beta: initial share of the bias that the weights correct, in [0, 1]; 1 is all of it.
+        anneal_step: draws over which beta rises linearly to 1; 0 keeps it constant.
     """
 
     def __init__(self, alpha: float = 0.6, beta: float = 0.4, anneal_step: int = 0) -> None:
@@ -36,7 +36,7 @@ class Priorities:
         self._place(np.empty(0), 0, 1024)
 
     def _place(self, values: np.ndarray, head: int, size: int) -> None:
-        """Lay the priorities out on a ring of `size` leaves (a power of two), the oldest at `head`."""
+        """Lay out the priorities on a ring of `size` leaves (a power of two), the oldest at `head`."""
         self._head, self._count = head, len(values)
         self._values = np.zeros(size)  # by leaf
         self._tree = np.zeros(2 * size)  # the root is 1, the children of k are 2k and 2k + 1, the leaves come last
@@ -49,14 +49,14 @@ class Priorities:
 
     @property
     def beta(self) -> float:
-        """How much of the bias the next draw's weights take back."""
+        """Share of the bias that the next draw's weights correct."""
         if self._anneal_step == 0:
             return self._start_beta
         return self._start_beta + (1.0 - self._start_beta) * min(self._draws / self._anneal_step, 1.0)
 
     @property
     def values(self) -> np.ndarray:
-        """(n,) float64, the priorities; a copy."""
+        """(n,) float64, a copy of the priorities."""
         return self._values[self._leaves(np.arange(self._count))]
 
     def append(self, count: int) -> None:
@@ -70,17 +70,17 @@ class Priorities:
         self._write(np.arange(self._count - count, self._count), np.full(count, self._largest))
 
     def drop(self, count: int) -> None:
-        """Forget the oldest units."""
+        """Remove the oldest units."""
         leaves = self._leaves(np.arange(count))
         _set_leaves(self._tree, leaves, np.zeros(count))
         self._head = (self._head + count) % len(self._values)
         self._count -= count
 
     def draw(self, rng: np.random.Generator, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw units, each at most once.
+        """Draw units without replacement.
 
         Returns:
-            Units (B,) int64, and importance weights (B,): (n P(i))**-beta over their maximum in the batch.
+            Units (B,) int64, and importance weights (B,): (n P(i))**-beta, divided by their maximum in the batch.
         """
         leaves = np.empty(batch_size, np.int64)
         _draw(self._tree, rng.random(batch_size), leaves)
@@ -101,7 +101,7 @@ class Priorities:
         _set_leaves(self._tree, leaves, values**self.alpha)
 
     def state_dict(self) -> dict[str, Any]:
-        """The priorities and where they lie, the largest one ever, the number of draws."""
+        """The priorities and their layout, the largest one ever, and the number of draws."""
         return {
             "values": self.values,
             "largest": self._largest,
@@ -111,7 +111,7 @@ class Priorities:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave, also that of versions without a tree (values and largest only)."""
+        """Restore what ``state_dict`` returned, or the state of a version without a tree (values and largest only)."""
         values = np.array(state["values"], np.float64)
         size = max(1024, 1 << max(len(values) - 1, 0).bit_length())
         self._place(values, state.get("head", 0), state.get("size", size))
@@ -136,7 +136,7 @@ def _set_leaves(tree: Any, leaves: Any, values: Any) -> None:  # pragma: no cove
 
 @compiled()
 def _draw(tree: Any, coins: Any, leaves: Any) -> None:  # pragma: no cover - compiled
-    """Fill `leaves` with different ones, one per coin in [0, 1); the tree is as before afterwards."""
+    """Fill `leaves` with distinct leaves, one per coin in [0, 1); the tree is restored afterwards."""
     size = len(tree) // 2
     kept = np.empty(len(coins))
     for i in range(len(coins)):

@@ -1,7 +1,7 @@
-"""How the replay buffer keeps one row of a game (what was seen at one moment) in few bytes, exactly.
+"""Lossless compression of one row of a game (its state at one moment) in the replay buffer.
 
-SMAC's observations are mostly zeros (units out of sight, dead agents) and ones (flags, one-hots, full health). So a row
-is a run of uint32 words::
+SMAC's observations are mostly zeros (units out of sight, dead agents) and ones (flags, one-hots, full health). A row is
+therefore stored as uint32 words::
 
     for each agent, then for the global state, per 32 values:
         1 word   which of them are not zero (by bits: -0.0 counts as not zero)
@@ -9,7 +9,7 @@ is a run of uint32 words::
         n words  the remaining values, float32 bits
     the action masks of all agents as bits, then the alive flags as bits
 
-Nothing is rounded. ``benchmark/speed/replay_memory.py`` measures what it saves.
+Nothing is rounded. ``benchmark/speed/replay_memory.py`` measures the savings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from dimix.machine.compiled import compiled
 
-ONE = np.uint32(0x3F800000)  # the bits of 1.0 in float32
+ONE = np.uint32(0x3F800000)  # bits of 1.0 as float32
 WORD = 32  # bits of a word
 
 _DE_BRUIJN = 0x077CB531
@@ -28,12 +28,12 @@ for _bit in range(WORD):
 
 
 def words_for(bits: int) -> int:
-    """Words that hold a number of bits."""
+    """Number of words that hold this many bits."""
     return -(-bits // WORD)
 
 
 def max_row_words(agent_num: int, obs_shape: int, global_obs_shape: int, action_shape: int) -> int:
-    """Words of a row in which no value is zero or one: the most that a row can take."""
+    """Maximum words of a row, reached when no value is zero or one."""
     values = agent_num * (obs_shape + 2 * words_for(obs_shape)) + global_obs_shape + 2 * words_for(global_obs_shape)
     return values + words_for(agent_num * action_shape) + words_for(agent_num)
 
@@ -51,7 +51,7 @@ def _pack_floats(values: np.ndarray, out: np.ndarray, at: int) -> int:
             at += 1
             continue
         nonzero, ones, slot = 0, 0, at + 2
-        for i in range(first, last):  # no branch inside: which values are zero cannot be predicted
+        for i in range(first, last):  # branch-free, because zeros are unpredictable
             bits = values[i]
             is_nonzero, is_one = int(bits != 0), int(bits == ONE)
             nonzero |= is_nonzero << (i - first)
@@ -89,7 +89,7 @@ def _unpack_floats(words: np.ndarray, at: int, out: np.ndarray) -> int:
 
 @compiled()
 def _bit_number(power: int) -> int:
-    """Which power of two (0 to 31) a number is: de Bruijn's multiplication puts a different pattern on top for each."""
+    """Exponent (0 to 31) of a power of two: multiplying by a de Bruijn sequence gives each a different top pattern."""
     return _BIT_NUMBER[((power * _DE_BRUIJN) & 0xFFFFFFFF) >> 27]
 
 
@@ -130,14 +130,14 @@ def pack_rows(
     """Append one row to the open episode of each given game.
 
     Args:
-        env_ids: (K,) int64, games to take.
+        env_ids: (K,) int64, games to write.
         agent_state: (E, A, O_base) uint32 view of float32.
         global_state: (E, S) uint32 view of float32.
         action_mask: (E, A * N) bool.
         alive: (E, A) bool.
-        words: (E, W) uint32, written from ``row_start[e, num_rows[e]]`` on, up to one word past the row's end.
-        row_start: (E, R + 1) int64, where each row starts; the end of the last row stands in the next place.
-        num_rows: (E,) int64, counted up.
+        words: (E, W) uint32, written from ``row_start[e, num_rows[e]]`` on, up to one word past the end of the row.
+        row_start: (E, R + 1) int64, start of each row, followed by the end of the last one.
+        num_rows: (E,) int64, incremented.
     """
     for env in env_ids:
         row = num_rows[env]
@@ -164,19 +164,19 @@ def unpack_rows(
     action_mask: np.ndarray,
     alive: np.ndarray,
 ) -> None:
-    """Write consecutive rows of one episode into one row of a batch, with the one-hots of the agents' input.
+    """Unpack consecutive rows of one episode into one row of a batch, adding the one-hots of the agents' input.
 
     Args:
         words: (W,) uint32, the episode.
-        at: where its row ``first_step`` starts.
-        first_step: the first row to take.
-        num_rows: rows to take; the rest of the output becomes padding.
+        at: start of row ``first_step`` in ``words``.
+        first_step: first row to unpack.
+        num_rows: rows to unpack; the rest of the output becomes padding.
         action: (T, A) unsigned, all actions of the episode.
         columns: base size, column of the last action, column of the agent id (-1: left out).
-        agent_state: (R, A, O) uint32 view of float32, out.
-        global_state: (R, S) uint32 view of float32, out.
-        action_mask: (R, A * N) bool, out.
-        alive: (R, A) bool, out.
+        agent_state: (R, A, O) uint32 view of float32, output.
+        global_state: (R, S) uint32 view of float32, output.
+        action_mask: (R, A * N) bool, output.
+        alive: (R, A) bool, output.
     """
     base, last_action_column, agent_id_column = columns
     agents = agent_state.shape[1]

@@ -1,4 +1,4 @@
-"""The rooms of a training run: collector, replay buffer, learner, evaluator, logger, checkpoint."""
+"""The components of a training run: collector, replay buffer, learner, evaluator, logger, checkpoint."""
 
 from dimix.machine.checkpoint_file import load_checkpoint, save_checkpoint
 from dimix.replay.buffer import ReplayBuffer

@@ -1,4 +1,4 @@
-"""Plays training episodes in all environments at once and writes them into the replay buffer."""
+"""Plays training episodes in all environments at once and stores them in the replay buffer."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from dimix.worker.rollout import Rollout
 
 @dataclass
 class CollectStats:
-    """What one collection brought.
+    """Statistics of one collection.
 
     Attributes:
-        env_steps: steps made, over all environments.
-        ep_reward: return of each episode that ended, in the order they ended.
-        ep_length: its steps.
-        battle_won: whether it was won.
+        env_steps: steps, summed over all environments.
+        ep_reward: return of each finished episode, in order of their ends.
+        ep_length: steps of each finished episode.
+        battle_won: whether each was won.
     """
 
     env_steps: int = 0
@@ -37,28 +37,28 @@ class CollectStats:
 
     @property
     def num_episodes(self) -> int:
-        """Episodes that ended."""
+        """Number of finished episodes."""
         return len(self.ep_reward)
 
     def means(self) -> dict[str, float]:
-        """Mean ``ep_reward``, ``ep_length`` and ``battle_won``; empty when no episode ended."""
+        """Mean ``ep_reward``, ``ep_length`` and ``battle_won``; empty if no episode finished."""
         if not self.ep_reward:
             return {}
         return {name: float(np.mean(getattr(self, name))) for name in ("ep_reward", "ep_length", "battle_won")}
 
 
 class Collector:
-    """Plays with exploration; battles that are not over at the end of a call go on in the next one.
+    """Plays with exploration. Games still running at the end of a call continue in the next one.
 
     Args:
         env: environments, all stepped together; reset by the first collection.
         policy: a policy's ``collect_mode``.
-        buffer: where episodes go.
+        buffer: stores the episodes.
         agent_input: builds the agents' input.
         curriculum: chooses where episodes begin; None: each at its start.
 
     Attributes:
-        env_step: steps made so far, over all environments.
+        env_step: steps so far, summed over all environments.
         episode_count: episodes finished so far.
     """
 
@@ -82,14 +82,14 @@ class Collector:
 
     @property
     def episodes_lost(self) -> int:
-        """Episodes dropped so far because their game failed; their steps are in ``env_step``."""
+        """Episodes dropped so far because their game failed; their steps count in ``env_step``."""
         return self._env.episodes_lost
 
     def start(self, out: Callable[[str], None] = say) -> None:
-        """Reset all environments, once; the first collection does so otherwise.
+        """Reset all environments, once; otherwise the first collection does it.
 
-        Args:
-            out: takes what a curriculum says while it prepares itself; may end that by an error.
+        ``out`` is called with each line that a curriculum prints while it prepares; an error it raises ends the
+        preparation.
         """
         if not self._started:
             if self._curriculum is not None:
@@ -100,15 +100,12 @@ class Collector:
     def collect(self, n_episode: int | None = None, epsilon: float = 0.0, *, n_step: int | None = None) -> CollectStats:
         """Play until enough episodes have ended or enough steps are made.
 
-        All environments step together, so a few more episodes or steps than asked for may come; they are all kept.
+        All environments step together, so a few more episodes or steps than requested may be played; all are kept.
 
         Args:
-            n_episode: episodes that have to end; None sets no such goal.
-            epsilon: chance of a random action per agent, in [0, 1].
-            n_step: env steps to make, over all environments; None sets no such goal.
-
-        Returns:
-            What came of it.
+            n_episode: number of episodes to finish; None sets no such goal.
+            epsilon: probability of a random action per agent, in [0, 1].
+            n_step: number of env steps, summed over all environments; None sets no such goal.
 
         Raises:
             ValueError: not exactly one goal, or a goal below 1.
@@ -123,7 +120,7 @@ class Collector:
         return stats
 
     def state_dict(self) -> dict[str, Any]:
-        """Counters, environments, curriculum and running games (their episodes so far are in the buffer's state)."""
+        """Counters, environments, curriculum and running games (their steps so far are in the buffer's state)."""
         return {
             "env_step": self.env_step,
             "episode_count": self.episode_count,
@@ -134,14 +131,14 @@ class Collector:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave; load the buffer's state as well, before or after.
+        """Restore what ``state_dict`` returned; load the buffer's state as well, before or after.
 
         Raises:
-            CheckpointError: it was saved with other environments or another network.
+            CheckpointError: the state is from other environments or another network.
         """
         self._games.load_state_dict(state["games"])
         env = dict(state["env"])
-        curriculum = state.get("curriculum", env.pop("backplay", None))  # which was the environment's own once
+        curriculum = state.get("curriculum", env.pop("backplay", None))  # older checkpoints kept it in the environment
         self._env.load_state_dict(env)
         if self._curriculum is not None:
             self._curriculum.load_state_dict(curriculum or {})
@@ -150,12 +147,12 @@ class Collector:
         self._started = state["started"]
 
     def close(self) -> None:
-        """End the environments."""
+        """Close the environments."""
         self._env.close()
 
     def _step(self, epsilon: float, stats: CollectStats) -> None:
         env, games = self._env, self._games
-        if len(env.lost):  # by the last step, or by a load
+        if len(env.lost):  # in the last step, or on loading
             self._take_up(env.lost)
         action = games.step(env, epsilon)
         hidden = games.hidden.cpu().numpy() if self._buffer.wants_hidden else None
@@ -177,13 +174,13 @@ class Collector:
         self._take_up(env_ids)
 
     def _take_up(self, env_ids: np.ndarray) -> None:
-        """Go on with episodes that start now; unfinished ones of these games are dropped."""
+        """Start tracking episodes that begin now; unfinished ones of these games are dropped."""
         self._games.begin(env_ids)
         self._buffer.begin(env_ids, Rows.of(self._env))
 
 
 def _guided(policy: ActMode, curriculum: Curriculum) -> ActMode:
-    """A policy's acting, as a curriculum wants it explored and played."""
+    """A policy's act function with the curriculum's exploration and actions."""
 
     def forward(obs: dict[str, np.ndarray], hidden_state: Tensor, epsilon: float) -> tuple[np.ndarray, Tensor]:
         action, hidden_state = policy.forward(obs, hidden_state, curriculum.epsilon(epsilon))

@@ -1,4 +1,4 @@
-"""Plays evaluation games: greedy, each counted once, none of it seen by training."""
+"""Plays evaluation games: greedy, each counted once, and separate from training."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from dimix.worker.rollout import Rollout
 
 @dataclass(frozen=True)
 class EvalResult:
-    """One evaluation.
+    """Result of one evaluation.
 
     Attributes:
         ep_reward: mean return.
-        std_ep_reward: its standard deviation over the games.
-        ep_length: mean steps.
+        std_ep_reward: standard deviation of the return over the games.
+        ep_length: mean number of steps.
         games_won: games that ended with ``battle_won``.
-        games_played: games of this evaluation, and no other.
-        distinct_games: different games among them, by their sequence of joint actions and their outcome; greedy games
-            from one start can be the same game played many times.
+        games_played: number of games.
+        distinct_games: number of different games, by joint actions and outcome. Greedy games from one start may all be
+            the same game.
     """
 
     ep_reward: float
@@ -43,8 +43,8 @@ class EvalResult:
 class Evaluator:
     """Plays a fixed number of whole games with a policy's ``eval_mode``.
 
-    Game i is played in environment i mod E, so how long a game takes has no influence on whether it counts. (Taking the
-    first n games to end would favour short ones.) The environments and their random streams are the evaluator's own.
+    Game i is played in environment i mod E, so whether a game counts does not depend on its length. (Counting the first
+    n games to end would favour short ones.) The environments and their random streams are used only here.
 
     Args:
         env: environments; every evaluation resets those that it uses.
@@ -65,14 +65,11 @@ class Evaluator:
         """Play ``n_episode`` games.
 
         Args:
-            n_episode: games, >= 1.
-            epsilon: chance of a random action per agent; 0 is greedy.
-
-        Returns:
-            The result of exactly these games.
+            n_episode: number of games, >= 1.
+            epsilon: probability of a random action per agent; 0 is greedy.
 
         Raises:
-            ValueError: no game to play.
+            ValueError: ``n_episode`` is less than 1.
         """
         if n_episode < 1:
             raise ValueError(f"evaluate: n_episode {n_episode}. Right is 1 or more.")
@@ -85,7 +82,7 @@ class Evaluator:
         returns, lengths, wins, histories = [], [], [], []
         while to_play.any():
             running = to_play > 0
-            if len(env.lost):  # these games have started anew, and count when they end
+            if len(env.lost):  # these games have restarted, and count when they end
                 games.begin(env.lost)
                 history[env.lost] = 0
             action = games.step(env, epsilon)
@@ -112,22 +109,22 @@ class Evaluator:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The environments, so that evaluations after a resume play the games they would have played."""
+        """The environments' state, so that a resumed run plays the same evaluation games."""
         return {"env": self.env.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave."""
+        """Restore what ``state_dict`` returned."""
         self.env.load_state_dict(state["env"])
 
     def close(self) -> None:
-        """End the environments."""
+        """Close the environments."""
         self.env.close()
 
 
-_HASH_STEP = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying modulo 2**64 loses nothing
+_HASH_STEP = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplication modulo 2**64 is invertible
 
 
 def _odd_numbers(count: int) -> np.ndarray:
-    """(count,) uint64 odd constants that tell the agents apart in a hash."""
+    """(count,) uint64 odd constants that distinguish the agents in a hash."""
     numbers = np.random.default_rng(0).integers(0, 2**63, count, dtype=np.uint64)
     return numbers * np.uint64(2) + np.uint64(1)

@@ -1,4 +1,4 @@
-"""Makes updates: samples a batch, lets the policy learn from it, and averages what it reports."""
+"""Updates the policy from sampled batches and averages the metrics that it returns."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dimix.replay.buffer import ReplayBuffer
 
 
 class Learner:
-    """Feeds a policy's ``learn_mode`` from a replay buffer.
+    """Trains a policy's ``learn_mode`` on batches from a replay buffer.
 
     Args:
         policy: a policy's ``learn_mode``.
-        buffer: where batches come from.
+        buffer: source of the batches.
         batch_size: sampling units per update.
 
     Attributes:
-        train_iter: updates made so far.
-        sampled_steps: steps learned from so far, padding not counted; over ``env_step`` it is the replay ratio reached.
-        last_batch: the batch of the last update (memory of the buffer: the next sample writes over it).
+        train_iter: updates so far.
+        sampled_steps: steps learned from so far, without padding; divided by ``env_step``, the achieved replay ratio.
+        last_batch: batch of the last update, in memory that the next sample overwrites.
     """
 
     def __init__(self, policy: LearnMode, buffer: ReplayBuffer, batch_size: int) -> None:
@@ -45,9 +45,9 @@ class Learner:
         """Call functions around every update.
 
         Args:
-            before: take the batch.
-            after: take the batch and the update's metrics; may return further metrics.
-            names: the further metrics that they may return.
+            before: called with the batch.
+            after: called with the batch and the update's metrics; may return more metrics.
+            names: names of the metrics that they may return.
         """
         self._before, self._after, self._announced = before, after, names
 
@@ -55,14 +55,14 @@ class Learner:
         """Make updates.
 
         Args:
-            n_updates: how many; none are made while the buffer has too few units for a batch.
+            n_updates: number of updates; none are made while the buffer has too few units for a batch.
             episode_count: training episodes played so far.
 
         Returns:
-            Mean of each metric over the updates that reported it; empty when none was made.
+            Mean of each metric over the updates that returned it; empty if no update was made.
 
         Raises:
-            TrainingError: loss or gradient stopped being a number; ``last_batch`` is the batch that did it.
+            TrainingError: the loss or a gradient is not a number; ``last_batch`` is the batch that caused it.
         """
         if not self._buffer.can_sample(self._batch_size):
             return {}
@@ -82,7 +82,7 @@ class Learner:
         return {name: value / count[name] for name, value in total.items()}
 
     def _update(self, batch: EpisodeBatch) -> tuple[dict[str, Any], dict[str, float]]:
-        """One update and what is called around it; returns the policy's metrics and those that were added."""
+        """One update with the functions around it; returns the policy's metrics and the added ones."""
         for look in self._before:
             look(batch)
         metrics = self._policy.forward(batch)
@@ -96,10 +96,10 @@ class Learner:
         return metrics, added
 
     def state_dict(self) -> dict[str, Any]:
-        """The counters (the policy's and the buffer's states are their own)."""
+        """The counters; the policy and the buffer have their own states."""
         return {"train_iter": self.train_iter, "sampled_steps": self.sampled_steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave."""
+        """Restore what ``state_dict`` returned."""
         self.train_iter = state["train_iter"]
         self.sampled_steps = state["sampled_steps"]

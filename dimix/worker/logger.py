@@ -1,4 +1,4 @@
-"""What a run tells: one set of named values feeds the CSV file, TensorBoard and the progress line."""
+"""Logs a run's metrics: one set of named values goes to the CSV file, TensorBoard and the progress line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from dimix.errors import CheckpointError, OutputError
 from dimix.machine.text import duration, short
 
-#: Every metric that a run may record, and how it is written where people read it.
+#: Every metric that a run may record, and its format in the progress line.
 METRICS: dict[str, str] = {
     "rollout/ep_reward": ".2f",
     "rollout/ep_length": ".1f",
@@ -46,20 +46,20 @@ METRICS: dict[str, str] = {
 class MetricLogger:
     """Writes ``metrics.csv`` and TensorBoard events into a folder, and a progress line to the console.
 
-    The CSV has the columns env_step, train_iter and one per metric; a record is a row, with empty cells for what it
-    does not hold. After a resume (``load_state_dict``) rows written later than the checkpoint are dropped, so that the
-    file of an interrupted run equals that of an uninterrupted one (but for ``speed/``).
+    The CSV has the columns env_step, train_iter and one per metric. Each record is a row; metrics it lacks are empty
+    cells. After a resume (``load_state_dict``), rows later than the checkpoint are dropped, so that an interrupted run
+    ends with the same file as an uninterrupted one (except for ``speed/``).
 
     Args:
-        folder: where the files go.
-        extra_names: metrics besides `METRICS`, for example those of a policy of your own.
-        total_env_step: env steps of the whole run, for share and ETA in the progress line; None leaves them out.
-        may_end_sooner: whether the run may end before that; its ETA is then an upper limit.
+        folder: where to write the files.
+        extra_names: metrics besides `METRICS`, for example those of your own policy.
+        total_env_step: env steps of the whole run, for progress and ETA; None omits them.
+        may_end_sooner: whether the run may end before that; the ETA is then an upper limit.
         interval_s: seconds between two progress lines.
         tensorboard: write TensorBoard events.
-        out: where progress lines go.
-        has_win: whether games are won; otherwise the progress line tells the evaluations' return.
-        clock: seconds, for speed and ETA.
+        out: called with each progress line.
+        has_win: whether games can be won; otherwise the progress line shows the return of evaluations.
+        clock: time in seconds, for speed and ETA.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class MetricLogger:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = Path(folder)
-        self.latest: dict[str, float] = {}  # the last value of each metric
+        self.latest: dict[str, float] = {}  # latest value of each metric
         self.names = [*METRICS, *(name for name in extra_names if name not in METRICS)]
         self._total, self._may_end_sooner = total_env_step, may_end_sooner
         self._interval_s = interval_s
@@ -86,21 +86,16 @@ class MetricLogger:
         self._tensorboard = tensorboard
         self._writer: Any = None
         self._file: BinaryIO | None = None
-        self._resume_at: int | None = None  # bytes of the CSV that stay
+        self._resume_at: int | None = None  # bytes of the CSV to keep
         self._purge_step: int | None = None
         self._last_env_step = -1
         self._speed_from: tuple[float, int] | None = None  # time and env_step of the last progress line
 
     def record(self, env_step: int, train_iter: int, values: Mapping[str, float]) -> None:
-        """Write one row.
-
-        Args:
-            env_step: env steps so far.
-            train_iter: updates so far.
-            values: some of the metrics, by name.
+        """Write one row with some of the metrics, by name.
 
         Raises:
-            OutputError: a name that has no column, or a file that cannot be written.
+            OutputError: a name has no column, or a file cannot be written.
         """
         unknown = [name for name in values if name not in self.names]
         if unknown:
@@ -116,7 +111,7 @@ class MetricLogger:
                 writer.add_scalar(name, float(value), env_step)
 
     def progress(self, env_step: int, force: bool = False) -> None:
-        """Print the progress line when ``interval_s`` has passed since the last one (or always, with ``force``)."""
+        """Print the progress line if ``interval_s`` has passed since the last one, or always with ``force``."""
         now = self._clock()
         if self._speed_from is None:
             self._speed_from = (now, env_step)
@@ -150,7 +145,7 @@ class MetricLogger:
         return " | ".join(parts)
 
     def flush(self) -> None:
-        """Bring everything recorded so far to the disk."""
+        """Write everything recorded so far to disk."""
         if self._file is not None:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -168,13 +163,13 @@ class MetricLogger:
             self._writer = None
 
     def state_dict(self) -> dict[str, Any]:
-        """How much of the CSV belongs to the run so far; brings it to the disk first."""
+        """Number of CSV bytes written so far; flushes them to disk first."""
         self.flush()
         size = self._file.tell() if self._file is not None else self._resume_at
         return {"csv_bytes": size, "latest": dict(self.latest), "env_step": self._last_env_step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on behind what ``state_dict`` told: later rows of the CSV are dropped, later TensorBoard events hidden.
+        """Continue from the saved point: drop later rows of the CSV and hide later TensorBoard events.
 
         Raises:
             CheckpointError: the CSV is shorter than it was.
@@ -215,7 +210,7 @@ class MetricLogger:
 
     def _tensorboard_writer(self) -> Any:
         if self._writer is None:
-            from tensorboardX import SummaryWriter  # half a second to import: only for runs that write events
+            from tensorboardX import SummaryWriter  # takes half a second to import: only for runs that write events
 
             self._writer = SummaryWriter(str(self.folder), purge_step=self._purge_step)
         return self._writer

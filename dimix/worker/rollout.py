@@ -1,4 +1,4 @@
-"""What agents carry from step to step while they act, in training and in evaluation alike."""
+"""State that agents carry from step to step while acting, in training and in evaluation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dimix.policy.base import ActMode
 
 
 class Rollout:
-    """What one batch of environments carries from step to step besides its own state.
+    """State of the agents in one batch of environments, besides the environments' own state.
 
     Attributes:
         hidden: (E, A, H) tensor, recurrent state of the agents.
         last_action: (E, A) int64, -1 at the start of an episode.
-        ep_return: (E,) float64, reward so far.
+        ep_return: (E,) float64, sum of rewards so far.
     """
 
     def __init__(self, env: VecEnv, policy: ActMode, agent_input: AgentInput) -> None:
@@ -33,14 +33,14 @@ class Rollout:
         self.ep_return = np.zeros(env.num_envs)
 
     def begin(self, env_ids: np.ndarray) -> None:
-        """Forget what belongs to the last episode of these environments."""
+        """Reset the state of these environments for a new episode."""
         self.hidden[torch.from_numpy(env_ids)] = self._start_hidden.to(self.hidden)
         self.last_action[env_ids] = -1
         self.ep_return[env_ids] = 0.0
         self._policy.begin(env_ids)
 
     def step(self, env: VecEnv, epsilon: float) -> np.ndarray:
-        """Choose actions for all environments in one call and make one step; returns the actions (E, A)."""
+        """Choose actions for all environments in one call and step them; returns the actions (E, A)."""
         agent_state = self._agent_input.build(env.agent_state, self.last_action, self._agent_state)
         obs = {"agent_state": agent_state, "action_mask": env.action_mask}
         action, self.hidden = self._policy.forward(obs, self.hidden, epsilon)
@@ -58,7 +58,7 @@ class Rollout:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave.
+        """Restore what ``state_dict`` returned.
 
         Raises:
             CheckpointError: another number of environments, agents or hidden units.

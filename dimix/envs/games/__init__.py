@@ -1,1 +1,1 @@
-"""Games that play one at a time, run as one batch, in this process or in several."""
+"""Run games that play one at a time as one batch, in this process or in several."""

@@ -1,4 +1,4 @@
-"""The arrays that a batch of games is written into, in memory of this process or shared between processes."""
+"""The arrays that a batch of games writes to, in this process or shared between processes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dimix.envs.games.game import Frame
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import EnvError
 
-_ALIGN = 64  # bytes; a cache line, so that two processes never write into the same one
+_ALIGN = 64  # bytes; a cache line, so that two processes never write to the same one
 
 
 class GameArrays(NamedTuple):
-    """What all games show (see `VecEnv`), and the actions that they are to take next."""
+    """The state that all games expose (see `VecEnv`), and their next actions."""
 
     agent_state: np.ndarray  # (E, A, O_base) float32
     global_state: np.ndarray  # (E, S) float32, or (E, channels, height, width)
@@ -30,7 +30,7 @@ class GameArrays(NamedTuple):
 
 
 def layout(info: EnvInfo, num_envs: int) -> tuple[list[tuple[tuple[int, ...], Any, int]], int]:
-    """Shape, type and first byte of each array of `GameArrays`, and the bytes of all of them."""
+    """Shape, dtype and byte offset of each array of `GameArrays`, and the total size in bytes."""
     games, agents = num_envs, info.agent_num
     kinds: list[tuple[tuple[int, ...], Any]] = [
         ((games, agents, info.obs_shape), np.float32),
@@ -53,20 +53,14 @@ def layout(info: EnvInfo, num_envs: int) -> tuple[list[tuple[tuple[int, ...], An
 
 
 def map_arrays(info: EnvInfo, num_envs: int, memory: Any = None) -> GameArrays:
-    """The arrays in a block of memory of at least `layout`'s size; None: in memory of this process, all zero."""
+    """Place the arrays in a block of memory of at least `layout`'s size; None allocates zeros in this process."""
     places, size = layout(info, num_envs)
     memory = bytearray(size) if memory is None else memory
     return GameArrays(*(np.ndarray(shape, dtype, memory, start) for shape, dtype, start in places))
 
 
 class GameRows:
-    """One game's rows of the arrays, through which it shows what happens to it.
-
-    Args:
-        arrays: of the whole batch.
-        env_id: which game.
-        info: sizes; every frame has to have them.
-    """
+    """One game's rows of the arrays. Every frame must have the sizes in ``info``."""
 
     def __init__(self, arrays: GameArrays, env_id: int, info: EnvInfo) -> None:
         self._arrays, self._env_id, self._info = arrays, env_id, info
@@ -74,17 +68,13 @@ class GameRows:
         self._mask, self._alive = arrays.action_mask[env_id], arrays.alive[env_id]
         stacked = self._global_state.shape == (self._agent_state.size,)
         self._stacked = self._global_state.reshape(self._agent_state.shape) if stacked else None
-        self._all_actions = self._all_alive = False  # whether the row is known to hold nothing but True
+        self._all_actions = self._all_alive = False  # whether the row is known to be all True
         self._reward, self._episode_length = arrays.reward, arrays.episode_length
         self._length, self._limit = 0, info.episode_limit
-        self.action = arrays.action[env_id]  # (A,) what is played next
+        self.action = arrays.action[env_id]  # (A,) the next actions
 
     def begin(self, frame: Frame) -> None:
-        """Write down what the game shows after its reset.
-
-        Raises:
-            EnvError: the frame does not fit the environment's sizes.
-        """
+        """Write the frame of a reset; an EnvError if it does not fit the environment's sizes."""
         arrays, e = self._arrays, self._env_id
         self._all_actions = self._all_alive = False
         self._show(frame.agent_state, frame.global_state, frame.action_mask, frame.alive)
@@ -92,11 +82,7 @@ class GameRows:
         arrays.episode_length[e] = self._length = 0
 
     def advance(self, frame: Frame) -> None:
-        """Write down what the game shows after a step.
-
-        Raises:
-            EnvError: the frame does not fit the environment's sizes.
-        """
+        """Write the frame of a step; an EnvError if it does not fit the environment's sizes."""
         agent_state, global_state, action_mask, alive, reward, terminated, truncated, battle_won = frame
         self._show(agent_state, global_state, action_mask, alive)
         e = self._env_id
@@ -134,7 +120,7 @@ class GameRows:
             self._all_alive, self._alive[...] = True, True
 
     def _fit(self, name: str, value: Any, row: np.ndarray) -> np.ndarray:
-        """An array of the row's shape; numpy alone would stretch some others silently."""
+        """The value as an array of the row's shape; numpy alone would silently broadcast others."""
         if value.__class__ is np.ndarray and value.shape == row.shape:
             return value
         found = np.asarray(value)
@@ -145,15 +131,15 @@ class GameRows:
 
 
 def check_actions(action: np.ndarray, arrays: GameArrays, running: np.ndarray) -> None:
-    """Refuse actions that running games cannot take.
+    """Reject actions that running games cannot take.
 
     Args:
         action: (E, A).
-        arrays: what the games show.
+        arrays: current state of the games.
         running: (E,) bool.
 
     Raises:
-        EnvError: naming the game, the agent and its action.
+        EnvError: the message names the game, the agent and its action.
     """
     shape = arrays.action.shape
     if action.shape != shape or action.dtype.kind not in "iu":
@@ -168,5 +154,5 @@ def check_actions(action: np.ndarray, arrays: GameArrays, running: np.ndarray) -
 
 
 def as_ids(env_ids: Sequence[int] | np.ndarray | None, num_envs: int) -> list[int]:
-    """Indices of games as a list, all when None."""
+    """Game indices as a list; None means all."""
     return list(range(num_envs)) if env_ids is None else np.asarray(env_ids, np.int64).tolist()

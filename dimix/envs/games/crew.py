@@ -1,4 +1,4 @@
-"""Who plays the games of a batch: this process, or (`dimix.envs.games.workers`) processes that play a share each."""
+"""Crews play the games of a batch, in this process or in worker processes (`dimix.envs.games.workers`)."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from dimix.envs.vec_env import EnvInfo
 
 
 class Start(NamedTuple):
-    """How a game is brought to where it should be: a reset, then actions that were taken before."""
+    """How to bring a game to a given point: reset it, then replay earlier actions."""
 
     env_id: int
     seed: int
     actions: np.ndarray | None = None  # (T, A) int64
-    renew: bool = False  # build the game anew first
+    renew: bool = False  # build a new game first
 
 
 class Crew(ABC):
-    """Plays a batch of games and writes what they show into ``arrays``.
+    """Plays a batch of games and writes their state to ``arrays``.
 
-    A game that fails is told, not raised, and its rows in the arrays mean nothing until it is started again.
+    A failed game is returned, not raised, and its rows are meaningless until it is started again.
 
     Attributes:
-        arrays: what the games show; ``arrays.action`` is what `step` plays.
+        arrays: state of the games; `step` plays ``arrays.action``.
     """
 
     arrays: GameArrays
 
     @abstractmethod
     def start(self, starts: Sequence[Start]) -> dict[int, str]:
-        """Start games; returns what went wrong by game, empty when nothing did."""
+        """Start games; returns the error of each game that failed."""
 
     @abstractmethod
     def step(self) -> dict[int, str]:
-        """Advance every game that is not over by one step; returns what went wrong by game."""
+        """Advance every running game by one step; returns the error of each game that failed."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give back games and processes; may be called twice."""
+        """Release games and processes; may be called twice."""
 
 
 class LocalCrew(Crew):
-    """Plays all games of a batch, or some, in this process, one after the other; nothing limits how long they take.
+    """Plays games in this process, one after another, without time limits.
 
     Args:
-        game_class: what is played.
+        game_class: class of the games.
         cfg: the config's ``env`` branch.
-        info: sizes that every game has to have.
-        env_ids: which games of the batch, side by side.
-        arrays: of the whole batch.
+        info: sizes that every game must have.
+        env_ids: consecutive games of the batch to play.
+        arrays: arrays of the whole batch.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class LocalCrew(Crew):
         self._terminated, self._truncated = arrays.terminated[mine], arrays.truncated[mine]
 
     def build(self) -> None:
-        """Build the games that are not there yet."""
+        """Build the games that do not exist yet."""
         for env_id, game in self._games.items():
             if game is None:
                 self._games[env_id] = self._class(self._cfg)
@@ -80,7 +80,7 @@ class LocalCrew(Crew):
         for start in starts:
             try:
                 self._start(start)
-            except Exception:  # whatever the environment raises, the others play on
+            except Exception:  # whatever the environment raises, the other games continue
                 failed[start.env_id] = traceback.format_exc()
         return failed
 
@@ -101,7 +101,7 @@ class LocalCrew(Crew):
         return failed
 
     def close(self) -> None:
-        """Close all games, also when one of them cannot be."""
+        """Close all games, even if closing one fails."""
         for env_id, game in self._games.items():
             self._games[env_id] = None
             if game is not None:
@@ -122,12 +122,12 @@ class LocalCrew(Crew):
 
 
 def last_line(reason: str) -> str:
-    """The last line of a traceback, which says what happened."""
+    """Last line of a traceback, which holds the error."""
     return reason.strip().splitlines()[-1]
 
 
 def _close(game: Game) -> None:
     try:
         game.close()
-    except Exception:  # a broken game may not be able to close itself; it is dropped all the same
+    except Exception:  # a broken game may fail to close; drop it anyway
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""One game: what it has to do, and what it shows."""
+"""The interface of a single game, and the frames it returns."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dimix.envs.vec_env import EnvInfo
 
 
 class Frame(NamedTuple):
-    """What one game shows after a reset or a step. A short form stands for what is the same in most environments.
+    """What a game returns from a reset or a step. None stands for the most common case.
 
     Attributes:
         agent_state: (A, O_base) floats, each agent's own observation.
-        global_state: (S,) floats, or (channels, height, width); None: the agents' observations one after the other,
+        global_state: (S,) floats, or (channels, height, width); None: the agents' observations concatenated,
             S = A * O_base.
-        action_mask: (A, N) bools, True where the action may be taken, at least one per agent; None: all of them.
-        alive: (A,) bools, agents that still act; None: all of them.
-        reward: team reward of the step; not looked at after a reset.
-        terminated: the game itself is over.
-        truncated: cut by the environment's own time limit. One that reaches ``EnvInfo.episode_limit`` without saying so
-            is cut there.
-        battle_won: the team won, told on the last step.
+        action_mask: (A, N) bools, True for available actions, at least one per agent; None: all available.
+        alive: (A,) bools, True for agents that still act; None: all.
+        reward: team reward of the step; ignored after a reset.
+        terminated: whether the game itself is over.
+        truncated: whether the environment's own time limit was reached. At ``EnvInfo.episode_limit`` an episode is
+            truncated in any case.
+        battle_won: whether the team won; set on the last step.
     """
 
     agent_state: ArrayLike
@@ -41,17 +41,17 @@ class Frame(NamedTuple):
 class Game(ABC):
     """One game of a multi-agent environment.
 
-    A game has to be decided by the seed of its reset and the actions since: dimix saves those, and plays them again
-    when a run is resumed. Draw randomness from a generator that ``reset`` makes from its seed, not from Python's or
-    numpy's global one. Where that is not possible, set ``deterministic = False``: the games that run when a checkpoint
-    is taken are then dropped at the resume, and started anew. A game need not be thread-safe.
+    The reset seed and the actions must determine a game: dimix saves those, and replays them when a run resumes. Draw
+    randomness from a generator that ``reset`` creates from its seed, not from the global generators of Python or numpy.
+    If that is impossible, set ``deterministic = False``; games that were running at a checkpoint are then restarted on
+    resume. A game need not be thread-safe.
 
     Args:
-        cfg: the config's ``env`` branch, defaults merged in.
+        cfg: the config's ``env`` branch, with defaults merged in.
 
     Attributes:
-        info: sizes; set by the constructor, the same for all games of one config.
-        deterministic: whether seed and actions decide a game.
+        info: sizes; set by the constructor, equal for all games of one config.
+        deterministic: whether seed and actions determine a game.
     """
 
     info: EnvInfo
@@ -65,23 +65,23 @@ class Game(ABC):
         """Start an episode.
 
         Args:
-            seed: of everything random in this episode, in [0, 2**31).
+            seed: seed for everything random in this episode, in [0, 2**31).
         """
 
     @abstractmethod
     def step(self, action: np.ndarray) -> Frame:
-        """Play one joint action; never called on a game that is over.
+        """Play one joint action. Never called after the game is over.
 
         Args:
-            action: (A,) int64, one available action per agent. The array is reused: copy what you keep.
+            action: (A,) int64, one available action per agent. The array is reused: copy it to keep it.
         """
 
-    def close(self) -> None:  # noqa: B027 (most games have nothing to give back)
-        """Give back windows, files and programs, where there are any."""
+    def close(self) -> None:  # noqa: B027 (most games have nothing to release)
+        """Release windows, files and programs, if any."""
 
     @classmethod
     def describe(cls, cfg: EasyDict) -> EnvInfo:
-        """Sizes of the environment that a config's ``env`` branch asks for, read from a game that is built for it.
+        """Sizes of the environment that an ``env`` branch describes, read from a game built for it.
 
         Raises:
             EnvError: the game cannot be built.

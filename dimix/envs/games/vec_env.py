@@ -1,7 +1,7 @@
-"""Games played one at a time, lifted to the batch contract: seeds, restarts, time limits and exact resume.
+"""Runs single games as a batch, with seeds, restarts, time limits and exact resume.
 
-gymnasium's ``AsyncVectorEnv`` was looked at for this: it shares observations between processes too, but a process that
-dies or hangs ends the whole batch, rewards are one per environment of a single agent, and nothing can be saved.
+gymnasium's ``AsyncVectorEnv`` also shares observations between processes, but a worker that dies or hangs ends the
+whole batch, rewards are for single agents, and its state cannot be saved.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import EnvError
 from dimix.machine.compiled import compiled
 
-#: What `VecEnv` shows, by name; all but the actions.
+#: Names of the arrays that `VecEnv` exposes: all but the actions.
 _SHOWN = tuple(name for name in GameArrays._fields if name != "action")
 
 
 class GameVecEnv(VecEnv):
     """E games of one `Game` class, in this process or in several.
 
-    Episode k of game e has a seed of its own, made from ``seed``, e and k: what is played depends neither on the number
-    of processes nor on what the other games do. A game that fails (its code raises, its process dies or takes longer
-    than allowed) is started anew with its next seed, and its number stands in ``lost``.
+    Episode k of game e has its own seed, derived from ``seed``, e and k: its course depends neither on the number of
+    processes nor on the other games. A game that fails (its code raises, its process dies or exceeds a time limit) is
+    restarted with its next seed, and its index appears in ``lost``.
 
-    What is saved are seeds and actions. At a load every running game is played again from its seed; one that does not
-    arrive at what it showed before (or says that it is not ``deterministic``) is lost like one that failed.
+    Checkpoints store seeds and actions. Loading replays every running game from its seed; a game that does not reach
+    its saved state (or is not ``deterministic``) is lost, like one that failed.
 
     Args:
-        game_class: what is played.
+        game_class: class of the games.
         cfg: the config's ``env`` branch, with ``manager``.
         num_envs: games (E).
-        seed: of all episodes, >= 0.
+        seed: seed of the batch, >= 0.
 
     Raises:
         EnvError: the environment cannot be built, or ``num_envs`` is below 1.
@@ -61,11 +61,11 @@ class GameVecEnv(VecEnv):
             self._crew = WorkerCrew(game_class, cfg, self.info, num_envs)
         for name in _SHOWN:
             setattr(self, name, getattr(self._crew.arrays, name))
-        self.terminated[:] = True  # a game that was never started has nothing to step
+        self.terminated[:] = True  # a game that was never started cannot be stepped
         self._episode = np.full(num_envs, -1, np.int64)
         self._started = np.zeros(num_envs, bool)
-        self._failures = np.zeros(num_envs, np.int64)  # in a row, without an episode finished
-        self._failed_before = False  # whether one was ever counted
+        self._failures = np.zeros(num_envs, np.int64)  # in a row, without a finished episode
+        self._failed_before = False  # whether any failure was ever counted
         action_type = np.uint8 if self.info.action_shape <= 256 else np.uint16
         self._history = np.zeros((num_envs, self.info.episode_limit, self.info.agent_num), action_type)
         arrays = self._crew.arrays
@@ -87,18 +87,14 @@ class GameVecEnv(VecEnv):
             self.lost = np.union1d(np.setdiff1d(self.lost, ids), sorted(others)).astype(np.int64)
 
     def step(self, action: np.ndarray) -> None:
-        """Advance every running game by one step.
-
-        Args:
-            action: (E, A) integer, one available action per agent.
+        """Advance every running game by one step; see `VecEnv.step`.
 
         Raises:
-            EnvError: an action outside the mask, an array of another shape or type, or a game that failed more than
-                ``max_retry`` times in a row.
+            EnvError: also if a game failed more than ``max_retry`` times in a row.
         """
         taken = action.shape == self._crew.arrays.action.shape and action.dtype.kind in "iu"
         if not taken or not _take(action.astype(np.int64, copy=False), *self._taking):
-            check_actions(action, self._crew.arrays, ~(self.terminated | self.truncated))  # says what is wrong
+            check_actions(action, self._crew.arrays, ~(self.terminated | self.truncated))  # raises with the details
         failed = self._crew.step()
         failed = _find_faults(self._crew.arrays, self._started, self.info) | failed
         if self._failed_before:
@@ -106,9 +102,9 @@ class GameVecEnv(VecEnv):
         self.lost = self._replace(failed) if failed else _NONE
 
     def state_dict(self) -> dict[str, Any]:
-        """Seeds and actions of all running games, and what they show."""
+        """Seeds and actions of all running games, and their current state."""
         longest = int(self.episode_length.max(initial=0))
-        played = np.arange(longest) < self.episode_length[:, None]  # behind it stands what an earlier episode left
+        played = np.arange(longest) < self.episode_length[:, None]  # later entries are left over from earlier episodes
         return {
             "seed": self._seed,
             "episode": self._episode.copy(),
@@ -120,10 +116,10 @@ class GameVecEnv(VecEnv):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave; games that cannot be played again are in ``lost``.
+        """Restore what ``state_dict`` returned; games that cannot be replayed are in ``lost``.
 
         Raises:
-            EnvError: another number of games or another environment.
+            EnvError: the state has another number of games or another environment.
         """
         shown = state["shown"]
         for name in _SHOWN:
@@ -146,11 +142,11 @@ class GameVecEnv(VecEnv):
         self.lost = np.union1d(state["lost"], self._replace(failed)).astype(np.int64)
 
     def close(self) -> None:
-        """End processes and games."""
+        """Close games and processes."""
         self._crew.close()
 
     def _play_again(self, ids: list[int], shown: Mapping[str, np.ndarray]) -> dict[int, str]:
-        """Bring games to where they were; returns those that did not get there."""
+        """Replay games to where they were; returns the error of each game that failed."""
         starts = [
             Start(
                 e,
@@ -168,14 +164,14 @@ class GameVecEnv(VecEnv):
         return failed
 
     def _replace(self, failed: Mapping[int, str]) -> np.ndarray:
-        """Start games anew whose episodes are lost; returns their numbers (K,) int64, ascending."""
+        """Restart games whose episodes are lost; returns their indices (K,) int64, ascending."""
         self._report(failed)
         lost = sorted({*failed, *self._start(sorted(failed), self._renew)})
         self.episodes_lost += len(lost)
         return np.array(lost, np.int64)
 
     def _start(self, ids: list[int], renew: bool = False) -> set[int]:
-        """Start the next episodes of some games, if need be several times; returns other games lost on the way."""
+        """Start the next episodes of some games, retrying if necessary; returns other games lost on the way."""
         wanted, others = set(ids), set()
         while ids:
             self._episode[ids] += 1
@@ -189,11 +185,7 @@ class GameVecEnv(VecEnv):
         return others
 
     def _report(self, failed: Mapping[int, str]) -> None:
-        """Count failures and tell them.
-
-        Raises:
-            EnvError: too many in a row.
-        """
+        """Count failures and report them; an EnvError if there are too many in a row."""
         for e, reason in sorted(failed.items()):
             self._failures[e] += 1
             self._failed_before = True
@@ -206,20 +198,14 @@ class GameVecEnv(VecEnv):
 
 
 def episode_seed(seed: int, env_id: int, episode: int) -> int:
-    """The seed of an episode of a game, in [0, 2**31).
-
-    Args:
-        seed: of the batch, >= 0.
-        env_id: which game.
-        episode: how many the game has begun before.
-    """
+    """Seed of game ``env_id``'s episode number ``episode`` (from 0) in a batch with this seed, in [0, 2**31)."""
     block, place = divmod(episode, _SEED_BLOCK)
     return _seed_block(seed, env_id, block)[place]
 
 
 @functools.lru_cache(4096)
 def _seed_block(seed: int, env_id: int, block: int) -> list[int]:
-    """Seeds of some episodes: making one alone takes as long as making many."""
+    """Seeds of a block of episodes; drawing one takes as long as drawing many."""
     return (np.random.SeedSequence([seed, env_id, block]).generate_state(_SEED_BLOCK) >> 1).tolist()
 
 
@@ -233,12 +219,9 @@ def _take(
     out: np.ndarray,
     history: np.ndarray,
 ) -> bool:
-    """Hand the actions to the games and write down those of the running ones, if all are available.
+    """If all actions are available, pass them to the games, record those of running games and return True.
 
-    Compiled, because a dozen calls of numpy cost more than a step of a small game.
-
-    Returns:
-        Whether they are; otherwise nothing is written.
+    Compiled, because a dozen numpy calls cost more than a step of a small game.
     """
     games, agents, actions = action_mask.shape
     for game in range(games):
@@ -256,21 +239,12 @@ def _take(
 
 
 def _find_faults(arrays: GameArrays, shown: np.ndarray, info: EnvInfo) -> dict[int, str]:
-    """What is wrong with what games show: numbers that are not finite, an agent without action.
-
-    Args:
-        arrays: what all games show.
-        shown: (E,) bool, games that were started.
-        info: of the environment, for its name.
-
-    Returns:
-        By game; empty when all is well.
-    """
+    """A message for each started game (``shown``) that has numbers that are not finite, or an agent without actions."""
     if _sound(arrays.agent_state, arrays.global_state, arrays.action_mask, shown):
         return {}
     games = len(shown)
     finite = "holds values that are not finite. Right is finite numbers."
-    rules = {  # of several the last one is told
+    rules = {  # if several apply, the last one is reported
         "action_mask leaves an agent without action. Right is one or more, dead or alive.": arrays.action_mask.any(-1),
         f"global_state {finite}": np.isfinite(arrays.global_state),
         f"agent_state {finite}": np.isfinite(arrays.agent_state),
@@ -284,7 +258,7 @@ def _find_faults(arrays: GameArrays, shown: np.ndarray, info: EnvInfo) -> dict[i
 
 @compiled()
 def _sound(agent_state: np.ndarray, global_state: np.ndarray, action_mask: np.ndarray, shown: np.ndarray) -> bool:
-    """Whether `_find_faults` finds nothing; compiled, as calls of numpy cost a good part of a small game's step."""
+    """Whether `_find_faults` finds nothing; compiled, as numpy calls would take a good part of a small game's step."""
     games, agents, actions = action_mask.shape
     for game in range(games):
         if shown[game]:

@@ -1,4 +1,4 @@
-"""What a worker process does (see `dimix.envs.games.workers`): build its games, then play until its parent is gone."""
+"""Main function of a worker process (see `dimix.envs.games.workers`): build games, then play until the parent ends."""
 
 from __future__ import annotations
 
@@ -14,21 +14,16 @@ from multiprocessing.connection import Connection
 from dimix.envs.games.arrays import layout, map_arrays
 from dimix.envs.games.crew import LocalCrew
 
-#: The two messages of almost every step, too short to be a pickle.
+#: The two messages of almost every step; shorter than any pickle.
 STEP, ALL_WELL = b"s", b"w"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(pipe_fd: int, memory_fd: int, parent_pid: int) -> None:
-    """Play games until the pipe ends.
+    """Play games until the pipe (a socket to the parent) closes; return at once if the parent has already ended.
 
-    Messages are `STEP` or a pickled list of `Start`; answers are `ALL_WELL`, or pickled what went wrong by game, or a
-    pickled text when nothing more is to be had from this process.
-
-    Args:
-        pipe_fd: socket to the parent.
-        memory_fd: file of the shared arrays.
-        parent_pid: the parent; when it has ended already, there is nothing to do.
+    A message is `STEP` or a pickled list of `Start`. An answer is `ALL_WELL`, a pickled dict of errors by game, or a
+    pickled text if this process cannot continue.
     """
     _end_with_parent(parent_pid)
     pipe = Connection(pipe_fd)
@@ -52,7 +47,7 @@ def main(pipe_fd: int, memory_fd: int, parent_pid: int) -> None:
 
 
 def _end_with_parent(parent_pid: int) -> None:
-    """Have the kernel kill this process when its parent ends, even while it is busy; elsewhere the pipe has to do."""
+    """Have the kernel kill this process when its parent ends, even while it is busy. Elsewhere, only the pipe tells."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent_pid:

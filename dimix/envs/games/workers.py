@@ -1,9 +1,9 @@
-"""Games in processes of their own: shared arrays, timeouts, and processes that are replaced when they die.
+"""Games in worker processes: shared arrays, timeouts, and replacement of workers that die.
 
-A worker is a fresh Python process (not a fork: torch has threads, and a fork of a process with threads can hang). It
-shares the arrays through an unnamed memory file, which is gone when the last process that maps it is gone, however they
-end. One socket per worker carries small commands. A worker ends when its parent does: it reads the end of the socket
-when it waits, and on Linux the kernel kills it when it is busy.
+A worker is a fresh Python process. It is not forked, because torch has threads, and forking a process with threads can
+hang. The arrays are shared through an unnamed memory file, which disappears with the last process that maps it, however
+that process ends. Each worker has one socket for small commands. A worker ends with its parent: while it waits, it sees
+the socket close; while it is busy, the kernel kills it (on Linux).
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from dimix.envs.vec_env import EnvInfo
 from dimix.errors import EnvError
 from dimix.machine.cores import ONE_THREAD, usable_cores
 
-#: What a worker runs; ``-c`` puts the current folder first on the path, where the parent may not have it.
+#: Code that a worker runs; it removes the current folder, which ``-c`` adds to the path and the parent may not have.
 _MAIN = "import sys; del sys.path[0]; from dimix.envs.games.worker_main import main; main(*map(int, sys.argv[1:]))"
-_CLOSE_S = 2.0  # seconds that workers may take to close their games
+_CLOSE_S = 2.0  # seconds allowed for workers to close their games
 
 
 class WorkerCrew(Crew):
     """Plays games in processes that share one block of memory; see `Crew`.
 
-    When a process dies or does not answer in time, all games that run in it have failed, and another takes its place.
+    If a worker dies or does not answer in time, all its running games fail, and a new worker takes its place.
 
     Args:
-        game_class: what is played; importable by name.
+        game_class: class of the games; importable by name.
         cfg: the config's ``env`` branch, with ``manager``.
         info: sizes.
         num_envs: games (E).
 
     Raises:
-        EnvError: the class cannot be imported by another process, or a process could not build its games.
+        EnvError: another process cannot import the class, or could not build its games.
     """
 
     def __init__(self, game_class: type[Game], cfg: EasyDict, info: EnvInfo, num_envs: int) -> None:
@@ -99,15 +99,9 @@ class WorkerCrew(Crew):
     def _ask(
         self, messages: Mapping[int, bytes], limits: Mapping[int, float | None], at_stake: np.ndarray
     ) -> dict[int, str]:
-        """Give workers something to do and wait for it.
+        """Send messages to workers, wait up to ``limits`` seconds for their answers and return the errors by game.
 
-        Args:
-            messages: by worker.
-            limits: by worker, seconds.
-            at_stake: (E,) bool, games that a worker takes with it when it dies.
-
-        Returns:
-            What went wrong by game.
+        If a worker dies, those of its games fail that are marked in ``at_stake`` (E,) bool.
         """
         for k, message in messages.items():
             with contextlib.suppress(OSError):  # a dead worker shows when its answer is waited for
@@ -122,7 +116,7 @@ class WorkerCrew(Crew):
         return failed
 
     def _answers(self, limits: Mapping[int, float | None]) -> dict[int, dict[int, str] | str]:
-        """What each of these workers says: failures by game, or a text when nothing more is to be had from it."""
+        """Each worker's answer: errors by game, or a text if it cannot continue."""
         begin = time.monotonic()
         answers: dict[int, dict[int, str] | str] = {}
         for k, limit in limits.items():
@@ -137,7 +131,7 @@ class WorkerCrew(Crew):
         return answers
 
     def _replace(self, k: int) -> None:
-        """Another process for the games of one; should it not start, its games fail again when they are started."""
+        """Start a new worker for the games of worker k; if that fails, they fail again when they are started."""
         ids = self._workers[k].env_ids
         self._workers[k].stop()
         self._workers[k] = self._employ(ids)
@@ -148,13 +142,9 @@ class WorkerCrew(Crew):
 
 
 class _Worker:
-    """One process and the games that it plays.
+    """One process and its games.
 
-    Args:
-        hello: what it is told first.
-        env_ids: its games.
-        memory_fd: file of the shared arrays.
-        step_limit_s: how long a step of all its games may take; None: as long as it takes.
+    ``hello`` is its first message. ``step_limit_s`` is the time limit for a step of all its games; None sets none.
     """
 
     def __init__(self, hello: bytes, env_ids: range, memory_fd: int, step_limit_s: float | None) -> None:
@@ -167,29 +157,24 @@ class _Worker:
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which then closes its workers
+                start_new_session=True,  # Ctrl-C reaches only the parent, which then closes its workers
             )
         self.pipe = Connection(ours.detach())
-        self._poll = select.poll()  # kept: multiprocessing's own makes one for every wait
+        self._poll = select.poll()  # reused: multiprocessing would create one for every wait
         self._poll.register(self.pipe.fileno(), select.POLLIN)
         with contextlib.suppress(OSError):  # a dead worker shows when its answer is waited for
             self.pipe.send_bytes(hello)
             self.pipe.send(env_ids)
 
     def receive(self, limit_s: float | None) -> dict[int, str] | str | None:
-        """Its next answer; None when there is none in time.
-
-        Raises:
-            EOFError: the process has ended.
-            OSError: the same.
-        """
+        """The worker's next answer; None if it does not answer in time, EOFError or OSError if it has ended."""
         if not self._poll.poll(None if limit_s is None else math.ceil(1e3 * limit_s)):
             return None
         answer = self.pipe.recv_bytes()
         return {} if answer == ALL_WELL else pickle.loads(answer)
 
     def stop(self, patience_s: float = 0.0) -> None:
-        """End the process and take its exit status, so that no zombie stays."""
+        """End the process and reap it, so that no zombie remains."""
         self.pipe.close()
         try:
             self.process.wait(patience_s)
@@ -209,7 +194,7 @@ def _hello(game_class: type[Game], cfg: EasyDict, info: EnvInfo, num_envs: int) 
 
 
 def _shared_memory(size: int) -> tuple[int, mmap.mmap]:
-    """Memory that other processes map by its file descriptor; the file has no name, so nothing is left behind."""
+    """Memory that other processes map by its file descriptor. The file has no name, so nothing is left behind."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("dimix games")
     else:
@@ -233,6 +218,6 @@ def _exit_status(code: int) -> str:
 
 
 def _sum(*parts: tuple[int, float | None]) -> float | None:
-    """Seconds for so many things of so many seconds each; None: as long as it takes."""
+    """Total seconds for counts of things with a time limit each; None if any has no limit."""
     limits = [math.inf if seconds is None else count * seconds for count, seconds in parts]
     return None if math.inf in limits else sum(limits)
