@@ -287,7 +287,7 @@ def _output(options: dict[str, Any]) -> str:
 
 def _names(kind: str) -> list[str]:
     """What ``-q`` prints: one name per line with the first line of its docstring, or a map's environment."""
-    from dimix.config.compile import import_known
+    from dimix.config.classes import import_known
     from dimix.config.file import zoo_docs
     from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MIXER_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
 

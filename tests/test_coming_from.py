@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from dimix.cli import command
-from dimix.config.compile import CREATE_CONFIG, compile_config, full_schema, import_known
+from dimix.config.classes import import_known
+from dimix.config.compile import compile_config, full_schema
+from dimix.config.keys import CREATE_CONFIG
 from dimix.config.schema import Key, class_schema, dict_schema, walk
 from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
 

@@ -7,136 +7,26 @@ component gets a copy of its branch; a compiled config is never written to.
 from __future__ import annotations
 
 import copy
-import importlib
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from easydict import EasyDict
 
 from dimix.config.checks import check_combination, fill_sizes, lookup, without_derived
-from dimix.config.file import ConfigSource, import_modules, read_config
+from dimix.config.classes import default_model_of, find_callbacks, find_class, find_classes
+from dimix.config.file import ConfigSource, read_config
 from dimix.config.inputs import RunInput, read_inputs
-from dimix.config.merge import Findings, OptionText, literal, merge, set_option, suggest_places
-from dimix.config.schema import (
-    Key,
-    Schema,
-    class_ignored,
-    class_schema,
-    defaults,
-    dict_schema,
-    merge_schema,
-    source_comments,
-)
+from dimix.config.keys import IGNORED, schema_of
+from dimix.config.merge import Findings, OptionText, merge, set_option, suggest_places
+from dimix.config.schema import Key, Schema, class_ignored, class_schema, defaults, merge_schema
 from dimix.envs.family import EnvFamily
 from dimix.envs.vec_env import EnvInfo
-from dimix.errors import ConfigError, DimixError, RegistryError
+from dimix.errors import DimixError
 from dimix.machine.plain import plain, unwritable
-from dimix.registry import (
-    CALLBACK_REGISTRY,
-    ENV_REGISTRY,
-    MIXER_REGISTRY,
-    MODEL_REGISTRY,
-    POLICY_REGISTRY,
-    Registry,
-    mixer_name,
-)
-
-RUN_CONFIG: dict[str, Any] = dict(
-    # (str | None) Run folder; None makes <config file>_result/seed<seed>.
-    exp_name=None,
-    # (int) Seed of every random stream of the run, >= 0.
-    seed=0,
-    run=dict(
-        # (int | None) Env steps after which training stops; None: no limit, >= 1.
-        env_step=10_000_000,
-        # (int | None) Updates after which training stops; None: no limit, >= 1.
-        train_iter=None,
-        # (int) Latest evaluations whose mean win rate must reach env.stop_value to stop the run early, >= 1.
-        stop_window=5,
-        # (float) Seconds between two checkpoints; saving does not affect the course of a run, > 0.
-        checkpoint_interval_s=120.0,
-        # (int) Resume checkpoints (a run's largest files) to keep when it ends normally. 2: latest.pth.tar and
-        # previous.pth.tar; 1: the latest; 0: none, so the run cannot be resumed, in [0, 2].
-        resume_checkpoints=2,
-        # (float) Seconds between two progress lines, > 0.
-        progress_interval_s=5.0,
-        # (bool) Write TensorBoard files as well as the CSV.
-        tensorboard=True,
-        # (int) Torch threads; more than one gains little on networks of this size, >= 1.
-        torch_threads=1,
-        # (dict) Callbacks by registered name, with their options: dict(wandb=dict(mode="offline")).
-        callbacks=dict(),
-    ),
-)
-
-CREATE_CONFIG = dict(
-    env=dict(
-        # (str) Registered name of the environment; list all with: dimix -q env.
-        type="smac",
-        # (list of str) Modules to import to register the environment.
-        import_names=[],
-    ),
-    policy=dict(
-        # (str) Registered name of the policy; list all with: dimix -q policy.
-        type="qmix",
-        # (list of str) Modules to import to register your own policies and models.
-        import_names=[],
-    ),
-    callback=dict(
-        # (list of str) Modules to import to register your own callbacks.
-        import_names=[],
-    ),
-)
-
-#: Keys of the policy branch that apply to every policy.
-ROOMS_CONFIG = dict(
-    # (int) Episodes of random play, without updates, at the start of a run, >= 0.
-    random_collect_size=0,
-    eval=dict(
-        # (float) Probability of a random action in evaluation games, per agent and step; 0 is greedy, in [0, 1].
-        epsilon=0.0,
-    ),
-    collect=dict(
-        # (str) Hidden state at the start of a window: stored during play, or zeros, one of "stored", "zero".
-        start_state="stored",
-        # (int) Steps before a window that only warm up its hidden state, >= 0.
-        burnin_len=0,
-    ),
-    other=dict(
-        replay_buffer=dict(
-            # (float) Prioritised replay: exponent of the priorities; 0 is uniform, in [0, 1].
-            alpha=0.6,
-            # (float) Prioritised replay: share of the bias that importance weights correct, in [0, 1].
-            beta=0.4,
-            # (int) Prioritised replay: updates over which beta rises to 1; 0 keeps it constant, >= 0.
-            anneal_step=0,
-        ),
-    ),
-)
-
-#: DI-engine keys that have no meaning here, with the reason. A branch covers all keys below it. Environment and policy
-#: classes add their own in a class attribute ``config_ignored``, in the same form, relative to their branch.
-IGNORED = {
-    "create_config.env_manager": "env.manager.type says it, where games are played one at a time",
-    "create_config.collector": "the collector gathers whole episodes; policy.collect.unroll_len cuts them",
-    "create_config.learner": "there is one learner",
-    "create_config.replay_buffer": "there is one replay buffer",
-    "env.manager": "all games are stepped as one batch, without worker processes",
-    "policy.multi_gpu": "a run computes on one device; several seeds run side by side",
-    "policy.learn.multi_gpu": "a run computes on one device; several seeds run side by side",
-    "policy.bp_update_sync": "a run computes on one device; several seeds run side by side",
-    "policy.other.replay_buffer.max_reuse": "data leave the buffer by age alone",
-    "policy.other.replay_buffer.max_staleness": "data leave the buffer by age alone",
-}
-
-#: Modules that register what dimix ships, and the entry-point group through which installed packages add to it.
-BUILT_IN = ("dimix.policy", "dimix.model", "dimix.callbacks")
-ENTRY_POINTS = "dimix.envs"
+from dimix.registry import MIXER_REGISTRY, mixer_name
 
 
 @dataclass(frozen=True)
@@ -231,11 +121,11 @@ def compile_all(
     named = {"seed": seed, "exp_name": exp_name, "run.env_step": env_step, "run.train_iter": train_iter}
     _apply_options(given, {**named, "policy.device": device}, overrides, found)
 
-    create_schema: Schema = {"create_config": dict_schema(CREATE_CONFIG, _comments("CREATE_CONFIG"))}
+    create_schema: Schema = {"create_config": schema_of("CREATE_CONFIG")}
     create = merge(create_schema, {"create_config": given.pop("create_config")}, "", IGNORED, found)["create_config"]
-    env_class, policy_class, model_class = _classes(create, lookup(given, "policy.model.type"), found)
+    env_class, policy_class, model_class = find_classes(create, lookup(given, "policy.model.type"), found)
     mixer = lookup(given, "policy.model.mixer")
-    schema = full_schema(env_class, policy_class, model_class, _callback_classes(given, found), mixer)
+    schema = full_schema(env_class, policy_class, model_class, find_callbacks(given, found), mixer)
     ignored = {**IGNORED, **_class_ignored("env", env_class), **_class_ignored("policy", policy_class)}
     unread = {name for name, cls in (("env", env_class), ("policy", policy_class)) if cls is None}
     merged = merge(schema, {k: v for k, v in given.items() if k not in unread}, "", ignored, found)
@@ -249,7 +139,7 @@ def compile_all(
     if model_class is not None:
         _fill_types(cfg, given, policy_class, found)
         if isinstance(mixer := cfg.policy.model.get("mixer"), str):
-            _registered(MIXER_REGISTRY, mixer, "policy.model.mixer", found)
+            find_class(MIXER_REGISTRY, mixer, "policy.model.mixer", found)
 
     info = _describe(env_class, cfg, found)
     if info is not None and model_class is not None:
@@ -275,7 +165,7 @@ def full_schema(
     mixer: Any = None,
 ) -> Schema:
     """Schema of a whole main config. A class that is None omits its branch; mixer None is the default."""
-    schema = dict_schema(RUN_CONFIG, _comments("RUN_CONFIG"))
+    schema = schema_of("RUN_CONFIG")
     if callback_classes:
         merge_schema(
             schema, {"run": {"callbacks": {name: class_schema(cls) for name, cls in callback_classes.items()}}}
@@ -299,29 +189,8 @@ def full_schema(
 def policy_schema(policy_class: type) -> Schema:
     """Schema of a policy's branch, including the keys common to all policies."""
     schema = class_schema(policy_class)
-    merge_schema(schema, dict_schema(ROOMS_CONFIG, _comments("ROOMS_CONFIG")))
+    merge_schema(schema, schema_of("ROOMS_CONFIG"))
     return schema
-
-
-def import_known(env_type: str | None = None) -> None:
-    """Fill the registries: import what dimix ships and what installed packages announce.
-
-    Args:
-        env_type: import only the announced environment of this name; None imports all.
-
-    Raises:
-        ConfigError: an installed package announces an environment that cannot be imported.
-    """
-    for name in BUILT_IN:
-        importlib.import_module(name)
-    for point in entry_points(group=ENTRY_POINTS):
-        if env_type in (None, point.name):
-            try:
-                point.load()
-            except ImportError as e:
-                raise ConfigError(
-                    f"environment '{point.name}' ({point.value}): import failed: {e}. Install it anew."
-                ) from e
 
 
 def _apply_options(given: dict[str, Any], named: Mapping[str, Any], overrides: Sequence[str], found: Findings) -> None:
@@ -336,52 +205,6 @@ def _apply_options(given: dict[str, Any], named: Mapping[str, Any], overrides: S
             )
         else:
             set_option(given, key.strip(), OptionText(value.strip()), "-o", found)
-
-
-def _comments(name: str) -> Mapping[str, str]:
-    return source_comments(sys.modules[__name__], name)
-
-
-def _classes(create: Mapping[str, Any], model_type: Any, found: Findings) -> tuple[Any, Any, Any]:
-    """Environment, policy and model class; None for each that was not found."""
-    for branch in ("env", "policy", "callback"):
-        found.problems += import_modules(
-            create[branch]["import_names"], f"create_config.{branch}.import_names", found.file
-        )
-    env_type = create["env"]["type"]
-    import_known(env_type if env_type not in ENV_REGISTRY.names() else "")
-    if env_type not in ENV_REGISTRY.names():
-        import_known()  # so that the message can list the known names
-    env_class = _registered(ENV_REGISTRY, env_type, "create_config.env.type", found)
-    policy_class = _registered(POLICY_REGISTRY, create["policy"]["type"], "create_config.policy.type", found)
-    model_class = None
-    if policy_class is not None:
-        model_class = _registered(
-            MODEL_REGISTRY, model_type or default_model_of(policy_class), "policy.model.type", found
-        )
-    return env_class, policy_class, model_class
-
-
-def _callback_classes(given: dict[str, Any], found: Findings) -> dict[str, type]:
-    """The classes of ``run.callbacks``; unregistered names are reported and removed."""
-    run = given.get("run")
-    named = run.get("callbacks") if isinstance(run, dict) else None
-    if isinstance(named, OptionText):
-        named = literal(named)
-    if not isinstance(named, Mapping):
-        return {}  # the merge reports that it is not a dict
-    classes = {name: _registered(CALLBACK_REGISTRY, name, f"run.callbacks.{name}", found) for name in named}
-    given["run"]["callbacks"] = {name: named[name] for name, cls in classes.items() if cls is not None}
-    return {name: cls for name, cls in classes.items() if cls is not None}
-
-
-def default_model_of(policy_class: Any) -> str:
-    """Registered name of the model that a policy class uses if the config names none."""
-    # A method in DI-engine; class and static methods work too. Called without running the policy's constructor.
-    name, modules = object.__new__(policy_class).default_model()
-    for module in modules:
-        importlib.import_module(module)
-    return name
 
 
 def _fill_types(cfg: EasyDict, given: Mapping[str, Any], policy_class: Any, found: Findings) -> None:
@@ -400,14 +223,6 @@ def _check_classes(cfg: EasyDict, policy_class: Any, model_class: Any, info: Env
     policy_class.check_config(cfg.policy, model_class, lambda key, text: found.report(f"policy.{key}", text))
     if info is not None and hasattr(model_class, "check_config"):
         model_class.check_config(cfg.policy.model, lambda key, text: found.report(f"policy.model.{key}", text))
-
-
-def _registered(registry: Registry, name: str, key: str, found: Findings) -> Any:
-    try:
-        return registry.get(name)
-    except RegistryError as e:
-        found.report(key, str(e))
-        return None
 
 
 def _class_ignored(branch: str, cls: Any) -> dict[str, str]:

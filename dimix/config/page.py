@@ -8,8 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 
-from dimix.config.compile import CREATE_CONFIG, IGNORED, RUN_CONFIG, import_known, policy_schema
-from dimix.config.schema import Key, class_ignored, class_schema, dict_schema, source_comments, walk
+from dimix.config.classes import import_known
+from dimix.config.compile import policy_schema
+from dimix.config.keys import IGNORED, schema_of
+from dimix.config.schema import Key, class_ignored, class_schema, walk
 from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
 
 HEAD = """# Config
@@ -27,13 +29,10 @@ This page is generated from the comments above the defaults: `python -m dimix.co
 
 def page() -> str:
     """The whole page as Markdown."""
-    module = sys.modules["dimix.config.compile"]
     import_known()
     parts = [HEAD]
-    run = dict_schema(RUN_CONFIG, source_comments(module, "RUN_CONFIG"))
-    create = dict_schema(CREATE_CONFIG, source_comments(module, "CREATE_CONFIG"))
-    parts += _section("main_config: the run", dict(walk(run)))
-    parts += _section("create_config", dict(walk(create, "create_config.")))
+    parts += _section("main_config: the run", dict(walk(schema_of("RUN_CONFIG"))))
+    parts += _section("create_config", dict(walk(schema_of("CREATE_CONFIG"), "create_config.")))
     parts += _registered("env", "env.", ENV_REGISTRY)
     parts += _registered("policy", "policy.", POLICY_REGISTRY)
     parts += _registered("model", "policy.model.", MODEL_REGISTRY)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dimix.config.compile import import_known
+from dimix.config.classes import import_known
 from dimix.envs.recordable import Recordable, RecordedGame
 from dimix.envs.vec_env import VecEnv
 from dimix.errors import ConfigError, OutputError

@@ -12,7 +12,8 @@ import torch
 from easydict import EasyDict
 from torch import Tensor, nn
 
-from dimix.config.compile import default_model_of, full_schema, model_options
+from dimix.config.classes import default_model_of
+from dimix.config.compile import full_schema, model_options
 from dimix.config.schema import defaults
 from dimix.errors import ConfigError
 from dimix.machine.device import resolve_device
