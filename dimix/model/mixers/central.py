@@ -1,4 +1,4 @@
-"""Weighted QMIX's central mixer, which may hold any function of the agents' values."""
+"""Weighted QMIX's central mixer, which can represent any function of the agents' values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dimix.registry import MIXER_REGISTRY
 
 @MIXER_REGISTRY.register("central")
 class CentralMixer(nn.Module):
-    """Mixes agents' Q-values without QMIX's restriction: ``q_tot = f(s, q_1 .. q_A) + V(s)``.
+    """Mixes agents' Q-values without the monotonicity constraint: ``q_tot = f(s, q_1 .. q_A) + V(s)``.
 
     f has three hidden layers, V one, all with ReLU (Rashid et al. 2020, "Weighted QMIX", appendix: the network of
-    Q-hat*). It may fall where an agent's q rises, so it can hold any function of the agents' values.
+    Q-hat*).
 
     Args:
         agent_num: agents (A).

@@ -1,9 +1,11 @@
 """The model as a whole: unroll against steps, padding, agents' order, sizes."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 
-from dimix.model import Packing, QMix
+from dimix.model import AgentSpec, Packing, QMix
 from dimix.registry import MODEL_REGISTRY
 
 SIZES = dict(agent_num=3, obs_shape=5, global_obs_shape=7, action_shape=4)
@@ -115,3 +117,17 @@ def test_packing_by_hand():
     assert packing.pack(x).flatten().tolist() == packing.rows.tolist()
     back = packing.unpack(packing.pack(x))
     assert torch.equal(back[back != 0], x[back != 0]) and back.sum() == packing.rows.sum()
+
+
+def test_defaults_of_an_agent_are_those_of_the_config():
+    spec = AgentSpec(5, 4)
+    for name in {field.name for field in fields(spec)} - {"obs_shape", "action_shape", "groups"}:
+        value = getattr(spec, name)
+        assert (list(value) if isinstance(value, tuple) else value) == QMix.config[name]
+
+
+def test_unknown_options_and_sizes_that_are_missing():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'lstm_typ'"):
+        QMix(**SIZES, lstm_typ="gru")
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'agent_num'"):
+        QMix(**{name: size for name, size in SIZES.items() if name != "agent_num"})
