@@ -76,25 +76,12 @@ class AgentNetwork(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step for a block of agents.
-
-        Args:
-            x: (R, O) float.
-            state: (R, H) float.
-
-        Returns:
-            Q-values (R, N) and the new state (R, H).
-        """
+        """One step for a block of agents: x (R, O), state (R, H) -> Q-values (R, N), new state (R, H)."""
         out, state = self.memory.step(self._encode(x), state)
         return self.q_of(out, x), state
 
     def unroll_features(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Whole sequences, up to the head.
-
-        Args:
-            x: (R, O) float, packed rows.
-            packing: their layout.
-            state: (B*A, H) float, state before step 0.
+        """Whole sequences, up to the head; arguments as for `RecurrentLayer.unroll`, x (R, O).
 
         Returns:
             The head's input for each row, (R, hidden_size_list[-1]), and the state (B*A, H) after each sequence.

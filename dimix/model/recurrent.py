@@ -289,9 +289,6 @@ def make_recurrent_layer(
         layers: number of stacked layers.
         groups: group of each agent (A), for weights per group; None for one set of weights.
 
-    Returns:
-        The layer.
-
     Raises:
         ValueError: an unknown type, fewer than one layer, or several layers of "mlp".
     """

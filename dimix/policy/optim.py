@@ -22,9 +22,6 @@ def make_optimizer(name: str, params: Iterable[Tensor], lr: float, kwargs: Mappi
         lr: learning rate.
         kwargs: further arguments of the optimizer (``{"weight_decay": 1e-5}``).
 
-    Returns:
-        The optimizer.
-
     Raises:
         ConfigError: no such optimizer, or it rejects the arguments.
     """

@@ -45,7 +45,7 @@ class Learned(NamedTuple):
 class QMIXPolicy(ValuePolicy):
     """QMIX with the options of PyMARL2's fine-tuned recipe: Adam, TD(lambda), double Q, masks, exploration per agent.
 
-    `_forward_learn` is one update: targets, loss, step. Networks go by name: ``"online"``, ``"target"``, and any that
+    One update is `_forward_learn`: targets, loss, step. Networks go by name: ``"online"``, ``"target"``, and any that
     a variant adds. A variant overrides one of these:
 
     ================  ===========================================================================================

@@ -10,6 +10,9 @@ Two masks say how an episode ends, which decides what a target may use:
 - ``filled[:, t]``: step t is real, not padding. If the last real step did not terminate, the episode was cut there, by
   its time limit or by the edge of a window: the target bootstraps fully from row t+1.
 
+The functions that compute targets return (B, T, ...) float and share these arguments: `reward` (B, T, ...) float;
+`terminated` and `filled` (B, T, ...) bool; `next_q` (B, T, ...) float; `gamma`, the discount, in [0, 1].
+
 Episodes of one batch may have any lengths. Targets of steps that are not filled are meaningless but finite.
 """
 
@@ -78,17 +81,7 @@ def followed(filled: Tensor) -> Tensor:
 
 
 def one_step_targets(reward: Tensor, terminated: Tensor, next_q: Tensor, gamma: float) -> Tensor:
-    """Targets of one-step Q-learning: ``r_t + gamma * next_q_t``, without the second term if the game ended.
-
-    Args:
-        reward: (B, T, ...) float.
-        terminated: (B, T, ...) bool.
-        next_q: (B, T, ...) float, value of row t+1.
-        gamma: discount in [0, 1].
-
-    Returns:
-        (B, T, ...) float.
-    """
+    """Targets of one-step Q-learning: ``r_t + gamma * next_q_t``, without the second term if the game ended."""
     return reward + gamma * next_q * ~terminated
 
 
@@ -98,18 +91,7 @@ def n_step_targets(
     """Sum of the next n rewards and the value of the row after them (Sutton and Barto, 2nd ed., section 7.1).
 
     With fewer than n steps left the sum ends with the episode: without bootstrap if it terminated, with the value of
-    the last row if it was cut.
-
-    Args:
-        reward: (B, T, ...) float.
-        terminated: (B, T, ...) bool.
-        filled: (B, T, ...) bool.
-        next_q: (B, T, ...) float, value of row t+1.
-        gamma: discount in [0, 1].
-        n_step: number of rewards, >= 1; 1 gives `one_step_targets`.
-
-    Returns:
-        (B, T, ...) float.
+    the last row if it was cut. `n_step` = 1 gives `one_step_targets`.
 
     Raises:
         ValueError: n_step is below 1.
@@ -132,18 +114,7 @@ def td_lambda_targets(
     ``G_t = r_t + gamma * ((1 - lambda) * next_q_t + lambda * G_{t+1})``, where ``G_{t+1}`` is ``next_q_t`` after the
     last step of a cut episode, and the bracket is 0 if the game ended. Equal to PyMARL2's ``build_td_lambda_targets``
     for episodes that terminate or fill the whole batch; PyMARL2 lets the value of padding leak into shorter ones that
-    were cut.
-
-    Args:
-        reward: (B, T, ...) float.
-        terminated: (B, T, ...) bool.
-        filled: (B, T, ...) bool.
-        next_q: (B, T, ...) float, value of row t+1.
-        gamma: discount in [0, 1].
-        td_lambda: in [0, 1]; 0 gives `one_step_targets`, 1 the return of the whole episode.
-
-    Returns:
-        (B, T, ...) float.
+    were cut. `td_lambda` is in [0, 1]; 0 gives `one_step_targets`, 1 the return of the whole episode.
     """
     trace = td_lambda * followed(filled).to(next_q.dtype)
     discount = gamma * (~terminated).to(next_q.dtype)
@@ -165,17 +136,8 @@ def q_lambda_targets(
     against the greedy value. After the last step in the batch the inner bracket is 0. PyMARL2's
     ``build_q_lambda_targets`` also adds the correction of step t itself, so its lambda = 0 is not one-step Q-learning.
 
-    Args:
-        reward: (B, T, ...) float.
-        terminated: (B, T, ...) bool.
-        filled: (B, T, ...) bool.
-        next_q: (B, T, ...) float, greedy value of row t+1.
-        next_q_chosen: (B, T, ...) float, value of the action taken in row t+1; not read if step t+1 is not filled.
-        gamma: discount in [0, 1].
-        td_lambda: in [0, 1].
-
-    Returns:
-        (B, T, ...) float.
+    `next_q` is the greedy value, `next_q_chosen` (B, T, ...) that of the action taken in row t+1; it is not read if
+    step t+1 is not filled. `td_lambda` is in [0, 1].
     """
     trace = td_lambda * followed(filled).to(next_q.dtype)
     discount = gamma * (~terminated).to(next_q.dtype)

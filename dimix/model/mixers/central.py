@@ -31,15 +31,7 @@ class CentralMixer(nn.Module):
         self.value = nn.Linear(embed_dim, 1)
 
     def forward(self, q: Tensor, global_state: Tensor) -> Tensor:
-        """Mix.
-
-        Args:
-            q: (..., A) float, the agents' values.
-            global_state: (..., S) float.
-
-        Returns:
-            (...) float, the central team value.
-        """
+        """Mix: q (..., A) and global_state (..., S) -> the central team value (...)."""
         x = torch.cat([global_state, q], -1)
         for layer in self.hidden:
             x = F.relu(layer(x))

@@ -55,15 +55,7 @@ class Mixer(nn.Module):
         self.value = nn.Linear(embed_dim, 1)
 
     def forward(self, q: Tensor, global_state: Tensor) -> Tensor:
-        """Mix.
-
-        Args:
-            q: (..., A) float, the agents' values.
-            global_state: (..., S) float.
-
-        Returns:
-            (...) float, q_tot.
-        """
+        """Mix: q (..., A) and global_state (..., S) -> q_tot (...)."""
         w1, w2, value, b1 = self.state_layer(global_state.reshape(-1, self.state_dim)).split(self.split, dim=1)
         if self.hypernet_layers == 2:
             w1, w2 = self.w1(F.relu(w1)), self.w2(F.relu(w2))
