@@ -46,7 +46,7 @@ def test_unroll_of_nothing(lstm_type):
     assert (q == 0).all() and torch.equal(last, hidden)
 
 
-def test_what_lies_behind_the_end_does_not_matter():
+def test_what_comes_after_the_end_does_not_matter():
     model = make()
     obs, valid = torch.randn(2, 4, 3, 5), torch.arange(4)[None, :, None] < torch.tensor([[4, 2, 1], [3, 3, 0]])[:, None]
     other = torch.where(valid[..., None], obs, torch.nan)
