@@ -121,9 +121,9 @@ def test_only_the_batch_imports_treetensor():
     assert [p.name for p in files("dimix") if any(m.split(".")[0] == "treetensor" for m in imports(p))] == ["batch.py"]
 
 
-def test_kernels_import_neither_config_nor_networks():
+def test_models_import_no_config_and_kernels_no_networks():
     for path in files("dimix/model"):
-        assert not {m for m in imports(path) if m.startswith("dimix.policy")}
+        assert not {m for m in imports(path) if m.startswith("dimix.config")}
     for path in files("dimix/model/kernels"):
         ours = {m for m in imports(path) if m.startswith("dimix.")}
         assert all(m.startswith(("dimix.machine", "dimix.model.kernels", "dimix.model.packing")) for m in ours)

@@ -1,4 +1,4 @@
-"""Networks: agents, mixers and what is built of them."""
+"""Networks: agents, mixers and the models built from them."""
 
 from dimix.model.agent import AgentNetwork
 from dimix.model.mixers.central import CentralMixer
@@ -8,10 +8,11 @@ from dimix.model.mixers.sum import SumMixer
 from dimix.model.packing import Packing
 from dimix.model.qmix import QMix, Values
 from dimix.model.qtran import QTran
+from dimix.model.spec import AgentSpec
 from dimix.model.state_encoder import StateEncoder
 from dimix.model.wqmix import WQMix
 
 __all__ = [
-    "AgentNetwork", "CentralMixer", "Mixer", "NoMixer", "Packing", "QMix", "QTran", "StateEncoder", "SumMixer",
-    "Values", "WQMix",
+    "AgentNetwork", "AgentSpec", "CentralMixer", "Mixer", "NoMixer", "Packing", "QMix", "QTran", "StateEncoder",
+    "SumMixer", "Values", "WQMix",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""Layers for agents that do not share all weights: one weight per group of agents, one product for all of them.
+"""Layers with weights per group of agents.
 
-What goes in and out has the agents in front, (A, R, ...), and every agent reads its group's weights; so each layer is
-one batched product whatever the groups are.
+Inputs and outputs are (A, R, ...), agents first. Each agent uses its group's weights, so a layer is one batched product
+whatever the groups are.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class GroupedLinear(nn.Module):
         out_features: floats out (O).
 
     Attributes:
-        weight: (G, O, I); each group starts as a linear layer of its own does.
+        weight: (G, O, I), initialised per group as in `torch.nn.Linear`.
         bias: (G, O).
     """
 
@@ -63,10 +63,10 @@ class GroupedLayerNorm(nn.Module):
 
 
 def register_groups(module: nn.Module, groups: Sequence[int]) -> None:
-    """Give a module the index ``groups`` (A,), which moves with it between devices and is no part of its state."""
+    """Register the index ``groups`` (A,), which follows the module between devices and is not part of its state."""
     module.register_buffer("groups", torch.tensor(list(groups), dtype=torch.int64), persistent=False)
 
 
 def grouped_parameter(*shape: int, bound: float) -> nn.Parameter:
-    """A parameter uniform in [-bound, bound], as torch starts linear and recurrent layers."""
+    """A parameter uniform in [-bound, bound], as torch initialises linear and recurrent layers."""
     return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))

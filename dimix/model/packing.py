@@ -1,4 +1,4 @@
-"""Sequences of different lengths laid out without gaps: what a recurrence computes, and nothing else."""
+"""Sequences of different lengths laid out without gaps, so that a recurrence computes no padding."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the rows of B*A sequences lie when they are sorted by length, longest first, and stored time by time.
+    """Layout of the rows of B*A sequences, sorted by length, longest first, and stored step by step.
 
-    At time t the first ``batch_sizes[t]`` sequences of the order are still running, so each time step is one contiguous
-    block and each block a prefix of the one before: the layout of `torch.nn.utils.rnn.PackedSequence`. R is the number
-    of rows in all blocks, n the number of sequences that have any. Time counts from each sequence's own first step.
+    At time t the first ``batch_sizes[t]`` sequences are still running, so each step is a contiguous block of rows, as
+    in `torch.nn.utils.rnn.PackedSequence`. R is the number of rows, n the number of sequences with at least one step.
+    Time counts from each sequence's own first step.
 
-    Agents with weights of their own (`by_agent`) lie side by side: every agent has such blocks for its B sequences, of
-    a size that suffices for the agent with the most sequences running. Then R and n count the rows and sequences of one
-    agent, everything packed has an axis A in front, and rows that an agent does not need read zero.
+    With `by_agent` every agent has its own blocks for its B sequences, as large as the agent with the most running
+    sequences needs. Then R and n count per agent, packed tensors have an axis A in front, and unused rows are zero.
 
     Attributes:
         shape: (B, T, A) of the padded form.
-        rows: (R,) or (A, R) int64, place of each packed row in the padded form, flattened; one behind its end for
-            a row that is not needed.
+        rows: (R,) or (A, R) int64, index of each packed row in the flattened padded form; B*T*A for an unused row.
         order: (n,) or (A, n) int64, the sequences (flattened (B, A)), longest first.
-        last: (k,) int64, packed row (flattened) of the last step of each of the k sequences that have any.
+        last: (k,) int64, packed row (flattened) of the last step of each of the k sequences that are not empty.
         ended: (k,) int64, those sequences (flattened (B, A)).
-        batch_sizes: (T,) running sequences at each time; ends with zeros where nothing runs.
+        batch_sizes: (T,) running sequences at each time; the last ones may be 0.
     """
 
     shape: tuple[int, int, int]
@@ -39,12 +37,12 @@ class Packing:
 
     @classmethod
     def of(cls, valid: Tensor, first_step: Tensor | None = None, by_agent: bool = False) -> Packing:
-        """Plan for a validity mask.
+        """The layout for a validity mask.
 
         Args:
-            valid: (B, T, A) bool. A sequence runs to its last True (for agents: until death or the end).
-            first_step: (B,) int64, the step at which each row's sequences begin; None for 0.
-            by_agent: lay the agents side by side, for networks that do not share all weights.
+            valid: (B, T, A) bool. A sequence runs to its last True (an agent's death or the end).
+            first_step: (B,) int64, first step of each sample's sequences; None for 0.
+            by_agent: blocks per agent, for networks that do not share all weights.
         """
         batch, steps, agents = valid.shape
         time = torch.arange(1, steps + 1, device=valid.device)
@@ -59,7 +57,7 @@ class Packing:
         sizes = running.sum(1)
         count = int(sizes[0])
         order = order[:count]
-        # place of each sequence's first step in (B, T, A)
+        # index of each sequence's first step in (B, T, A)
         first = (order // agents) * (steps * agents) + start[order] * agents + order % agents
         rows = (first[None] + (time[:, None] - 1) * agents)[running[:, :count]]
         block = torch.cumsum(sizes, 0) - sizes
@@ -102,7 +100,7 @@ class Packing:
         size, features = self.shape[0] * self.shape[1] * self.shape[2], rows.shape[-1]
         if self.rows.dim() == 1:
             return rows.new_zeros(size, features).index_copy(0, self.rows, rows).view(*self.shape, -1)
-        padded = rows.new_zeros(size + 1, features)  # rows that are not needed go behind the end
+        padded = rows.new_zeros(size + 1, features)  # unused rows go to the extra one at the end
         padded = padded.index_copy(0, self.rows.flatten(), rows.reshape(-1, features))
         return padded[:-1].view(*self.shape, -1)
 
@@ -111,5 +109,5 @@ class Packing:
         return state.index_select(0, self.order.flatten()).view(*self.order.shape, state.shape[-1])
 
     def end(self, state: Tensor, rows: Tensor) -> Tensor:
-        """(B*A, H): the states of the sequences' last rows, out of those of all rows; elsewhere `state`."""
+        """(B*A, H): the states at the last rows of the sequences, picked from those of all rows; else `state`."""
         return state.index_copy(0, self.ended, rows.reshape(-1, rows.shape[-1]).index_select(0, self.last))

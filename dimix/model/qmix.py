@@ -1,4 +1,4 @@
-"""QMIX's model: the agents' network and the mixer."""
+"""QMIX's model: the agents' network and a mixer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dimix.config.schema import class_schema, defaults
+from dimix.machine.plain import plain
 from dimix.model.agent import AgentNetwork
 from dimix.model.mixers import arguments
 from dimix.model.packing import Packing
 from dimix.model.sharing import group_numbers
+from dimix.model.spec import AgentSpec
 from dimix.model.state_encoder import ImageMixer, StateEncoder, image_shape, image_sizes
 from dimix.registry import MIXER_REGISTRY, MODEL_REGISTRY, mixer_name
 
@@ -21,10 +22,10 @@ Report = Callable[[str, str], None]
 
 
 class Values(NamedTuple):
-    """What a network says of all rows of a batch; 0 where nothing was computed."""
+    """A network's outputs for all rows of a batch; 0 where nothing was computed."""
 
     q: Tensor  # (B, T, A, N) Q-values
-    features: Tensor  # (B, T, A, F) what the agents' heads read; F is 0 where the team's value does not need it
+    features: Tensor  # (B, T, A, F) inputs of the agents' heads; F is 0 if the team's value does not need them
 
 
 @MODEL_REGISTRY.register("qmix")
@@ -34,37 +35,18 @@ class QMix(nn.Module):
     Args:
         agent_num: agents (A).
         obs_shape: floats of one agent's input (O).
-        global_obs_shape: floats of the global state (S), as a number or a list of one; [channels, height, width] for
-            an image, which travels flat.
+        global_obs_shape: floats of the global state (S), or [channels, height, width] of an image, which is passed in
+            flattened.
         action_shape: number of actions (N).
-        hidden_size_list: units of the agent network's layers; the last one is also its memory.
-        mixer: registered name of the mixer (`dimix.model.mixers`): ``"qmix"`` for QMIX's mixing network, ``"sum"`` for
-            the sum of VDN, ``"none"`` for independent learners; True and False are the first two.
-        lstm_type: memory of the agent network: ``"gru"``, ``"lstm"``, ``"mlp"`` (see `AgentNetwork`).
-        dueling: dueling head.
-        mixer_embed_dim: units of the mixing layer.
-        hypernet_embed_dim: units of the hypernetworks' hidden layer.
-        hypernet_layers: layers of the hypernetworks that give the mixer's weights, 1 or 2.
-        fused: compiled GRU recurrence on the CPU; False computes everything with torch's own layers.
-        layer_norm: normalise what the agents' head reads.
-        orthogonal_init: orthogonal start of the agents' linear layers (see `AgentNetwork`).
-        rnn_layers: recurrent layers of the agent network.
-        parameter_sharing: agents that share weights: ``"all"``, ``"type"``, ``"groups"``, ``"none"``.
-        agent_groups: for ``"groups"``: see `dimix.model.sharing.group_numbers`.
-        agent_types: for ``"type"``: unit type of each agent.
-        equivariant: agents read the others as sets (`dimix.model.entities`): what they know of one unit holds for
-            another that looks the same, whatever its number.
-        entities: for that: what an agent's row says about which unit, a mapping per kind (`EntityKind`).
-        entity_embed_dim: for that: floats of a unit's code.
-        state_encoder: arguments of `StateEncoder` after its shape, for an image.
-        mixer_options: what the mixer has of its own.
+        options: the other keys of `config` below, with their defaults, and the mixer's own.
 
     Attributes:
-        global_obs_shape: floats of the global state (S), an image's as well.
-        groups: group of each agent where weights differ; None where all agents share one set.
+        global_obs_shape: floats of the global state (S), also of an image.
+        groups: group of each agent; None if all agents share one set of weights.
 
     Raises:
-        ValueError: a size that is no positive integer, groups that do not fit the agents, equivariant agents without
+        TypeError: an unknown option.
+        ValueError: a size that is not a positive integer, groups that do not fit the agents, equivariant agents without
             entities or with groups, or an image that does not fit its encoder.
     """
 
@@ -92,15 +74,15 @@ class QMix(nn.Module):
         mixer_embed_dim=32,
         # (int) Units of the hidden layer of the mixer's hypernetworks, >= 1.
         hypernet_embed_dim=64,
-        # (int) Layers of the hypernetworks that give the mixer's weights, in [1, 2].
+        # (int) Layers of the hypernetworks that compute the mixer's weights, in [1, 2].
         hypernet_layers=2,
         # (bool) Compiled GRU recurrence on the CPU; False computes with torch's own layers (slower, same numbers).
         fused=True,
-        # (bool) Layer normalisation of what the agents' head reads.
+        # (bool) Layer normalisation before the agents' head.
         layer_norm=False,
         # (bool) Agents' linear layers start orthogonal, the head small (PyMARL2's use_orthogonal).
         orthogonal_init=False,
-        # (int) Recurrent layers of the agents' memory, one above the other, >= 1.
+        # (int) Stacked recurrent layers in the agents' memory, >= 1.
         rnn_layers=1,
         # (str) Agents that share their network's weights, one of "all", "type", "groups", "none".
         parameter_sharing="all",
@@ -108,21 +90,21 @@ class QMix(nn.Module):
         agent_groups=None,
         # (list of str | None) Unit type of each agent; known from the environment, checked if given.
         agent_types=None,
-        # (bool) Agents read the others as sets: what they know of one unit holds for another that looks the same.
+        # (bool) Agents read the other units as sets: what they learn about one holds for all that look the same.
         equivariant=False,
-        # (list | None) For that: where a row tells of which unit; known from the environment, checked if given.
+        # (list | None) For equivariant: where each unit is in a row; known from the environment, checked if given.
         entities=None,
-        # (int) For that: floats of a unit's code, >= 1.
+        # (int) For equivariant: floats of a unit's code, >= 1.
         entity_embed_dim=64,
-        # What the mixing networks read where the global state is an image.
+        # Convolutions that the mixing network puts first if the global state is an image.
         state_encoder=dict(
             # (list of int) Output channels of each convolution.
             channels=[32, 64, 64],
-            # (list of int) Side of each convolution's kernel, in cells of what it reads.
+            # (list of int) Side of each convolution's kernel, in cells of its input.
             kernel_size=[8, 4, 3],
             # (list of int) Stride of each convolution, in cells.
             stride=[4, 2, 1],
-            # (int) Floats of the flat state that the convolutions end in, >= 1.
+            # (int) Floats of the flat state after the convolutions, >= 1.
             embed_dim=128,
         ),
     )
@@ -133,59 +115,37 @@ class QMix(nn.Module):
         obs_shape: int,
         global_obs_shape: int | Sequence[int],
         action_shape: int,
-        hidden_size_list: Sequence[int] = (64,),
-        mixer: str | bool = "qmix",
-        lstm_type: str = "gru",
-        dueling: bool = False,
-        mixer_embed_dim: int = 32,
-        hypernet_embed_dim: int = 64,
-        hypernet_layers: int = 2,
-        fused: bool = True,
-        layer_norm: bool = False,
-        orthogonal_init: bool = False,
-        rnn_layers: int = 1,
-        parameter_sharing: str = "all",
-        agent_groups: Sequence[Sequence[int]] | Mapping[str, Sequence[int]] | None = None,
-        agent_types: Sequence[str] | None = None,
-        equivariant: bool = False,
-        entities: Sequence[Mapping[str, Any]] | None = None,
-        entity_embed_dim: int = 64,
-        state_encoder: Mapping[str, Any] | None = None,
-        **mixer_options: Any,
+        **options: Any,
     ) -> None:
         super().__init__()
         sizes = dict(agent_num=agent_num, obs_shape=obs_shape, action_shape=action_shape)
         for name, size in sizes.items():
             if not isinstance(size, int) or size < 1:
                 raise ValueError(f"{name} is {size!r}. It must be a positive integer.")
-        if not hidden_size_list:
+        own = {**QMix.config, **options, **sizes}
+        if not own["hidden_size_list"]:
             raise ValueError("hidden_size_list is empty. It must name at least one layer, for example [64].")
-        self.agent_num = agent_num
-        self.obs_shape = obs_shape
+        self.agent_num, self.obs_shape, self.action_shape = agent_num, obs_shape, action_shape
         self._image = image_shape(global_obs_shape)
         self.global_obs_shape = int(np.prod(global_obs_shape))
-        self.action_shape = action_shape
-        numbers = group_numbers(parameter_sharing, agent_num, agent_groups, agent_types)
+        numbers = group_numbers(own["parameter_sharing"], agent_num, own["agent_groups"], own["agent_types"])
         self.groups = numbers if any(numbers) else None
-        if equivariant and not entities:
+        if own["equivariant"] and not own["entities"]:
             raise ValueError("equivariant is True, but there are no entities.")
-        self.agent = AgentNetwork(
-            obs_shape, action_shape, hidden_size_list, lstm_type, dueling, fused, layer_norm, orthogonal_init,
-            rnn_layers, self.groups, entities if equivariant else None, entity_embed_dim,
-        )  # fmt: skip
-        self._encoder_options = dict(state_encoder or {})
-        sizes |= dict(
-            feature_dim=hidden_size_list[-1], embed_dim=mixer_embed_dim, hypernet_embed_dim=hypernet_embed_dim,
-            hypernet_layers=hypernet_layers,
-        )  # fmt: skip
-        self.mixer = self._make_mixer(MIXER_REGISTRY.get(mixer_name(mixer)), sizes, mixer_options)
+        own |= dict(groups=self.groups, entities=own["entities"] if own["equivariant"] else None)
+        self.agent = AgentNetwork(AgentSpec(**{name: own[name] for name in arguments(AgentSpec)}))
+        self._encoder_options = dict(own["state_encoder"] or {})
+        sizes |= dict(feature_dim=own["hidden_size_list"][-1], embed_dim=own["mixer_embed_dim"])
+        sizes |= {name: own[name] for name in ("hypernet_embed_dim", "hypernet_layers")}
+        mixer_options = {name: value for name, value in options.items() if name not in QMix.config}
+        self.mixer = self._make_mixer(MIXER_REGISTRY.get(mixer_name(own["mixer"])), sizes, mixer_options)
 
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any], report: Report) -> None:
-        """Report what this model cannot be built from, before it is.
+        """Report settings that this model cannot be built from.
 
         Args:
-            cfg: the model branch of a config, its sizes filled in.
+            cfg: the model branch of a config, with the sizes.
             report: called with (key, message) for each problem.
         """
         if not cfg["hidden_size_list"] or min(cfg["hidden_size_list"]) < 1:
@@ -207,7 +167,7 @@ class QMix(nn.Module):
     @classmethod
     def _check_encoder(cls, cfg: Mapping[str, Any], report: Report) -> None:
         image, encoder = image_shape(cfg["global_obs_shape"]), cfg["state_encoder"]
-        usual = defaults(class_schema(cls))["state_encoder"]
+        usual = cls._encoder_defaults()
         if image is None:
             changed = {key: value for key, value in encoder.items() if value != usual[key]}
             if changed:
@@ -220,16 +180,22 @@ class QMix(nn.Module):
                 report("state_encoder", str(e).removeprefix("state_encoder: "))
 
     @classmethod
+    def _encoder_defaults(cls) -> dict[str, Any]:
+        """Of this class: a subclass states only what it changes."""
+        stated = [vars(base).get("config", {}).get("state_encoder", {}) for base in reversed(cls.__mro__)]
+        return {key: plain(value) for options in stated for key, value in options.items()}
+
+    @classmethod
     def _reads_state(cls, cfg: Mapping[str, Any]) -> bool:
-        """Whether a model of this config computes anything from the global state."""
+        """Whether a model with this config reads the global state."""
         return "state_dim" in arguments(MIXER_REGISTRY.get(mixer_name(cfg["mixer"])))
 
     def _make_encoder(self) -> StateEncoder | None:
-        """A fresh encoder of the global state; None where it is flat."""
+        """A new encoder of the global state; None if it is flat."""
         return None if self._image is None else StateEncoder(self._image, **self._encoder_options)
 
     def _make_mixer(self, cls: type, sizes: Mapping[str, int], options: Mapping[str, Any]) -> nn.Module:
-        """A mixer of the sizes that it names, after an encoder of its own where it reads a state that is an image."""
+        """A mixer with the sizes that it names; if it reads a state that is an image, with its own encoder in front."""
         encoder = self._make_encoder() if "state_dim" in arguments(cls) else None
         state_dim = self.global_obs_shape if encoder is None else encoder.out.out_features
         named = {name: size for name, size in {**sizes, "state_dim": state_dim}.items() if name in arguments(cls)}
@@ -238,13 +204,13 @@ class QMix(nn.Module):
 
     @property
     def mixer_reads(self) -> frozenset[str]:
-        """What the mixer asks for besides values and state: any of ``action``, ``best``, ``features``."""
+        """Inputs of the mixer besides values and state: any of ``action``, ``best``, ``features``."""
         mixer = self.mixer.mixer if isinstance(self.mixer, ImageMixer) else self.mixer
         return arguments(type(mixer).forward) & {"action", "best", "features"}
 
     @property
     def reads_features(self) -> bool:
-        """Whether the team's value needs what the agents' heads read."""
+        """Whether the team's value needs the inputs of the agents' heads."""
         return "features" in self.mixer_reads
 
     @property
@@ -258,7 +224,7 @@ class QMix(nn.Module):
         return torch.zeros(*lead, self.agent_num, self.state_size, device=like.device, dtype=like.dtype)
 
     def forward(self, agent_state: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward_step`, which torch's own tools (trace, export, ONNX, compile) ask for by this name."""
+        """`forward_step` under the name that torch's own tools (trace, export, ONNX, compile) call."""
         return self.forward_step(agent_state, hidden)
 
     def forward_step(self, agent_state: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -279,7 +245,7 @@ class QMix(nn.Module):
         return q.view(*lead, -1), state.view(*lead, -1)
 
     def packing(self, valid: Tensor, first_step: Tensor | None = None) -> Packing:
-        """How the rows of sequences lie for this network; arguments as for `Packing.of`."""
+        """The layout of sequences for this network; arguments as for `Packing.of`."""
         return Packing.of(valid, first_step, by_agent=self.groups is not None)
 
     def unroll(
@@ -290,7 +256,7 @@ class QMix(nn.Module):
         Args:
             agent_state: (B, T, A, O) float.
             hidden: (B, A, H) float, state before step 0; None for zeros.
-            valid: (B, T, A) bool, a prefix along T; steps behind the last True are not computed. None computes all.
+            valid: (B, T, A) bool, a prefix along T; steps after the last True are not computed. None computes all.
 
         Returns:
             Q-values (B, T, A, N), 0 where nothing was computed, and the hidden state (B, A, H) after each sequence.
@@ -302,15 +268,15 @@ class QMix(nn.Module):
         return values.q, state
 
     def unroll_packed(self, rows: Tensor, packing: Packing, hidden: Tensor | None = None) -> tuple[Values, Tensor]:
-        """`unroll` for rows that are packed already, so that two networks can share them.
+        """`unroll` for packed rows, so that two networks can share them.
 
         Args:
             rows: (R, O) float, ``packing.pack(agent_state)``.
-            packing: how they lie, from `packing` of this network or of one with the same groups.
+            packing: their layout, from `packing` of this network or of one with the same groups.
             hidden: (B, A, H) float, state before step 0; None for zeros.
 
         Returns:
-            What the network says of each row, and the hidden state (B, A, H) after each sequence.
+            The network's outputs, and the hidden state (B, A, H) after each sequence.
         """
         batch, _, agents = packing.shape
         if hidden is None:
@@ -324,11 +290,11 @@ class QMix(nn.Module):
         """The team's value.
 
         Args:
-            q: (..., A) float, the agents' values of the actions they take.
+            q: (..., A) float, the agents' values of their actions.
             global_state: (..., S) float.
-            more: what `mixer_reads` names (see `dimix.model.mixers`).
+            more: the inputs named by `mixer_reads` (see `dimix.model.mixers`).
 
         Returns:
-            (...) float, q_tot; (..., A) from the mixer ``"none"``.
+            (...) float, q_tot; (..., A) with the mixer ``"none"``.
         """
         return self.mixer(q, global_state, **more)

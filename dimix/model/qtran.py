@@ -1,4 +1,4 @@
-"""QTRAN's model: agents that act, and beside them a joint value without any restriction."""
+"""QTRAN's model: agents that act, and an unrestricted joint value."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from dimix.registry import MODEL_REGISTRY
 class JointNetwork(nn.Module):
     """``Q(s, u)`` of the whole team and ``V(s)`` (Son et al. 2019, "QTRAN", section 4).
 
-    Each agent's features h and one-hot action are encoded by one small network; the sum of the encodings over the
-    agents and the state go into Q. So the number of agents does not change its size.
+    One small network encodes each agent's features h and one-hot action; Q reads the state and the sum of the
+    encodings over the agents, so its size does not depend on their number.
 
     Args:
         state_dim: size of the global state (S).
-        feature_dim: what an agent's head reads (F).
+        feature_dim: size of the input of an agent's head (F).
         action_shape: number of actions (N).
         embed_dim: units of the hidden layers.
     """
@@ -37,17 +37,17 @@ class JointNetwork(nn.Module):
         self.v = _layers([state_dim, embed_dim, embed_dim, 1])
 
     def encode(self, features: Tensor, action: Tensor) -> Tensor:
-        """(..., F) and (...) int64 -> (..., F + N): one agent's part of the joint action."""
+        """One agent's part of the joint action: (..., F) and (...) int64 -> (..., F + N)."""
         return self.encoding(torch.cat([features, F.one_hot(action, self.action_shape).to(features.dtype)], -1))
 
     def q(self, state: Tensor, codes: Tensor) -> Tensor:
-        """Joint value: state (..., S) and the agents' summed encodings, whose lead may be larger -> (...)."""
+        """Joint value: state (..., S) and the agents' summed encodings (..., F + N), which broadcast -> (...)."""
         weight = self.q_in.weight
         from_state = F.linear(state, weight[:, : self.state_dim], self.q_in.bias)
         return self.q_out(F.relu(from_state + F.linear(codes, weight[:, self.state_dim :]))).squeeze(-1)
 
     def value(self, state: Tensor) -> Tensor:
-        """(..., S) -> (...): what corrects the sum of the agents' values, which cannot know the state."""
+        """(..., S) -> (...): corrects the sum of the agents' values, which do not depend on the state."""
         return self.v(state).squeeze(-1)
 
 
@@ -58,16 +58,16 @@ def _layers(sizes: Sequence[int]) -> nn.Sequential:
 
 @MODEL_REGISTRY.register("qtran")
 class QTran(QMix):
-    """VDN's network, which acts, and the joint one that learns the team's value (`joint`).
+    """VDN's network, which acts, and the joint network that learns the team's value (`joint`).
 
     Args:
-        sizes: those of `QMix` that come first, by place; as options they go by name.
-        embedding_size: units of the joint network's hidden layers.
-        mixer: only ``"sum"`` or False, the agents' mix while they act.
-        options: those of `QMix`; what is about its mixing network has no effect.
+        sizes: the positional arguments of `QMix`; they may also be given by name.
+        embedding_size: see `config` below.
+        mixer: see `config` below.
+        options: those of `QMix`; those of its mixing network have no effect.
 
     Raises:
-        ValueError: as `QMix`, or a mixer.
+        ValueError: as `QMix`, or a mixer other than the sum.
     """
 
     config = dict(
@@ -113,7 +113,7 @@ class QTran(QMix):
         Args:
             features: (R, A, F) float.
             action: (R, A) int64.
-            counts: (R, A) bool, agents that are part of it.
+            counts: (R, A) bool, agents that take part.
             global_state: (R, S) float.
 
         Returns:
@@ -126,7 +126,7 @@ class QTran(QMix):
         return self.joint.value(self._flat(global_state))
 
     def counterfactual_q(self, features: Tensor, action: Tensor, counts: Tensor, global_state: Tensor) -> Tensor:
-        """Joint value where one agent at a time plays another action; arguments as in `joint_q`.
+        """Joint values with one agent's action replaced; arguments as in `joint_q`.
 
         Returns:
             (R, A, N) float; entry (a, n) is the joint value with agent a's action replaced by n.

@@ -1,10 +1,7 @@
-"""Recurrent layers over packed sequences, behind one small interface: state in, state out, as tensors.
+"""Recurrent layers over packed sequences with one small interface: a state tensor in, a state tensor out.
 
-A layer knows its ``state_size`` (floats of hidden state per agent), computes one step for a block of agents, and
-unrolls whole packed sequences. The state of an LSTM is its hidden and cell state side by side, that of a memoryless
-agent has size 0, that of several layers is theirs side by side.
-
-Layers whose weights differ between groups of agents take and give the same with the agents in front: (A, R, ...).
+An LSTM's state is its hidden and cell state concatenated, that of stacked layers is all of theirs, and that of an agent
+without memory has size 0. Layers with weights per group of agents read and return (A, R, ...), agents first.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ from dimix.model.packing import Packing
 
 
 class RecurrentLayer(nn.Module):
-    """What an agent network asks of its memory.
+    """Interface of an agent network's memory.
 
     Attributes:
         state_size: floats of hidden state per agent (H).
@@ -41,12 +38,12 @@ class RecurrentLayer(nn.Module):
 
         Args:
             x: (R, I) packed rows.
-            packing: how they lie.
+            packing: their layout.
             state: (B*A, H) state before step 0.
 
         Returns:
-            Output (R, O) of each row, and the state (B*A, H) after each sequence's last step (as it was where a
-            sequence has no steps).
+            Output (R, O) of each row, and the state (B*A, H) after each sequence's last step (unchanged for empty
+            sequences).
         """
         raise NotImplementedError
 
@@ -66,12 +63,12 @@ class Memoryless(RecurrentLayer):
 
 
 class GRU(RecurrentLayer):
-    """Gated recurrent unit (Cho et al. 2014, in the form of `torch.nn.GRU`).
+    """Gated recurrent unit (Cho et al. 2014), as in `torch.nn.GRU`.
 
     Args:
         input_size: floats per row (I).
         hidden_size: floats of state and output (H).
-        fused: compute with `fused_gru` where that can be (`fusible`); elsewhere torch's own GRU does.
+        fused: use `fused_gru` where possible (see `fusible`), torch's own GRU elsewhere.
     """
 
     def __init__(self, input_size: int, hidden_size: int, fused: bool = True) -> None:
@@ -101,7 +98,7 @@ class GRU(RecurrentLayer):
 
 
 class LSTM(RecurrentLayer):
-    """Long short-term memory as in `torch.nn.LSTM`; the state holds hidden and cell state side by side.
+    """Long short-term memory, as in `torch.nn.LSTM`; the state is hidden and cell state concatenated.
 
     Args:
         input_size: floats per row (I).
@@ -128,13 +125,13 @@ class LSTM(RecurrentLayer):
 
 
 class GroupedRNN(RecurrentLayer):
-    """A recurrent layer with weights per group of agents, in torch's layout of gates; a subclass says what a cell does.
+    """A recurrent layer with weights per group of agents, gates in torch's order; a subclass defines the cell.
 
     Args:
         groups: group of each agent (A), numbers from 0 to G - 1.
         input_size: floats per row (I).
         hidden_size: floats of output (O).
-        fused: as in `GRU`; an LSTM has no such form.
+        fused: as in `GRU`; the LSTM has no fused form.
     """
 
     groups: Tensor
@@ -154,7 +151,7 @@ class GroupedRNN(RecurrentLayer):
         self.bias_hh = grouped_parameter(count, rows, bound=bound)
 
     def cell(self, from_input: Tensor, from_hidden: Tensor, state: Tensor) -> Tensor:
-        """New state (A, R, H) from the two products with their biases (A, R, gates * O) and the state before."""
+        """New state (A, R, H) from both products with bias (A, R, gates * O) and the previous state."""
         raise NotImplementedError
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -181,7 +178,7 @@ class GroupedRNN(RecurrentLayer):
         return state[..., : self.hidden_size]
 
     def _of_agents(self) -> list[Tensor]:
-        """The weights that each agent uses, agents in front."""
+        """Each agent's weights, agents in front."""
         return [p[self.groups] for p in (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)]
 
 
@@ -224,10 +221,10 @@ class GroupedLSTM(GroupedRNN):
 
 
 class Stack(RecurrentLayer):
-    """Recurrent layers one above the other; the state holds theirs side by side, the lowest first.
+    """Stacked recurrent layers; the state is theirs concatenated.
 
     Args:
-        layers: the lowest first.
+        layers: from input to output.
     """
 
     def __init__(self, layers: Sequence[RecurrentLayer]) -> None:
@@ -270,7 +267,7 @@ def _packed(x: Tensor, packing: Packing) -> PackedSequence:
     return PackedSequence(x, torch.tensor(sizes))
 
 
-#: What ``lstm_type`` may be; ``normal`` and ``pytorch`` are DI-engine's names for its LSTMs.
+#: Values of ``lstm_type``; ``normal`` and ``pytorch`` are DI-engine's names for its LSTMs.
 RECURRENT_LAYERS: dict[str, str] = {
     "gru": "gru",
     "lstm": "lstm",
@@ -283,20 +280,17 @@ RECURRENT_LAYERS: dict[str, str] = {
 def make_recurrent_layer(
     lstm_type: str, size: int, fused: bool = True, layers: int = 1, groups: Sequence[int] | None = None
 ) -> RecurrentLayer:
-    """The layer that a config names.
+    """Build a recurrent layer by name.
 
     Args:
         lstm_type: a key of `RECURRENT_LAYERS`.
         size: floats of input and output.
-        fused: let a GRU use the compiled recurrence on the CPU.
-        layers: how many, one above the other.
+        fused: as in `GRU`.
+        layers: number of stacked layers.
         groups: group of each agent (A), for weights per group; None for one set of weights.
 
-    Returns:
-        The layer.
-
     Raises:
-        ValueError: an unknown type, fewer than one layer, or several without a memory.
+        ValueError: an unknown type, fewer than one layer, or several layers of "mlp".
     """
     if lstm_type not in RECURRENT_LAYERS:
         raise ValueError(f"lstm_type is '{lstm_type}'. Use one of {', '.join(RECURRENT_LAYERS)}.")

@@ -1,4 +1,4 @@
-"""Which agents share the weights of their network: all, those of one unit type, named groups, or none."""
+"""Which agents share their network's weights: all, those of one unit type, named groups, or none."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def group_numbers(
         agent_types: for ``"type"``: unit type of each agent, in the agents' order.
 
     Returns:
-        A numbers from 0 to G - 1, in the order in which the groups are given (types: in which they first appear).
+        A numbers from 0 to G - 1, in the order of the groups (of types: of first appearance).
 
     Raises:
-        ValueError: the agents and the groups do not fit together; names the key, what was found and what is right.
+        ValueError: the groups do not fit the agents.
     """
     if sharing not in SHARING:
         raise ValueError(f"parameter_sharing is {sharing!r}. Use one of {', '.join(SHARING)}.")

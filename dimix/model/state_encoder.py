@@ -1,4 +1,4 @@
-"""A global state that is an image: what the mixing networks read instead of it."""
+"""Encodes a global state that is an image for the mixing networks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from torch import Tensor, nn
 
 
 class StateEncoder(nn.Module):
-    """Convolutions with ReLU, then one linear layer with ReLU: from an image (C, H, W) to a flat state.
+    """Convolutions with ReLU and one linear layer with ReLU: from an image (C, H, W) to a flat state.
 
-    Images travel flat, channel by channel and row by row; values of about one in size are expected (no bytes).
+    Images are passed in flattened, channel by channel and row by row, with values of order one (not bytes). The
+    options are described in `QMix.config`, under ``state_encoder``.
 
     Args:
         shape: channels, height and width of the image.
-        channels: output channels of each convolution.
-        kernel_size: side of each convolution's kernel, cells.
-        stride: of each convolution, cells.
+        channels: per convolution.
+        kernel_size: per convolution.
+        stride: per convolution.
         embed_dim: floats of the flat state.
 
     Raises:
@@ -50,7 +51,7 @@ class StateEncoder(nn.Module):
 
 
 class ImageMixer(nn.Module):
-    """A mixer behind a `StateEncoder` of its own.
+    """A `StateEncoder` followed by a mixer.
 
     Args:
         encoder: from the image to a flat state.
@@ -63,17 +64,17 @@ class ImageMixer(nn.Module):
         self.mixer = mixer
 
     def forward(self, q: Tensor, global_state: Tensor, **more: Tensor) -> Tensor:
-        """Mix: q (..., A) and global_state (..., C * H * W) -> (...), q_tot; `more` is what the mixer asks for."""
+        """Mix: q (..., A) and global_state (..., C * H * W) -> q_tot (...); `more` are the mixer's other inputs."""
         return self.mixer(q, self.encoder(global_state), **more)
 
 
 def image_sizes(
     shape: Sequence[int], channels: Sequence[int], kernel_size: Sequence[int], stride: Sequence[int]
 ) -> list[tuple[int, int, int]]:
-    """(channels, height, width) of an image before and behind each convolution; arguments as for `StateEncoder`.
+    """(channels, height, width) of an image before and after each convolution; arguments as for `StateEncoder`.
 
     Raises:
-        ValueError: the three lists differ in length, or a kernel is larger than what is left of the image.
+        ValueError: the three lists differ in length, or a kernel is larger than the image at that point.
     """
     if not len(channels) == len(kernel_size) == len(stride) > 0:
         raise ValueError(
@@ -94,10 +95,10 @@ def image_sizes(
 
 
 def image_shape(shape: int | Sequence[int]) -> list[int] | None:
-    """[channels, height, width] of a global state that is an image, None for a flat one (a number, or [number]).
+    """[channels, height, width] of a global state that is an image; None for a flat one (a number, or [number]).
 
     Raises:
-        ValueError: neither of them.
+        ValueError: it is neither.
     """
     sizes = list(shape) if isinstance(shape, Sequence) else [shape]
     if len(sizes) not in (1, 3) or any(not isinstance(n, int) or n < 1 for n in sizes):

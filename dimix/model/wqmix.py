@@ -1,23 +1,22 @@
-"""Weighted QMIX's model: QMIX, and beside it a central network without QMIX's restriction."""
+"""Weighted QMIX's model: QMIX plus a central network without the monotonicity constraint."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from dimix.model.mixers import arguments
 from dimix.model.qmix import QMix
 from dimix.registry import MODEL_REGISTRY
 
 
 @MODEL_REGISTRY.register("wqmix")
 class WQMix(QMix):
-    """QMIX's network, which acts, and the central one that its targets come from (`central`).
+    """QMIX's network, which acts, and the central network that the targets come from (`central`).
 
     Args:
-        sizes: those of `QMix` that come first, by place; as options they go by name.
-        central_embed_dim: units of the central mixer's hidden layers.
-        options: those of `QMix`, for both; what is about the mixing network is for QMIX's.
+        sizes: the positional arguments of `QMix`; they may also be given by name.
+        central_embed_dim: see `config` below.
+        options: those of `QMix`, for both networks; those of the mixer are for QMIX's alone.
 
     Raises:
         ValueError: as `QMix`.
@@ -35,5 +34,5 @@ class WQMix(QMix):
 
     def __init__(self, *sizes: Any, central_embed_dim: int = 256, **options: Any) -> None:
         super().__init__(*sizes, **options)
-        shared = {name: value for name, value in options.items() if name in arguments(QMix.__init__)}
+        shared = {name: value for name, value in options.items() if name in QMix.config}
         self.central = QMix(*sizes, **{**shared, "mixer": "central", "mixer_embed_dim": central_embed_dim})

@@ -1,4 +1,4 @@
-"""How agents act by the Q-values of a network with memory: epsilon-greedy in training, greedy in evaluation."""
+"""Acting on the Q-values of a network with memory: epsilon-greedy in training, greedy in evaluation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dimix.policy.exploration import Explorer, epsilon_greedy, greedy
 
 
 class ValuePolicy(Policy):
-    """A policy whose modes of acting are there; a subclass gives the mode of learning. Arguments as for `Policy`.
+    """A policy that acts on Q-values; a subclass adds learning. Arguments as for `Policy`.
 
-    `eval_model` plays evaluations; all random draws come from two streams of the policy's own.
+    Collection and evaluation each draw from their own random stream.
     """
 
     _model: QMix
@@ -29,11 +29,11 @@ class ValuePolicy(Policy):
 
     @property
     def eval_model(self) -> QMix:
-        """The network that evaluation plays with."""
+        """The network used in evaluation."""
         return self._model
 
     def init_hidden(self, num_envs: int) -> Tensor:
-        """Hidden state of `num_envs` episodes at their start: (E, A, H) zeros."""
+        """Hidden state at the start of `num_envs` episodes: (E, A, H) zeros."""
         return self._model.init_hidden(num_envs)
 
     def _init_collect(self) -> None:

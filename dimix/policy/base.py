@@ -1,4 +1,4 @@
-"""What every policy offers to the rooms around it: three modes, and one small method per thing a variant may change."""
+"""The base of all policies: what collector, learner and evaluator call."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dimix.replay.batch import EpisodeBatch
 class LearnMode:
     """Learning: ``forward(batch)`` makes one update and returns its metrics.
 
-    ``see_episodes(count)`` tells, before a round of updates, how many training episodes have been played.
+    ``see_episodes(count)`` is called before each round of updates with the number of training episodes so far.
     """
 
     forward: Callable[[EpisodeBatch], dict[str, Any]]
@@ -41,14 +41,14 @@ class ActMode:
 
     Args of forward:
         obs: ``agent_state`` (E, A, O) float32 and ``action_mask`` (E, A, N) bool, numpy arrays.
-        hidden_state: (E, A, H) float tensor, not changed; ``init_hidden(E)`` at the start of an episode.
+        hidden_state: (E, A, H) float tensor, not modified; ``init_hidden(E)`` at the start of an episode.
         epsilon: chance of a random action per agent, in [0, 1]: one number, or one per environment (E,).
 
     Returns of forward:
         action (E, A) int64 numpy array, and the new hidden state.
 
-    ``begin(env_ids)`` tells, before the first step of an episode, in which environments (K,) int64 one begins: what
-    acting remembers by itself of an earlier one ends there.
+    ``begin(env_ids)`` is called before the first step of episodes in these environments, (K,) int64, to reset whatever
+    acting itself keeps from the last ones.
     """
 
     forward: Callable[..., tuple[np.ndarray, Tensor]]
@@ -59,24 +59,24 @@ class ActMode:
 
 
 class Policy(ABC):
-    """Base of all policies: builds the model, sets up the modes.
+    """Base of all policies: builds the model and the modes.
 
-    A subclass is registered with ``@POLICY_REGISTRY.register("name")`` and gives the abstract methods.
+    Register a subclass with ``@POLICY_REGISTRY.register("name")`` and implement the abstract methods.
 
     Args:
-        cfg: the policy branch of a compiled config, sizes filled in; it is only read.
-        model: a network to use; None builds the one that the config names.
+        cfg: the policy branch of a compiled config, with the model's sizes; not modified.
+        model: network to use; None builds the one named in the config.
         device: torch device or name; None takes it from the config's ``device`` and ``cuda``.
-        seed: seed of the policy's own random streams; None draws one from torch's global generator.
+        seed: of the policy's own random streams; None draws one from torch's global generator.
 
     Attributes:
         learn_mode: see `LearnMode`.
         collect_mode: see `ActMode`.
         eval_mode: see `ActMode`; greedy unless an epsilon is given.
         model: the network.
-        device: where it computes.
+        device: its device.
         episode_count: training episodes played before this round of updates.
-        eval_q: (E, A, N) float32 array, the q-values behind the last actions of ``eval_mode``; None before the first.
+        eval_q: (E, A, N) float32 array, Q-values of the last step of ``eval_mode``; None before the first.
     """
 
     eval_q: np.ndarray | None = None
@@ -122,14 +122,14 @@ class Policy(ABC):
 
     @classmethod
     def default_config(cls) -> EasyDict:
-        """All defaults of this policy's branch of a config, its model's among them: a copy of your own.
+        """A new copy of the defaults of the ``policy`` branch of a main config, with those of the model.
 
-        What the environment knows (``model.agent_num``, ``obs_shape``, ``global_obs_shape``, ``action_shape``) is None
-        in it. Changed or not, it may stand as ``policy`` in a main config.
+        Sizes that come from the environment (``model.agent_num``, ``obs_shape``, ``global_obs_shape``,
+        ``action_shape``) are None.
         """
         model_type = default_model_of(cls)
         config = EasyDict(defaults(full_schema(None, cls, MODEL_REGISTRY.get(model_type)))["policy"])
-        # A subclass inherits its base's defaults, but has a name of its own.
+        # A subclass inherits its base's defaults, but has its own name.
         config.type = POLICY_REGISTRY.name_of(cls) or config.type
         config.model.type = model_type
         return config
@@ -141,12 +141,12 @@ class Policy(ABC):
 
     @property
     def eval_model(self) -> nn.Module:
-        """The network that evaluation plays with."""
+        """The network used in evaluation."""
         return self._model
 
-    @classmethod  # noqa: B027, it may be left as it is
+    @classmethod  # noqa: B027, optional
     def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
-        """Report what this policy cannot learn from, before anything is built; a subclass adds its own.
+        """Report settings that this policy cannot learn with, before anything is built; a subclass adds its own.
 
         Args:
             cfg: the policy branch of a config.
@@ -156,7 +156,7 @@ class Policy(ABC):
 
     @abstractmethod
     def default_model(self) -> tuple[str, list[str]]:
-        """Registered name of the model for a config whose ``model.type`` names none, and modules that register it."""
+        """Registered name of the model if ``model.type`` is not given, and the modules that register it."""
 
     def _see_episodes(self, count: int) -> None:
         self.episode_count = count
@@ -170,12 +170,12 @@ class Policy(ABC):
             raise ConfigError(f"policy.model (type '{name}'): {error}") from error
 
     def _stream(self, number: int) -> np.random.Generator:
-        """A random stream of the policy's own; different numbers give independent streams."""
+        """One of the policy's random streams; different numbers give independent streams."""
         return np.random.default_rng([self._seed, number])
 
     @abstractmethod
     def init_hidden(self, num_envs: int) -> Tensor:
-        """Hidden state of `num_envs` episodes at their start: (E, A, H)."""
+        """Hidden state at the start of `num_envs` episodes: (E, A, H)."""
 
     @abstractmethod
     def _init_learn(self) -> None: ...
@@ -200,8 +200,8 @@ class Policy(ABC):
         self, obs: Mapping[str, np.ndarray], hidden_state: Tensor, epsilon: float | np.ndarray
     ) -> tuple[np.ndarray, Tensor]: ...
 
-    def _begin_collect(self, env_ids: np.ndarray) -> None:  # noqa: B027, as above
-        """Forget the last episode of these environments (K,); most policies remember nothing of it by themselves."""
+    def _begin_collect(self, env_ids: np.ndarray) -> None:  # noqa: B027, optional
+        """Reset what acting itself keeps from the last episodes of these environments (K,)."""
 
     @abstractmethod
     def _state_dict_collect(self) -> dict[str, Any]: ...

@@ -14,9 +14,9 @@ from dimix.machine.compiled import compiled
 def epsilon_greedy(
     q: np.ndarray, action_mask: np.ndarray, epsilon: float | np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Each agent flips its own coin: a random available action with chance epsilon, else the best available one.
+    """A random available action with chance epsilon, drawn per agent, else the best available one.
 
-    Two numbers per agent are drawn whatever epsilon is, so the stream's position depends on the number of calls alone.
+    Two numbers per agent are drawn whatever epsilon is, so the stream depends on the number of calls alone.
 
     Args:
         q: (E, A, N) float32.
@@ -46,17 +46,16 @@ def greedy(q: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
     return _choose(q, action_mask, np.zeros(envs), np.ones((2, envs, agents)))
 
 
-_NONE, _FIRST = -1, -2  # in the place of a held action: there is none; none yet, as an episode begins
+_NONE, _FIRST = -1, -2  # instead of a held action: there is none; the episode has just begun
 
 
 class Explorer:
-    """Epsilon-greedy whose random actions last, ``hold`` steps on average, as long as they can and the episode lasts.
+    """Epsilon-greedy with random actions that last ``hold`` steps on average, while they are available.
 
-    A walk of single random steps hardly leaves the place; one that holds its direction does, so that agents meet
-    retreats and chases by chance. After Dabney, Ostrovski and Barreto 2021, "Temporally-Extended epsilon-Greedy
-    Exploration", with geometric durations. Epsilon stays the share of steps that are random: a random action goes on
-    with chance ``1 - 1 / hold``, a new one begins with chance ``epsilon / (hold - epsilon * (hold - 1))``; in the first
-    step of an episode, where none can go on, with chance ``epsilon``.
+    Independent random steps hardly move a unit; held ones do, so agents come across retreats and chases. After Dabney,
+    Ostrovski and Barreto 2021, "Temporally-Extended epsilon-Greedy Exploration", with geometric durations. Epsilon
+    stays the share of random steps: a random action continues with chance ``1 - 1 / hold``, and a new one begins with
+    chance ``epsilon / (hold - epsilon * (hold - 1))``, or ``epsilon`` in the first step of an episode.
 
     Args:
         hold: mean length of a random action in steps, >= 1; with 1 this is `epsilon_greedy`.
@@ -66,7 +65,7 @@ class Explorer:
     def __init__(self, hold: float, generator: np.random.Generator) -> None:
         self._hold = hold
         self._generator = generator
-        self._held = np.zeros((0, 0), np.int64)  # (E, A) random action that may go on, or _NONE, _FIRST
+        self._held = np.zeros((0, 0), np.int64)  # (E, A) random action that may continue, or _NONE, _FIRST
 
     def choose(self, q: np.ndarray, action_mask: np.ndarray, epsilon: float | np.ndarray) -> np.ndarray:
         """Actions (E, A) of one step; arguments and errors as in `epsilon_greedy`."""
@@ -86,15 +85,15 @@ class Explorer:
         return np.where(self._held >= 0, self._held, greedy(q, action_mask))
 
     def begin(self, env_ids: np.ndarray) -> None:
-        """Hold nothing in these environments (K,): their next step is the first of an episode."""
+        """Begin a new episode in these environments (K,): nothing is held."""
         self._held[env_ids[env_ids < len(self._held)]] = _FIRST
 
     def state_dict(self) -> dict[str, Any]:
-        """Stream and running random actions."""
+        """Random stream and held actions."""
         return {"stream": self._generator.bit_generator.state, "held": torch.from_numpy(self._held.copy())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave."""
+        """Restore what ``state_dict`` returned."""
         self._generator.bit_generator.state = state["stream"]
         self._held = torch.as_tensor(state.get("held", torch.zeros(0, 0))).numpy().astype(np.int64)  # not in old files
 

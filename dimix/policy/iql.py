@@ -10,9 +10,9 @@ from dimix.registry import POLICY_REGISTRY
 
 @POLICY_REGISTRY.register("iql")
 class IQLPolicy(QMIXPolicy):
-    """QMIX without a mix: targets and errors keep the agent axis, (B, T, A).
+    """QMIX without a mixer: targets and errors keep the agent axis, (B, T, A).
 
-    A dead agent goes on learning the value of its no-op, as in PyMARL: the team may still earn what it fought for.
+    A dead agent keeps learning the value of its no-op, as in PyMARL: the team may still be rewarded.
     """
 
     config: ClassVar[dict[str, Any]] = dict(type="iql", model=dict(mixer="none"), learn=dict(mask_dead_agents=False))

@@ -1,4 +1,4 @@
-"""Steps of an optimizer, optimizers by name, and parameters of a network that follows another."""
+"""Optimizers by name, gradient steps, and soft updates of a network's parameters."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ from dimix.policy.schedule import Schedule
 
 
 def make_optimizer(name: str, params: Iterable[Tensor], lr: float, kwargs: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """An optimizer of `torch.optim` by name, in any spelling of capitals.
+    """An optimizer of `torch.optim` by name, in upper or lower case.
 
     Args:
         name: ``"adam"``, ``"rmsprop"``, ``"adamw"``, ...
-        params: what to optimize.
+        params: parameters to optimize.
         lr: learning rate.
-        kwargs: further arguments of that optimizer (``{"weight_decay": 1e-5}``).
-
-    Returns:
-        The optimizer.
+        kwargs: further arguments of the optimizer (``{"weight_decay": 1e-5}``).
 
     Raises:
-        ConfigError: no such optimizer, or it refuses the arguments.
+        ConfigError: no such optimizer, or it rejects the arguments.
     """
     known = {k.lower(): v for k, v in vars(torch.optim).items() if isinstance(v, type)}
     known = {k: v for k, v in known.items() if issubclass(v, torch.optim.Optimizer) and k != "optimizer"}
@@ -47,10 +44,10 @@ def make_optimizer(name: str, params: Iterable[Tensor], lr: float, kwargs: Mappi
 
 
 def check_optimizer(name: str, lr: float, kwargs: Mapping[str, Any]) -> None:
-    """Try an optimizer on a small weight and bias: some take only sparse gradients, or ask for the loss again.
+    """Try an optimizer on a small weight and bias: some need sparse gradients, or a closure.
 
     Raises:
-        ConfigError: as `make_optimizer`, or it cannot make a step.
+        ConfigError: as `make_optimizer`, or the step fails.
     """
     params = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))]
     optimizer = make_optimizer(name, params, lr, kwargs)
@@ -69,10 +66,10 @@ class GradientStep:
     """Backward, clip, step.
 
     Args:
-        optimizer: of the parameters that learn.
-        learning_rate: by number of updates.
-        clip_type: what clip_value limits: ``"norm"`` of all gradients together, ``"value"`` of each, ``"none"``.
-        clip_value: its limit, > 0.
+        optimizer: of the parameters to train.
+        learning_rate: as a function of the number of updates.
+        clip_type: ``"norm"`` clips the norm of all gradients, ``"value"`` each value; or ``"none"``.
+        clip_value: limit, > 0.
     """
 
     def __init__(
@@ -83,17 +80,17 @@ class GradientStep:
         self._params = [p for group in optimizer.param_groups for p in group["params"]]
 
     def __call__(self, loss: Tensor, updates: int) -> float:
-        """Make a step.
+        """Make one step.
 
         Args:
             loss: () float.
-            updates: made so far.
+            updates: number made so far.
 
         Returns:
             The gradients' norm before clipping.
 
         Raises:
-            TrainingError: loss or gradients are not finite; no weight has changed.
+            TrainingError: loss or gradients are not finite; the weights are unchanged.
         """
         self._optimizer.zero_grad()
         loss.backward()
@@ -113,16 +110,16 @@ class GradientStep:
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Number of trainable values."""
+    """Number of trainable parameters."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 @torch.no_grad()
 def soft_update(target: nn.Module, source: nn.Module, theta: float) -> None:
-    """Move a target network a share of the way: ``target += theta * (source - target)``; theta 1 copies.
+    """``target += theta * (source - target)``; theta 1 copies.
 
     Args:
-        target: network of the same architecture as source.
+        target: network with the architecture of source.
         source: online network.
         theta: share in [0, 1].
     """

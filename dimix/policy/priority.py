@@ -1,4 +1,4 @@
-"""Priorities of prioritised replay: how much an update learned from a sample, or how good the sample was."""
+"""Priorities of prioritised replay, from TD errors or returns."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dimix.replay.batch import EpisodeBatch
 
 
 class SamplePriority:
-    """A number per sample.
+    """One priority per sample.
 
     Args:
-        kind: ``"mean"`` or ``"max"`` of the sizes of its TD errors; ``"return"``, where its return lies between the
-            smallest and the largest so far, in [0, 1].
+        kind: ``"mean"`` or ``"max"`` of the absolute TD errors, or ``"return"``: the return, scaled to [0, 1] by the
+            smallest and the largest so far.
 
     Attributes:
-        return_range: those two, for ``"return"``.
+        return_range: these two.
     """
 
     def __init__(self, kind: str = "mean") -> None:
@@ -29,7 +29,7 @@ class SamplePriority:
 
     @staticmethod
     def check_config(cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
-        """Report what does not fit in a policy's branch; see `Policy.check_config`."""
+        """See `Policy.check_config`."""
         if cfg["priority"]:
             return
         if cfg["priority_IS_weight"]:
@@ -43,7 +43,7 @@ class SamplePriority:
         Args:
             batch: for the rewards.
             td_error: (B, ...) float.
-            mask: (B, ...) bool, errors that count.
+            mask: (B, ...) bool, True where the error counts.
 
         Returns:
             (B,) float.

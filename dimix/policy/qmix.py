@@ -20,11 +20,11 @@ from dimix.policy.priority import SamplePriority
 from dimix.policy.rewards import Rewards
 from dimix.policy.schedule import Schedule
 from dimix.policy.target_network import TargetUpdate, follower, update_average
-from dimix.policy.unroll import Said, since, unroll, unroll_chunks
+from dimix.policy.unroll import Outputs, since, unroll, unroll_chunks
 from dimix.registry import POLICY_REGISTRY
 from dimix.replay.batch import EpisodeBatch
 
-#: Methods that variants overrode up to 0.1, and what took their place.
+#: Methods that variants overrode up to 0.1, and what replaces them.
 _FORMER_HOOKS = {
     **dict.fromkeys(("_mix", "_agent_value"), "_team_value"),
     **dict.fromkeys(("_next_q", "_next_value"), "_target"),
@@ -34,32 +34,32 @@ _FORMER_HOOKS = {
 
 
 class Learned(NamedTuple):
-    """What one step of the optimizer was made of."""
+    """Result of one step of the optimizer."""
 
-    metrics: dict[str, float]  # means over the steps that carried loss
-    td_error: Tensor  # (B, T), or (B, T, A) where nothing is mixed
-    mask: Tensor  # bool of that shape, errors that count
+    metrics: dict[str, float]  # means over the steps in the mask
+    td_error: Tensor  # (B, T), or (B, T, A) without a mixer
+    mask: Tensor  # bool of that shape, True where the error counts
 
 
 @POLICY_REGISTRY.register("qmix")
 class QMIXPolicy(ValuePolicy):
     """QMIX with the options of PyMARL2's fine-tuned recipe: Adam, TD(lambda), double Q, masks, exploration per agent.
 
-    One update is `_forward_learn`: targets, loss, step. Networks and what they say have names, ``"online"``,
-    ``"target"`` and a variant's own. A variant overrides one of these:
+    One update is `_forward_learn`: targets, loss, step. Networks go by name: ``"online"``, ``"target"``, and any that
+    a variant adds. A variant overrides one of these:
 
     ================  ===========================================================================================
     `_networks`       the networks of an update, by name
-    `_start_state`    hidden state that one of them starts samples from
-    `_team_value`     from what a network says to the team's value of joint actions
-    `_reward`         rewards as the targets see them
-    `_target`         what the team's value is to be (one-step, n-step, TD(lambda), Q(lambda))
-    `_loss`           what is minimised, and its parts
+    `_start_state`    a network's hidden state at the start of the samples
+    `_team_value`     the team's value of joint actions
+    `_reward`         rewards as used in the targets
+    `_target`         targets (one-step, n-step, TD(lambda), Q(lambda))
+    `_loss`           the loss, and its parts
     `_loss_weight`    weight of each step's error (importance weights)
     ================  ===========================================================================================
 
-    Rewards, target network and priorities are parts (`Rewards`, `TargetUpdate`, `SamplePriority`) that `_init_learn`
-    makes. Shapes below: (B, T+1) with one value per row of the team, (B, T+1, A) where nothing is mixed.
+    Rewards, target network and priorities are objects made in `_init_learn` (`Rewards`, `TargetUpdate`,
+    `SamplePriority`). Shapes are given for a team's value, (B, T); without a mixer they are (B, T, A).
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -90,7 +90,7 @@ class QMIXPolicy(ValuePolicy):
             lr_end=0.0,
             # (int) Length of the learning rate's schedule in updates (of one stair for "step"), >= 1.
             lr_decay=100_000,
-            # (float) What each stair of the schedule "step" multiplies the learning rate by, in (0, 1].
+            # (float) Factor on the learning rate at each stair of the schedule "step", in (0, 1].
             lr_factor=0.5,
             # (str) Optimizer: any of torch.optim by name.
             optimizer="adam",
@@ -102,16 +102,16 @@ class QMIXPolicy(ValuePolicy):
             clip_type="norm",
             # (float) Soft target: share of the way to the online network per update; 1 copies, in [0, 1].
             target_update_theta=0.05,
-            # (int) Hard target: copy the online network every so many updates instead; 0 leaves it to theta, >= 0.
+            # (int) Hard target: updates between two copies of the online network; 0 uses theta instead, >= 0.
             target_update_freq=0,
-            # (int) Hard target: copy it every so many training episodes instead (PyMARL's habit: 200); 0: do not, >= 0.
+            # (int) Hard target: training episodes between two copies (PyMARL: 200); 0 turns this off, >= 0.
             target_update_interval=0,
             # (float) Evaluation plays with averaged weights: their step per update, larger at first; 1: off, in [0, 1].
             average_theta=0.005,
             # (float) Discount of future reward per step, in [0, 1].
             discount_factor=0.99,
-            # (int | None) Whole episodes are learned from in chunks of so many steps, each with a step of the optimizer
-            # and gradients of its own (truncated backpropagation); None learns from a batch at once, >= 1.
+            # (int | None) Truncated backpropagation: steps of a chunk of whole episodes, each chunk with a step of the
+            # optimizer; None learns from the whole batch at once, >= 1.
             tbptt=None,
             # (bool) Double Q: the online network picks the next action, the target network values it.
             double_q=True,
@@ -125,17 +125,17 @@ class QMIXPolicy(ValuePolicy):
             mask_dead_agents=True,
             # (float) Factor on all rewards, > 0.
             reward_scale=1.0,
-            # (bool) Rewards of a batch are brought to mean 0 and deviation 1 over its steps, then scaled (CleanMARL).
+            # (bool) Normalise rewards to mean 0 and deviation 1 over the steps of a batch, before scaling (CleanMARL).
             reward_normalize=False,
             # (bool) The same with mean and deviation of all rewards sampled so far (EPyMARL's standardise_rewards).
             reward_standardise=False,
-            # (float | None) Largest size of a reward, after reward_scale; None does not clip, > 0.
+            # (float | None) Largest magnitude of a reward, after reward_scale; None does not clip, > 0.
             reward_clip=None,
             # (str) A sample's priority: its TD errors' mean or maximum, or its return, one of "mean", "max", "return".
             priority_type="mean",
         ),
         collect=dict(
-            # (int) Episodes gathered between two rounds of updates, >= 1.
+            # (int) Episodes collected between two rounds of updates, >= 1.
             n_episode=8,
             # (int | None) Steps of a sampled window; None samples whole episodes, >= 1.
             unroll_len=None,
@@ -160,7 +160,7 @@ class QMIXPolicy(ValuePolicy):
                 end=0.05,
                 # (int) Length of the decay in env steps (for "exp" the time constant), >= 1.
                 decay=50_000,
-                # (float) Steps that a random action is held, on average; epsilon stays the share of random steps, >= 1.
+                # (float) Mean length of a random action in steps; epsilon stays the share of random steps, >= 1.
                 hold=1.0,
             ),
             replay_buffer=dict(
@@ -173,14 +173,14 @@ class QMIXPolicy(ValuePolicy):
     config_ignored: ClassVar[dict[str, str]] = {
         "learn.n_epochs": "updates after each collection are the key learn.update_per_collect"
     }
-    #: Why the policy's own mixer is the only one that it learns with; empty where any is right.
+    #: Why the policy only works with its own mixer; empty if any will do.
     fixed_mixer: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
-        """Refuse overrides that nothing would call.
+        """Refuse overrides of methods that are no longer called.
 
         Raises:
-            ConfigError: naming the method, and what to override instead.
+            ConfigError: names the method and its replacement.
         """
         super().__init_subclass__()
         for name in _FORMER_HOOKS.keys() & vars(cls).keys():
@@ -193,7 +193,7 @@ class QMIXPolicy(ValuePolicy):
 
     @property
     def eval_model(self) -> QMix:
-        """The network that evaluation plays with: the averaged weights, unless the config turns averaging off."""
+        """The network used in evaluation: the averaged weights, unless averaging is off."""
         return self._averaged_model if self._cfg.learn.average_theta < 1 else self._model
 
     @classmethod
@@ -235,10 +235,8 @@ class QMIXPolicy(ValuePolicy):
         if cls.fixed_mixer and mixer != model_options({}, cls)["mixer"]:
             report("model.mixer", f"{cfg['model']['mixer']!r}. {cls.fixed_mixer}; use False, or policy 'qmix'.")
         elif mixer == "none" and cfg["learn"]["mask_dead_agents"]:
-            report(
-                "learn.mask_dead_agents",
-                "True. An independent learner's return goes on after its death; use False.",
-            )
+            why = "An independent learner's return goes on after its death"
+            report("learn.mask_dead_agents", f"True. {why}; use False.")
 
     # ---- learning ------------------------------------------------------------------------------------------------
 
@@ -260,15 +258,12 @@ class QMIXPolicy(ValuePolicy):
     def _forward_learn(self, batch: EpisodeBatch) -> dict[str, Any]:
         """One update.
 
-        Args:
-            batch: see `EpisodeBatch`.
-
         Returns:
-            Metrics by name (see `_monitor_vars_learn`); with prioritised replay also ``priority``, (B,) float array.
+            Metrics by name (see `_monitor_vars_learn`); with prioritised replay also ``priority``, a (B,) float array.
 
         Raises:
-            BatchError: the hidden state is not of the model's size.
-            TrainingError: loss or gradient is not finite; the weights are as they were.
+            BatchError: the hidden state does not have the model's size.
+            TrainingError: loss or gradient is not finite; the weights are unchanged.
         """
         batch = batch.to(self.device)
         self._rewards.see(batch)
@@ -278,25 +273,25 @@ class QMIXPolicy(ValuePolicy):
         update_average(self._averaged_model, self._model, self._cfg.learn.average_theta, self._train_iter)
         return self._metrics(batch, steps)
 
-    def _pieces(self, batch: EpisodeBatch) -> Iterator[tuple[EpisodeBatch, Said, Tensor]]:
-        """What each step of the optimizer learns from: a batch, what networks say of it, and its targets (B, T).
+    def _pieces(self, batch: EpisodeBatch) -> Iterator[tuple[EpisodeBatch, Outputs, Tensor]]:
+        """Batch, network outputs and targets (B, T) for each step of the optimizer.
 
-        That is the whole batch; with ``tbptt`` chunk after chunk of it, towards targets that were made of the whole.
+        Without ``tbptt`` there is one step, for the whole batch. With it there is one per chunk; the targets are still
+        computed over the whole batch, before the first step.
         """
-        networks, valid = self._networks(), self._computed_rows(batch)
+        networks, valid, length = self._networks(), self._computed_rows(batch), self._cfg.learn.tbptt
         start = {name: self._start_state(name, batch) for name in networks}
-        length = self._cfg.learn.tbptt
         with torch.set_grad_enabled(length is None):
             values = unroll(networks, batch, valid, start)
         target_q_tot = self._target(batch, values)
         if length is None:
             yield batch, values, target_q_tot
             return
-        for steps, piece, said in unroll_chunks(networks, batch, valid, start, values, length):
-            yield piece, said, target_q_tot[:, steps]
+        for steps, chunk, chunk_values in unroll_chunks(networks, batch, valid, start, values, length):
+            yield chunk, chunk_values, target_q_tot[:, steps]
 
-    def _step(self, batch: EpisodeBatch, values: Said, target_q_tot: Tensor) -> Learned:
-        """One step of the optimizer towards targets (B, T)."""
+    def _step(self, batch: EpisodeBatch, values: Outputs, target_q_tot: Tensor) -> Learned:
+        """One step of the optimizer towards the targets (B, T)."""
         q_tot = self._taken_value("online", values, batch)[:, :-1]
         td_error = q_tot - target_q_tot
         mask = _per_step(self._step_mask(batch), td_error).expand_as(td_error)
@@ -304,25 +299,25 @@ class QMIXPolicy(ValuePolicy):
         grads = self._descend(loss, self._train_iter)
         with torch.no_grad():
             means = {"q_tot": q_tot, "target_q_tot": target_q_tot, "td_error_abs": td_error.abs()}
-            parts = {name: value_learning.masked_mean(x, mask) for name, x in means.items()} | parts
-            metrics = {"loss": loss.item(), "grads": grads, **{name: x.item() for name, x in parts.items()}}
+            means = {name: value_learning.masked_mean(x, mask) for name, x in means.items()}
+        metrics = {"loss": loss.item(), "grads": grads, **{name: x.item() for name, x in (means | parts).items()}}
         return Learned(metrics, td_error.detach(), mask)
 
     def _computed_rows(self, batch: EpisodeBatch) -> Tensor:
-        """(B, T+1, A) bool: rows whose Q-values something reads, of agents that count."""
+        """(B, T+1, A) bool: rows whose Q-values are needed."""
         read = F.pad(batch.filled, (0, 1)) | _next_rows(batch)
         return read.unsqueeze(-1) & self._counts(batch)
 
     def _counts(self, batch: EpisodeBatch) -> Tensor:
-        """(B, T+1, A) bool: agents that are part of the team's value."""
+        """(B, T+1, A) bool: agents that count in the team's value."""
         return batch.alive if self._cfg.learn.mask_dead_agents else torch.ones_like(batch.alive)
 
     def _networks(self) -> dict[str, QMix]:
-        """Networks of an update: ``"online"`` acts and learns, ``"target"`` values the next step; a variant's own."""
+        """Networks by name: ``"online"`` acts and learns, ``"target"`` values the next step."""
         return {"online": self._model, "target": self._target_model}
 
     def _start_state(self, name: str, batch: EpisodeBatch) -> Tensor:
-        """(B, A, H): hidden state that a network starts the batch's samples from."""
+        """(B, A, H): a network's hidden state at the start of the samples."""
         size = batch.hidden_state.shape[-1]
         if size != self._model.state_size:
             raise BatchError(
@@ -331,18 +326,18 @@ class QMIXPolicy(ValuePolicy):
             )
         return batch.hidden_state
 
-    def _team_value(self, name: str, values: Said, batch: EpisodeBatch, action: Tensor, used: Tensor) -> Tensor:
-        """What joint actions are worth to the team, computed in the rows that are used.
+    def _team_value(self, name: str, values: Outputs, batch: EpisodeBatch, action: Tensor, used: Tensor) -> Tensor:
+        """The team's value of joint actions.
 
         Args:
-            name: of the network that says it.
-            values: what networks say of the batch's rows.
+            name: the network that computes it.
+            values: outputs of the networks for the batch.
             batch: see `EpisodeBatch`.
             action: (B, T+1, A) int64.
-            used: (B, T+1) bool.
+            used: (B, T+1) bool, rows to compute.
 
         Returns:
-            (B, T+1) float, 0 where it is not used.
+            (B, T+1) float, 0 in the other rows.
         """
         network, (q, features), counts = self._networks()[name], values[name], self._counts(batch)
         rows = used.flatten().nonzero().squeeze(1)
@@ -363,8 +358,8 @@ class QMIXPolicy(ValuePolicy):
         every = q_tot.new_zeros(used.numel(), *q_tot.shape[1:]).index_copy(0, rows, q_tot)
         return every.view(*used.shape, *q_tot.shape[1:])
 
-    def _taken_value(self, name: str, values: Said, batch: EpisodeBatch) -> Tensor:
-        """(B, T+1): the team's value, to a network, of the actions taken; 0 in rows where none was."""
+    def _taken_value(self, name: str, values: Outputs, batch: EpisodeBatch) -> Tensor:
+        """(B, T+1): the team's value of the actions taken, computed by a network; 0 in rows without an action."""
         action, used = F.pad(batch.action, (0, 0, 0, 1)), F.pad(batch.filled, (0, 1))  # cheaper than slicing q
         return self._team_value(name, values, batch, action, used)
 
@@ -373,17 +368,15 @@ class QMIXPolicy(ValuePolicy):
         return batch.filled & since(batch.burnin, batch.filled.shape[1])
 
     def _reward(self, batch: EpisodeBatch) -> Tensor:
-        """(B, T) float: rewards as the targets see them."""
+        """(B, T) float: rewards as used in the targets."""
         return self._rewards(batch)
 
     @torch.no_grad()
-    def _target(self, batch: EpisodeBatch, values: Said) -> Tensor:
-        """(B, T) float: what the value of the actions taken is to be.
+    def _target(self, batch: EpisodeBatch, values: Outputs) -> Tensor:
+        """(B, T) float: targets for the values of the actions taken.
 
-        Args:
-            batch: see `EpisodeBatch`.
-            values: what networks say of its rows. With double Q (van Hasselt et al. 2016) the next actions are greedy
-                in the online network, without it in the target network; this one values them.
+        The target network values the next actions. They are greedy in the online network with double Q (van Hasselt et
+        al. 2016), in the target network without.
         """
         learn, gamma = self._cfg.learn, self._cfg.learn.discount_factor
         chooser = values["online" if learn.double_q else "target"].q
@@ -400,16 +393,16 @@ class QMIXPolicy(ValuePolicy):
         return value_learning.td_lambda_targets(reward, terminated, filled, next_q, gamma, learn.td_lambda)
 
     def _loss(
-        self, batch: EpisodeBatch, values: Said, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
+        self, batch: EpisodeBatch, values: Outputs, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What is minimised, () float, and its parts by name (metrics); a variant adds another network's loss here.
+        """The loss to minimise, () float, and further metrics by name, () each.
 
         Args:
             batch: see `EpisodeBatch`.
-            values: what networks say of its rows.
-            td_error: (B, T) with gradient.
-            target_q_tot: (B, T) without.
-            step_mask: (B, T) bool, errors that count.
+            values: outputs of the networks for it.
+            td_error: (B, T), with gradient.
+            target_q_tot: (B, T), without gradient.
+            step_mask: (B, T) bool, True where the error counts.
         """
         return value_learning.masked_loss(td_error, step_mask, self._loss_weight(batch, td_error.detach())), {}
 
@@ -418,7 +411,7 @@ class QMIXPolicy(ValuePolicy):
         return _per_step(batch.weight.unsqueeze(1), td_error) if self._cfg.priority_IS_weight else None
 
     def _metrics(self, batch: EpisodeBatch, steps: list[Learned]) -> dict[str, Any]:
-        """Means over all steps of the optimizer, and what is made of them together."""
+        """Metrics of the update: means over the steps of the optimizer, by how many errors counted in each."""
         counts = [int(step.mask.sum()) for step in steps]
         metrics: dict[str, Any] = {
             name: sum(step.metrics[name] * (n / sum(counts)) for step, n in zip(steps, counts, strict=True))
@@ -426,8 +419,8 @@ class QMIXPolicy(ValuePolicy):
         }
         metrics["learning_rate"] = self._optimizer.param_groups[0]["lr"]
         if self._cfg.priority:
-            td_error, mask = (torch.cat([getattr(step, name) for step in steps], 1) for name in ("td_error", "mask"))
-            metrics["priority"] = self._priority(batch, td_error, mask)
+            td_error = torch.cat([step.td_error for step in steps], 1)
+            metrics["priority"] = self._priority(batch, td_error, torch.cat([step.mask for step in steps], 1))
         return metrics
 
     def _monitor_vars_learn(self) -> list[str]:
@@ -462,10 +455,10 @@ class QMIXPolicy(ValuePolicy):
 
 
 def _next_rows(batch: EpisodeBatch) -> Tensor:
-    """(B, T+1) bool: rows whose value is that of what follows a step."""
+    """(B, T+1) bool: rows that follow a step which did not end the game."""
     return F.pad(batch.filled & ~batch.terminated, (1, 0))
 
 
 def _per_step(x: Tensor, values: Tensor) -> Tensor:
-    """(B, T) of the team in a shape that broadcasts against values (B, T), or (B, T, A) where nothing is mixed."""
+    """(B, T) in a shape that broadcasts against values (B, T), or (B, T, A) without a mixer."""
     return x if values.dim() == 2 else x.unsqueeze(-1)

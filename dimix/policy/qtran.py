@@ -12,24 +12,24 @@ from torch import Tensor
 from dimix.model import QTran
 from dimix.policy import value_learning
 from dimix.policy.qmix import QMIXPolicy
-from dimix.policy.unroll import Said
+from dimix.policy.unroll import Outputs
 from dimix.registry import POLICY_REGISTRY
 from dimix.replay.batch import EpisodeBatch
 
 
 @POLICY_REGISTRY.register("qtran")
 class QTRANPolicy(QMIXPolicy):
-    """A free joint value learns from rewards; the sum of the agents' values is taught to have the same best action.
+    """An unrestricted joint value learns from rewards; the sum of the agents' values learns to share its best action.
 
-    With ``D(u) = sum_a q_a(u_a) - Q(s, u) + V(s)``, Q held fixed, and u* the agents' greedy actions, three errors are
-    squared and added up with the weights of the config:
+    With ``D(u) = sum_a q_a(u_a) - Q(s, u) + V(s)``, Q without gradient, and u* the agents' greedy actions, the loss is
+    the weighted sum of three squared errors:
 
-    - ``td``: ``Q(s, u) - y``, y as everywhere, with ``Q'(s', u'*)`` for the next row.
-    - ``opt``: ``D(u*)``, which is to be 0.
-    - ``nopt``: base: ``min(D(u), 0)``, as D must not be negative anywhere; alt: ``min over u_a of D(u_a, u_others)``,
-      mean over the agents, which is to be 0: a stronger condition that learns from every step.
+    - ``td``: ``Q(s, u) - y``, where y uses ``Q'(s', u'*)`` for the next row.
+    - ``opt``: ``D(u*)``, which should be 0.
+    - ``nopt``: base: ``min(D(u), 0)``, as D must not be negative; alt: ``min over u_a of D(u_a, u_others)``, mean over
+      the agents, which should be 0: a stronger condition that learns from every step.
 
-    The learned ``q_tot`` of the metrics is Q.
+    The metric ``q_tot`` is Q.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -61,13 +61,13 @@ class QTRANPolicy(QMIXPolicy):
                 "dimix.model.QTran.",
             )
 
-    def _team_value(self, name: str, values: Said, batch: EpisodeBatch, action: Tensor, used: Tensor) -> Tensor:
+    def _team_value(self, name: str, values: Outputs, batch: EpisodeBatch, action: Tensor, used: Tensor) -> Tensor:
         state, network = batch.obs.global_state, cast(QTran, self._networks()[name])
         rows = [x[used] for x in (values[name].features, action, self._counts(batch), state)]
         return state.new_zeros(used.shape).masked_scatter(used, network.joint_q(*rows))
 
     def _loss(
-        self, batch: EpisodeBatch, values: Said, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
+        self, batch: EpisodeBatch, values: Outputs, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         learn, weight = self._cfg.learn, self._loss_weight(batch, td_error.detach())
         weight = None if weight is None else weight.expand_as(td_error)[step_mask]
@@ -98,7 +98,7 @@ class QTRANPolicy(QMIXPolicy):
     def _nopt_alt(
         self, q: Tensor, features: Tensor, action: Tensor, mask: Tensor, counts: Tensor, state: Tensor, value: Tensor
     ) -> Tensor:
-        """(R,) squared smallest D over each agent's own available actions, mean over the agents that count."""
+        """(R,) square of the smallest D over an agent's own available actions, mean over the agents that count."""
         with torch.no_grad():
             joint = cast(QTran, self._model).counterfactual_q(features, action, counts, state)
         taken = torch.where(counts, value_learning.chosen_q(q, action), 0.0)

@@ -1,4 +1,4 @@
-"""Rewards as the targets see them."""
+"""Rewards as used in the targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dimix.replay.batch import EpisodeBatch
 
 
 class RunningMoments:
-    """Mean and deviation of everything seen so far, each number counted once (Chan, Golub and LeVeque 1979).
+    """Running mean and standard deviation (Chan, Golub and LeVeque 1979).
 
     Attributes:
         count: numbers seen.
@@ -26,11 +26,11 @@ class RunningMoments:
 
     @property
     def std(self) -> float:
-        """Their deviation (of the whole, not of a sample); 1 before the first."""
+        """Their population standard deviation; 1 before the first."""
         return math.sqrt(self._squares / self.count) if self.count else 1.0
 
     def add(self, values: Tensor) -> None:
-        """See some more numbers, of any shape."""
+        """Add numbers, of any shape."""
         new = values.numel()
         if new == 0:
             return
@@ -42,22 +42,22 @@ class RunningMoments:
         self.count = total
 
     def state_dict(self) -> dict[str, Any]:
-        """Three numbers."""
+        """Count, mean and sum of squares."""
         return {"count": self.count, "mean": self.mean, "squares": self._squares}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave."""
+        """Restore what ``state_dict`` returned."""
         self.count, self.mean, self._squares = state["count"], state["mean"], state["squares"]
 
 
 class Rewards:
-    """Normalises the rewards of a batch, scales them, clips them, in this order.
+    """Normalises, scales and clips the rewards of a batch, in this order.
 
     Args:
         scale: factor on all rewards.
-        normalize: bring those of the batch's real steps to mean 0 and deviation 1 first.
-        standardise: the same with mean and deviation of all rewards that `see` has seen.
-        clip: their largest size in the end; None does not clip.
+        normalize: to mean 0 and deviation 1 over the batch's filled steps.
+        standardise: the same with mean and deviation of all rewards passed to `see`.
+        clip: largest magnitude; None does not clip.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Rewards:
 
     @staticmethod
     def check_config(learn: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
-        """Report what does not fit in a policy's branch ``learn``; see `Policy.check_config`."""
+        """See `Policy.check_config`; `learn` is the branch of that name."""
         if learn["reward_normalize"] and learn["reward_standardise"]:
             report("learn.reward_standardise", "True together with reward_normalize. Use one of the two.")
 
     def see(self, batch: EpisodeBatch) -> None:
-        """Count the batch's real rewards, where they are standardised: once per update, before it."""
+        """Add the batch's rewards to the moments, once per update, if rewards are standardised."""
         if self._standardise:
             self.moments.add(batch.reward[batch.filled])
 
@@ -82,7 +82,7 @@ class Rewards:
         reward = batch.reward
         if self._normalize:
             real = reward[batch.filled]
-            reward = (reward - real.mean()) / (real.std(correction=0) + 1e-5)  # deviation 0: all rewards alike
+            reward = (reward - real.mean()) / (real.std(correction=0) + 1e-5)  # deviation is 0 if all rewards are equal
         if self._standardise:
             reward = (reward - self.moments.mean) / (self.moments.std + 1e-5)
         reward = reward * self._scale

@@ -1,4 +1,4 @@
-"""Numbers that change over a run: exploration and learning rate as a function of steps."""
+"""Exploration and learning rate as functions of the step."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ class Schedule:
     """A number that moves from ``start`` to ``end``.
 
     - ``constant``: start.
-    - ``linear``: straight to end over ``decay`` steps, then end.
-    - ``exp``: ``end + (start - end) * exp(-step / decay)``; after ``decay`` steps 37 % of the way is left.
+    - ``linear``: linear over ``decay`` steps, then end.
+    - ``exp``: ``end + (start - end) * exp(-step / decay)``; 37 % of the way is left after ``decay`` steps.
     - ``cosine``: half a cosine wave from start to end over ``decay`` steps, then end.
-    - ``step``: start times ``factor`` for every ``decay`` steps that are over, never below end.
+    - ``step``: multiplied by ``factor`` after every ``decay`` steps, never below end.
 
     Attributes:
         type: one of `SCHEDULES`.
         start: value at step 0.
         end: last value.
         decay: length in steps, > 0.
-        factor: what ``step`` multiplies by.
+        factor: for ``step``.
 
     Raises:
-        ValueError: an unknown type, or a decay that is not positive.
+        ValueError: an unknown type, or decay is not positive.
     """
 
     type: str
@@ -43,7 +43,7 @@ class Schedule:
             raise ValueError(f"schedule decay {self.decay}: it must be a positive number of steps.")
 
     def __call__(self, step: float) -> float:
-        """Value after a number of steps, >= 0."""
+        """Value after `step` steps, >= 0."""
         if self.type == "constant":
             return self.start
         if self.type == "exp":

@@ -1,4 +1,4 @@
-"""Networks that follow the one that learns: when, and how far."""
+"""Target and averaged networks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def follower(network: M) -> M:
-    """A copy that knows no gradient."""
+    """A copy without gradients."""
     return copy.deepcopy(network).requires_grad_(False)
 
 
 class TargetUpdate:
-    """Moves a target network after each update: a share of the way, or all of it every so often.
+    """Soft or hard updates of a target network.
 
     Args:
-        theta: share of the way per update, in [0, 1]; without effect next to one of the others.
-        freq: copy every so many updates instead; 0 does not.
-        interval: copy every so many training episodes instead; 0 does not.
+        theta: soft update after every update, in [0, 1]; has no effect if freq or interval is set.
+        freq: updates between two copies, or 0.
+        interval: training episodes between two copies, or 0.
 
     Attributes:
         copied_at: training episodes played at the last copy by `interval`.
@@ -36,7 +36,7 @@ class TargetUpdate:
 
     @staticmethod
     def check_config(learn: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
-        """Report what does not fit in a policy's branch ``learn``; see `Policy.check_config`."""
+        """See `Policy.check_config`; `learn` is the branch of that name."""
         freq, interval, theta = (learn[f"target_update_{name}"] for name in ("freq", "interval", "theta"))
         if freq and interval:
             report(
@@ -52,7 +52,7 @@ class TargetUpdate:
             )
 
     def __call__(self, target: nn.Module, online: nn.Module, updates: int, episodes: int) -> None:
-        """Follow, after so many updates and training episodes in all."""
+        """Update the target, given the total number of updates and training episodes."""
         if self._interval:
             if episodes - self.copied_at >= self._interval:
                 soft_update(target, online, 1.0)
@@ -64,15 +64,14 @@ class TargetUpdate:
 
 
 def update_average(average: nn.Module, online: nn.Module, theta: float, updates: int) -> None:
-    """Move averaged weights, which greedy play needs: single updates flip it where two actions are worth the same.
+    """Update averaged weights (Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging").
 
-    Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging".
+    Greedy play needs them: single updates flip it between actions of nearly equal value.
 
     Args:
         average: network that holds the average.
         online: network that learns.
-        theta: share of the way; more while few updates were made, so that the average reaches back over a tenth of them
-            at most and does not lag.
-        updates: how many were made.
+        theta: step towards online; at least ``9 / (9 + updates)``, so that the average does not lag early in training.
+        updates: number made so far.
     """
     soft_update(average, online, max(theta, 9 / (9 + updates)))

@@ -1,4 +1,4 @@
-"""What networks say of a batch's rows: of all at once, or chunk by chunk between steps of the optimizer."""
+"""Network outputs for a batch: all at once, or chunk by chunk between steps of the optimizer."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor
 from dimix.model import QMix, Values
 from dimix.replay.batch import EpisodeBatch, cut_steps
 
-#: By name of the network, as `QMIXPolicy._networks` has it.
+#: Networks and their outputs by name, as in `QMIXPolicy._networks`.
 Networks = Mapping[str, QMix]
-Said = dict[str, Values]
+Outputs = dict[str, Values]
 
 
-def unroll(networks: Networks, batch: EpisodeBatch, valid: Tensor, start: Mapping[str, Tensor]) -> Said:
-    """What each network says of all rows.
+def unroll(networks: Networks, batch: EpisodeBatch, valid: Tensor, start: Mapping[str, Tensor]) -> Outputs:
+    """Outputs of each network for all rows.
 
-    The first ``burnin`` rows of a sample only warm the hidden state, each network its own, without gradient; they are
-    not computed for the result.
+    The first ``burnin`` rows of a sample only warm up each network's hidden state, without gradient; their outputs stay
+    0.
 
     Args:
-        networks: of equal layout (`QMix.packing`).
+        networks: all with the same layout (`QMix.packing`).
         batch: see `EpisodeBatch`.
-        valid: (B, T+1, A) bool, rows that something reads.
-        start: (B, A, H) hidden state that each network starts the samples from.
+        valid: (B, T+1, A) bool, rows to compute.
+        start: (B, A, H), each network's hidden state at the start of the samples.
     """
     layout, first_step = next(iter(networks.values())), None
     if batch.burnin.any():
@@ -40,22 +40,22 @@ def unroll(networks: Networks, batch: EpisodeBatch, valid: Tensor, start: Mappin
 
 
 def unroll_chunks(
-    networks: Networks, batch: EpisodeBatch, valid: Tensor, start: Mapping[str, Tensor], before: Said, length: int
-) -> Iterator[tuple[slice, EpisodeBatch, Said]]:
-    """Truncated backpropagation: the batch in chunks of time, each unrolled when it is asked for.
+    networks: Networks, batch: EpisodeBatch, valid: Tensor, start: Mapping[str, Tensor], before: Outputs, length: int
+) -> Iterator[tuple[slice, EpisodeBatch, Outputs]]:
+    """Truncated backpropagation: the batch in chunks of time, each unrolled with the weights at that moment.
 
-    Hidden states are carried from chunk to chunk without gradient, as the weights of their time made them.
+    Hidden states are carried over from chunk to chunk without gradient.
 
     Args:
-        networks: as for `unroll`, and so are `batch`, `valid` and `start`.
+        networks: as for `unroll`.
         batch: whole episodes.
-        valid: (B, T+1, A) bool.
-        start: (B, A, H) each.
-        before: what networks say that do not learn.
+        valid: as for `unroll`.
+        start: as for `unroll`.
+        before: outputs before the update, used for networks that do not learn.
         length: steps of a chunk.
 
     Yields:
-        The steps of the batch, the batch cut to them, and what the networks say of its rows now.
+        The chunk's steps, the batch cut to them, and the networks' outputs for it.
     """
     learning = {name: net for name, net in networks.items() if any(p.requires_grad for p in net.parameters())}
     hidden = {name: start[name] for name in learning}
@@ -66,13 +66,13 @@ def unroll_chunks(
         rows[:, -1] = False  # the row after the chunk is the next one's first
         packing = networks["online"].packing(rows)
         packed = packing.pack(piece.obs.agent_state)
-        said = {name: Values(*(x[:, with_last] for x in before[name])) for name in networks}
+        values = {name: Values(*(x[:, with_last] for x in before[name])) for name in networks}
         for name, network in learning.items():
-            said[name], after = network.unroll_packed(packed, packing, hidden[name])
+            values[name], after = network.unroll_packed(packed, packing, hidden[name])
             hidden[name] = after.detach()
-        yield steps, piece, said
+        yield steps, piece, values
 
 
 def since(first_step: Tensor, steps: int) -> Tensor:
-    """(B, T) bool: steps from each sample's first one on, (B,) int64."""
+    """(B, T) bool: steps from each sample's `first_step` (B,) int64 on."""
     return torch.arange(steps, device=first_step.device) >= first_step.unsqueeze(1)

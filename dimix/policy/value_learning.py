@@ -1,17 +1,19 @@
 """The mathematics of Q-learning on batches of episodes: pure functions of tensors.
 
-Shapes: ``(B, T, ...)`` with B episodes and T steps; what follows the time axis (nothing for a team's value, the agent
-axis for independent learners) is the same for all arguments of a call or broadcasts. Step t leads from row t to
-row t+1, so ``next_q[:, t]`` is the value of row t+1, computed with the target network.
+Shapes: ``(B, T, ...)`` with B episodes and T steps; axes after the time axis (none for a team's value, the agents for
+independent learners) are equal in all arguments of a call or broadcast. Step t leads from row t to row t+1, so
+``next_q[:, t]`` is the value of row t+1, computed with the target network.
 
-How an episode ends decides what a target may use, and is told by two masks:
+Two masks say how an episode ends, which decides what a target may use:
 
 - ``terminated[:, t]``: the game ended with step t; nothing is added for row t+1.
-- ``filled[:, t]``: step t is real. Where a real step is followed by one that is not (or by the end of the batch) and
-  did not terminate, the episode was cut there, by its time limit or by the edge of a window: the target bootstraps from
-  row t+1 whole.
+- ``filled[:, t]``: step t is real, not padding. If the last real step did not terminate, the episode was cut there, by
+  its time limit or by the edge of a window: the target bootstraps fully from row t+1.
 
-Episodes of one batch may have any lengths; what targets hold on steps that are not filled is meaningless but finite.
+The functions that compute targets return (B, T, ...) float and share these arguments: `reward` (B, T, ...) float;
+`terminated` and `filled` (B, T, ...) bool; `next_q` (B, T, ...) float; `gamma`, the discount, in [0, 1].
+
+Episodes of one batch may have any lengths. Targets of steps that are not filled are meaningless but finite.
 """
 
 from __future__ import annotations
@@ -79,38 +81,17 @@ def followed(filled: Tensor) -> Tensor:
 
 
 def one_step_targets(reward: Tensor, terminated: Tensor, next_q: Tensor, gamma: float) -> Tensor:
-    """Targets of one-step Q-learning: ``r_t + gamma * next_q_t``, without the second term where the game ended.
-
-    Args:
-        reward: (B, T, ...) float.
-        terminated: (B, T, ...) bool.
-        next_q: (B, T, ...) float, value of row t+1.
-        gamma: discount in [0, 1].
-
-    Returns:
-        (B, T, ...) float.
-    """
+    """Targets of one-step Q-learning: ``r_t + gamma * next_q_t``, without the second term if the game ended."""
     return reward + gamma * next_q * ~terminated
 
 
 def n_step_targets(
     reward: Tensor, terminated: Tensor, filled: Tensor, next_q: Tensor, gamma: float, n_step: int
 ) -> Tensor:
-    """Sum of the next n rewards and the value of the row behind them (Sutton and Barto, 2nd ed., section 7.1).
+    """Sum of the next n rewards and the value of the row after them (Sutton and Barto, 2nd ed., section 7.1).
 
-    Where fewer than n steps are left, the sum ends with the episode: without bootstrap if it terminated, with the value
-    of the last row if it was cut.
-
-    Args:
-        reward: (B, T, ...) float.
-        terminated: (B, T, ...) bool.
-        filled: (B, T, ...) bool.
-        next_q: (B, T, ...) float, value of row t+1.
-        gamma: discount in [0, 1].
-        n_step: number of rewards, >= 1; 1 gives `one_step_targets`.
-
-    Returns:
-        (B, T, ...) float.
+    With fewer than n steps left the sum ends with the episode: without bootstrap if it terminated, with the value of
+    the last row if it was cut. `n_step` = 1 gives `one_step_targets`.
 
     Raises:
         ValueError: n_step is below 1.
@@ -120,31 +101,20 @@ def n_step_targets(
     goes_on = followed(filled)
     target = one_step_targets(reward, terminated, next_q, gamma)
     for _ in range(n_step - 1):
-        behind = torch.where(goes_on, target.roll(-1, dims=1), next_q)
-        target = one_step_targets(reward, terminated, behind, gamma)
+        following = torch.where(goes_on, target.roll(-1, dims=1), next_q)
+        target = one_step_targets(reward, terminated, following, gamma)
     return target
 
 
 def td_lambda_targets(
     reward: Tensor, terminated: Tensor, filled: Tensor, next_q: Tensor, gamma: float, td_lambda: float
 ) -> Tensor:
-    """TD(lambda) targets along the behaviour's path, without trace cutting (Peng's Q(lambda) when next_q is a maximum).
+    """TD(lambda) targets along the path taken, without trace cutting (Peng's Q(lambda) if next_q is a maximum).
 
     ``G_t = r_t + gamma * ((1 - lambda) * next_q_t + lambda * G_{t+1})``, where ``G_{t+1}`` is ``next_q_t`` after the
-    last step of a cut episode and the bracket is 0 where the game ended. Same as PyMARL2's ``build_td_lambda_targets``
-    for episodes that terminate or fill the whole batch; that one also lets the value of padding leak into shorter
-    episodes that were cut.
-
-    Args:
-        reward: (B, T, ...) float.
-        terminated: (B, T, ...) bool.
-        filled: (B, T, ...) bool.
-        next_q: (B, T, ...) float, value of row t+1.
-        gamma: discount in [0, 1].
-        td_lambda: in [0, 1]; 0 gives `one_step_targets`, 1 the return of the whole episode.
-
-    Returns:
-        (B, T, ...) float.
+    last step of a cut episode, and the bracket is 0 if the game ended. Equal to PyMARL2's ``build_td_lambda_targets``
+    for episodes that terminate or fill the whole batch; PyMARL2 lets the value of padding leak into shorter ones that
+    were cut. `td_lambda` is in [0, 1]; 0 gives `one_step_targets`, 1 the return of the whole episode.
     """
     trace = td_lambda * followed(filled).to(next_q.dtype)
     discount = gamma * (~terminated).to(next_q.dtype)
@@ -160,24 +130,14 @@ def q_lambda_targets(
     gamma: float,
     td_lambda: float,
 ) -> Tensor:
-    """Q(lambda) targets with off-policy corrections (Harutyunyan et al. 2016, paper of that name).
+    """Q(lambda) targets with off-policy corrections (Harutyunyan et al. 2016).
 
     ``G_t = r_t + gamma * (next_q_t + lambda * (G_{t+1} - next_q_chosen_t))``: every later step adds its TD error
     against the greedy value. After the last step in the batch the inner bracket is 0. PyMARL2's
-    ``build_q_lambda_targets`` adds the correction of step t itself too, so that its lambda = 0 is not one-step
-    Q-learning; ours is.
+    ``build_q_lambda_targets`` also adds the correction of step t itself, so its lambda = 0 is not one-step Q-learning.
 
-    Args:
-        reward: (B, T, ...) float.
-        terminated: (B, T, ...) bool.
-        filled: (B, T, ...) bool.
-        next_q: (B, T, ...) float, greedy value of row t+1.
-        next_q_chosen: (B, T, ...) float, value of the action taken in row t+1; not read where step t+1 is not filled.
-        gamma: discount in [0, 1].
-        td_lambda: in [0, 1].
-
-    Returns:
-        (B, T, ...) float.
+    `next_q` is the greedy value, `next_q_chosen` (B, T, ...) that of the action taken in row t+1; it is not read if
+    step t+1 is not filled. `td_lambda` is in [0, 1].
     """
     trace = td_lambda * followed(filled).to(next_q.dtype)
     discount = gamma * (~terminated).to(next_q.dtype)
@@ -195,10 +155,10 @@ def _solve_backwards(constant: Tensor, factor: Tensor) -> Tensor:
 
 
 def masked_mean(x: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean over the entries where the mask holds; the weight scales entries and does not change their number.
+    """Mean over the entries in the mask; the weight scales entries, not their number.
 
     Args:
-        x: any shape; entries outside the mask may hold anything, NaN included.
+        x: any shape; entries outside the mask may be anything, even NaN.
         mask: bool, broadcastable to x, True for at least one entry.
         weight: float, broadcastable to x, or None for ones.
 
@@ -212,7 +172,7 @@ def masked_mean(x: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor
 
 
 def masked_loss(td_error: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Half the squared TD error, averaged over the real steps.
+    """Half the squared TD error, averaged over the mask.
 
     Args:
         td_error: (B, T, ...) float.
@@ -222,5 +182,5 @@ def masked_loss(td_error: Tensor, mask: Tensor, weight: Tensor | None = None) ->
     Returns:
         () float.
     """
-    kept = torch.where(mask, td_error, 0.0)  # before the square: a NaN times the zero of a mask has a NaN for gradient
+    kept = torch.where(mask, td_error, 0.0)  # before the square: the gradient of NaN times 0 is NaN
     return masked_mean(0.5 * kept.square(), mask, weight)

@@ -10,7 +10,7 @@ from dimix.registry import POLICY_REGISTRY
 
 @POLICY_REGISTRY.register("vdn")
 class VDNPolicy(QMIXPolicy):
-    """QMIX with the sum for a mixer: the same as policy ``qmix`` with ``model.mixer="sum"``."""
+    """QMIX with the sum as mixer: policy ``qmix`` with ``model.mixer="sum"``."""
 
     config: ClassVar[dict[str, Any]] = dict(type="vdn", model=dict(mixer="sum"))
     fixed_mixer = "VDN's mix is the sum"

@@ -13,24 +13,23 @@ from dimix.config.checks import lookup
 from dimix.model import QMix, WQMix
 from dimix.policy import value_learning
 from dimix.policy.qmix import QMIXPolicy
-from dimix.policy.unroll import Said
+from dimix.policy.unroll import Outputs
 from dimix.registry import POLICY_REGISTRY
 from dimix.replay.batch import EpisodeBatch
 
 
 @POLICY_REGISTRY.register("wqmix")
 class WQMIXPolicy(QMIXPolicy):
-    """OW-QMIX and CW-QMIX: QMIX learns towards a central value that is not monotonic, with errors of two weights.
+    """OW-QMIX and CW-QMIX: QMIX learns from an unrestricted central value, with two weights for its errors.
 
-    The central network Q* (`dimix.model.WQMix.central`) has its own agent network, a free mixer, and a target network.
-    Targets for both are ``y = r + gamma * Q*'(s', u')`` with u' the actions that are greedy in QMIX's agents (or their
-    TD(lambda) or n-step form). Q* is regressed at the actions *taken*; it is compared with y nowhere else.
+    The central network Q* (`dimix.model.WQMix.central`) has its own agent network, an unrestricted mixer, and a target
+    network. Targets for both are ``y = r + gamma * Q*'(s', u')``, where u' are the greedy actions of QMIX's agents (or
+    the TD(lambda) or n-step form). Q* is regressed on y at the actions *taken* only.
 
-    QMIX's squared error at a step weighs 1 or ``alpha``:
+    QMIX's squared error at a step has weight 1 or ``alpha``:
 
     - OW (optimistic): 1 where ``q_tot < y``.
-    - CW (central): 1 where every living agent took its greedy action, or ``y > Q*'(s, u_greedy)``. A dead agent has
-      no choice, so it never switches the condition off.
+    - CW (central): 1 where every living agent took its greedy action, or ``y > Q*'(s, u_greedy)``.
 
     In windows with a stored start (`collect.unroll_len`) the central agents, which do not act, start from zero.
     """
@@ -83,7 +82,7 @@ class WQMIXPolicy(QMIXPolicy):
         return state if name == "online" else torch.zeros_like(state)
 
     def _loss(
-        self, batch: EpisodeBatch, values: Said, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
+        self, batch: EpisodeBatch, values: Outputs, td_error: Tensor, target_q_tot: Tensor, step_mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         given = self._loss_weight(batch, td_error.detach())
         with torch.no_grad():
@@ -98,8 +97,8 @@ class WQMIXPolicy(QMIXPolicy):
         }
         return qmix_loss + self._cfg.learn.central_loss_weight * central_loss, parts
 
-    def _optimism(self, batch: EpisodeBatch, values: Said, td_error: Tensor, target_q_tot: Tensor) -> Tensor:
-        """(B, T) weights of QMIX's errors: 1 or alpha; arguments as in `_loss`."""
+    def _optimism(self, batch: EpisodeBatch, values: Outputs, td_error: Tensor, target_q_tot: Tensor) -> Tensor:
+        """(B, T) weights of QMIX's errors, 1 or alpha; arguments as in `_loss`."""
         learn = self._cfg.learn
         if learn.wqmix_ow:
             counts = td_error < 0

@@ -1,1 +1,1 @@
-"""Compiled forms of what networks spend their time in; torch's own form of each stands beside its caller."""
+"""Compiled forms of the most expensive computations; the callers keep torch's form as well."""

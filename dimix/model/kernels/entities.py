@@ -1,14 +1,15 @@
-"""Codes of entities in compiled loops: nothing of the size of rows times entities times codes is ever in memory.
+"""Codes of entities in compiled loops, which never hold rows times entities times codes in memory.
 
-Most entities of a battle are dead or out of sight, and a value's gradient reaches one action of each row: the loops
-leave out what is not there, and in backward compute the codes again.
+Most entities of a battle are dead or out of sight, and the gradient reaches the value of one action per row: the loops
+skip absent entities, and the backward pass recomputes the codes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -19,17 +20,18 @@ from torch.autograd.function import once_differentiable
 from dimix.machine.compiled import compiled
 
 _ZERO = np.float32(0.0)
-_CHUNK = 256  # rows whose gradients are summed by themselves first: less rounding than one sum over all
+_CHUNK = 256  # rows whose gradients are summed first: less rounding error than one long sum
 
 
-class Kind(Protocol):
-    """Where the entities of a kind are in a row; see `dimix.model.entities.EntityKind`."""
+@dataclass(frozen=True)
+class Columns:
+    """Where the entities of one kind are in a row; see `dimix.envs.vec_env.Entities`."""
 
-    column: int
-    count: int
-    size: int
-    last_action: int | None
-    named_by: tuple[int, ...]
+    column: int  # first feature of the first entity
+    count: int  # entities (K)
+    size: int  # features of each
+    last_action: int | None  # the first entity's action in the one-hot last action
+    named_by: tuple[int, ...]  # one of these is not 0 in rows whose actions target the entities; empty: all rows
 
 
 class EntityKernels(NamedTuple):
@@ -41,38 +43,37 @@ class EntityKernels(NamedTuple):
     scores_backward: Callable[..., None]
 
 
-def entity_sum(x: Tensor, kind: Kind, weight: Tensor, bias: Tensor) -> Tensor:
-    """Sum of the entities' codes ``relu(W e + b)``, without those that are not there.
+def entity_sum(x: Tensor, at: Columns, weight: Tensor, bias: Tensor) -> Tensor:
+    """Sum of the codes ``relu(W e + b)`` of the entities present.
 
     Args:
         x: (R, O) float32 on the CPU; gets no gradient.
-        kind: where they are.
-        weight: (C, F), F features with the mark of the last action.
+        at: where the entities are.
+        weight: (C, F), F features including the mark of the last action.
         bias: (C).
 
     Returns:
         (R, C) float32.
     """
-    return _Sum.apply(x.contiguous(), kind, weight, bias)  # type: ignore[no-any-return]
+    return _Sum.apply(x.contiguous(), at, weight, bias)  # type: ignore[no-any-return]
 
 
-def entity_scores(x: Tensor, kind: Kind, weight: Tensor, bias: Tensor, query: Tensor) -> Tensor:
-    """Products of the entities' codes with a row's query; arguments as in `entity_sum`, query (R, C).
+def entity_scores(x: Tensor, at: Columns, weight: Tensor, bias: Tensor, query: Tensor) -> Tensor:
+    """Dot products of the entities' codes with each row's query (R, C); other arguments as in `entity_sum`.
 
     Returns:
-        (R, K) float32, 0 for an entity that is not there.
+        (R, K) float32, 0 for an absent entity.
     """
-    return _Scores.apply(x.contiguous(), kind, weight, bias, query.contiguous())  # type: ignore[no-any-return]
+    return _Scores.apply(x.contiguous(), at, weight, bias, query.contiguous())  # type: ignore[no-any-return]
 
 
 @cache
 def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
-    """Kernels for entities of `size` features (a last one behind them where `marked`) and codes of `codes` floats.
+    """Kernels for entities of `size` features (and a mark, if `marked`) and codes of `codes` floats.
 
-    All take ``(x, column, count, mark, named_by, weight, ...)``: rows (R, O), the column of the first entity, their
-    number, the column of the first one's mark, the columns that say in which rows they can be named, and ``(F + 1, C)``
-    weights with the bias as the last row. Sizes known to the compiler make it unroll the features and use vector
-    instructions over the codes.
+    All take ``(x, column, count, mark, named_by, weight, ...)``: rows (R, O), the fields of `Columns`, with `mark` for
+    ``last_action``, and ``(F + 1, C)`` weights with the bias as the last row. Because the sizes are constants, the
+    compiler unrolls the features and vectorises over the codes.
     """
     width = size + marked
     fast = {"contract", "nsz", "arcp"}
@@ -202,53 +203,53 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
     return EntityKernels(sums, sums_backward, scores, scores_backward)
 
 
-def _arguments(x: Tensor, kind: Kind, weight: Tensor, bias: Tensor) -> tuple[Any, ...]:
-    """What every kernel begins with."""
+def _arguments(x: Tensor, at: Columns, weight: Tensor, bias: Tensor) -> tuple[Any, ...]:
+    """The arguments that all kernels share."""
     both = torch.cat([weight.t(), bias.unsqueeze(0)]).detach().numpy()
-    mark = -1 if kind.last_action is None else kind.last_action
-    return x.detach().numpy(), kind.column, kind.count, mark, np.array(kind.named_by, np.int64), both
+    mark = -1 if at.last_action is None else at.last_action
+    return x.detach().numpy(), at.column, at.count, mark, np.array(at.named_by, np.int64), both
 
 
-def _kernels(kind: Kind, weight: Tensor) -> EntityKernels:
-    return entity_kernels(kind.size, kind.last_action is not None, len(weight))
+def _kernels(at: Columns, weight: Tensor) -> EntityKernels:
+    return entity_kernels(at.size, at.last_action is not None, len(weight))
 
 
 class _Sum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kind: Kind, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, at: Columns, weight: Tensor, bias: Tensor) -> Tensor:
         out = x.new_empty(len(x), len(weight))
-        _kernels(kind, weight).sums(*_arguments(x, kind, weight, bias), out.numpy())
+        _kernels(at, weight).sums(*_arguments(x, at, weight, bias), out.numpy())
         ctx.save_for_backward(x, weight, bias)
-        ctx.kind = kind
+        ctx.at = at
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias = ctx.saved_tensors
-        arguments = _arguments(x, ctx.kind, weight, bias)
+        arguments = _arguments(x, ctx.at, weight, bias)
         to_weight = np.zeros_like(arguments[-1])
-        _kernels(ctx.kind, weight).sums_backward(*arguments, grad.contiguous().numpy(), to_weight)
+        _kernels(ctx.at, weight).sums_backward(*arguments, grad.contiguous().numpy(), to_weight)
         both = torch.from_numpy(to_weight)
         return None, None, both[:-1].t().contiguous(), both[-1]
 
 
 class _Scores(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kind: Kind, weight: Tensor, bias: Tensor, query: Tensor) -> Tensor:
-        out = x.new_empty(len(x), kind.count)
-        _kernels(kind, weight).scores(*_arguments(x, kind, weight, bias), query.detach().numpy(), out.numpy())
+    def forward(ctx: Any, x: Tensor, at: Columns, weight: Tensor, bias: Tensor, query: Tensor) -> Tensor:
+        out = x.new_empty(len(x), at.count)
+        _kernels(at, weight).scores(*_arguments(x, at, weight, bias), query.detach().numpy(), out.numpy())
         ctx.save_for_backward(x, weight, bias, query)
-        ctx.kind = kind
+        ctx.at = at
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, query = ctx.saved_tensors
-        arguments = _arguments(x, ctx.kind, weight, bias)
+        arguments = _arguments(x, ctx.at, weight, bias)
         to_weight, to_query = np.zeros_like(arguments[-1]), torch.empty_like(query)
-        _kernels(ctx.kind, weight).scores_backward(
+        _kernels(ctx.at, weight).scores_backward(
             *arguments, query.detach().numpy(), grad.contiguous().numpy(), to_weight, to_query.numpy()
         )
         both = torch.from_numpy(to_weight)

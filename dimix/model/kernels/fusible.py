@@ -1,4 +1,4 @@
-"""Where compiled kernels may take the place of torch's own operations."""
+"""Where compiled kernels may replace torch's operations."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _is_compiling = getattr(torch.compiler, "is_compiling", lambda: False)  # torch 
 
 
 def fusible(x: Tensor) -> bool:
-    """Whether a compiled kernel can compute with a tensor: float32 numbers in memory, watched by nobody.
+    """Whether a compiled kernel can read a tensor: plain float32 on the CPU, and torch is not tracing.
 
-    A kernel leaves nothing in a graph. So torch's own operations are used while torch traces, exports or compiles a
-    model, under the transforms of `torch.func`, and for tensors that hold no numbers (torch's fake ones).
+    Torch cannot see into a kernel, so its own operations are used while it traces, exports or compiles a model, under
+    the transforms of `torch.func`, and for fake tensors.
 
     Args:
         x: of any shape.
     """
-    watched = torch.jit.is_tracing() or _is_compiling() or torch._C._are_functorch_transforms_active()
-    return not watched and type(x) is Tensor and x.device.type == "cpu" and x.dtype == torch.float32
+    traced = torch.jit.is_tracing() or _is_compiling() or torch._C._are_functorch_transforms_active()
+    return not traced and type(x) is Tensor and x.device.type == "cpu" and x.dtype == torch.float32

@@ -1,12 +1,11 @@
 """A GRU over packed sequences on the CPU: matrix products by torch, everything between them in one compiled pass.
 
-Each time step is one block of rows (see `Packing`) and is finished while it is in the cache: input product, hidden
-product, gates. Backward goes through the blocks in reverse and adds each one's share to the weights' gradients at once.
-Nothing is computed on padding, and the gates' buffer is used again from update to update: fresh memory costs page
-faults.
+Each time step is one block of rows (see `Packing`), computed while it is in the cache: input product, hidden product,
+gates. The backward pass takes the blocks in reverse and accumulates the weights' gradients block by block. Padding is
+not computed, and the gates' buffer is reused from update to update: fresh memory costs page faults.
 
-Inside, every tensor has a set of weights in front: one for all rows, or one per agent (`Packing.of` with ``by_agent``).
-With one set the products are plain ones, with more they are batched; the rest is the same code.
+Internally every tensor has an axis of weight sets (W) in front: one set for all rows, or one per agent (`Packing.of`
+with ``by_agent``). With one set the products are plain, with more they are batched.
 """
 
 from __future__ import annotations
@@ -23,25 +22,25 @@ from dimix.model.packing import Packing
 
 
 class _BufferPool:
-    """Flat float32 buffers that come back after use; one that never does is left to the garbage collector."""
+    """Flat float32 buffers, returned after use; one that is not returned is garbage collected."""
 
     def __init__(self) -> None:
         self._free: list[Tensor] = []
 
     def take(self, *shape: int) -> Tensor:
-        """Floats of any content."""
+        """An uninitialised tensor."""
         need = math.prod(shape)
         self._free.sort(key=Tensor.numel)
         fit = next((i for i, flat in enumerate(self._free) if flat.numel() >= need), None)
         if fit is not None:
             flat = self._free.pop(fit)
         else:
-            del self._free[-1:]  # the next larger one takes its place
-            flat = torch.empty(need + need // 4)  # batches differ in length: room to grow
+            del self._free[-1:]  # the largest; the new one replaces it
+            flat = torch.empty(need + need // 4)  # room to grow: batches differ in length
         return flat[:need].view(shape)
 
     def give(self, buffer: Tensor) -> None:
-        """Take back what `take` gave."""
+        """Return a tensor from `take`."""
         flat = buffer._base
         if flat is not None:
             self._free.append(flat)
@@ -53,13 +52,13 @@ _POOL = _BufferPool()
 def fused_gru(
     x: Tensor, packing: Packing, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
 ) -> Tensor:
-    """Hidden states of all rows; the same numbers as `torch.nn.GRU` up to rounding, with gradients.
+    """Hidden states of all rows, with gradients; equal to `torch.nn.GRU` up to rounding.
 
     Args:
         x: (R, I) or (A, R, I) float32 on the CPU, packed rows.
-        packing: how they lie.
+        packing: their layout.
         h0: (n, H) or (A, n, H) state before the first step, sorted as ``packing.order``.
-        w_ih: (3H, I), gates in torch's order (r, z, n); (A, 3H, I) with agents in front, as all below.
+        w_ih: (3H, I), gates in torch's order (r, z, n); with agents in front (A, 3H, I), like all below.
         w_hh: (3H, H).
         b_ih: (3H).
         b_hh: (3H).
@@ -68,7 +67,7 @@ def fused_gru(
         (R, H) or (A, R, H) float32.
 
     Raises:
-        RuntimeError: in backward, when it runs twice over one forward: the first time used up its buffers.
+        RuntimeError: backward ran twice; the first pass consumes the buffers.
     """
     sets = _lift(x, h0, w_ih, w_hh, b_ih, b_hh)
     x3, h3, w_ih, w_hh, b_ih, b_hh = sets
@@ -89,7 +88,7 @@ def gru_step(x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_
 
 
 def _lift(*tensors: Tensor) -> list[Tensor]:
-    """With a set of weights in front: rows and weights as they are when agents stand there, else a set of one."""
+    """Add the axis of weight sets, unless the tensors have agents in front."""
     return list(tensors) if tensors[0].dim() == 3 else [t.unsqueeze(0) for t in tensors]
 
 
@@ -102,7 +101,7 @@ def _arrange(w_ih: Tensor, b_ih: Tensor, b_hh: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _products(*tensors: Tensor) -> list[Tensor]:
-    """Tensors for `_mm`: a set of one loses its axis, since plain products are faster than batched ones."""
+    """Tensors for `_mm`: a single set loses its axis, since plain products are faster than batched ones."""
     return [t[0] for t in tensors] if len(tensors[0]) == 1 else list(tensors)
 
 
@@ -117,7 +116,7 @@ def _add_mm(total: Tensor, a: Tensor, b: Tensor) -> None:
 def _forward(
     x: Tensor, h0: Tensor, w_x: Tensor, w_h: Tensor, bias: Tensor, sizes: list[int], gates: Tensor | None
 ) -> Tensor:
-    """Hidden states (W, R, H). Fills gates (W, R, 4H) if given; else each step overwrites one block of its own."""
+    """Hidden states (W, R, H). Fills gates (W, R, 4H) if given; otherwise all steps share one block."""
     size = w_h.shape[-1]
     hidden = x.new_empty(*x.shape[:2], size)
     if not sizes:

@@ -1,12 +1,11 @@
-"""The element-wise part of a GRU step, forward and backward, compiled: one pass over memory each.
+"""The element-wise part of a GRU step, forward and backward, each one compiled pass over memory.
 
-Gates are stored side by side in one row of 4H floats, ``[n | r | z | hn]``: candidate, reset gate, update gate, and the
-hidden state's share of the candidate. Backward overwrites them with their gradients. In this order the three columns
-of gradients that belong to the input (``[n | r | z]``) and the three that belong to the hidden state (``[r | z | hn]``)
-are both contiguous, so that every matrix product reads them where they are.
+A row of 4H floats holds the gates ``[n | r | z | hn]``: candidate, reset gate, update gate, hidden state's share of the
+candidate. Backward overwrites them with their gradients. In this order the gradients for the input (``[n | r | z]``)
+and for the hidden state (``[r | z | hn]``) are both contiguous, so matrix products need no copy.
 
-The kernels are built per hidden size: only with H known does the compiler see that the columns do not overlap, and uses
-vector instructions (seven times faster at H = 64).
+Kernels are compiled per hidden size: with H constant the compiler knows that the columns do not overlap and vectorises
+(seven times faster at H = 64).
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from dimix.machine.compiled import compiled
 
 _FASTMATH = {"contract", "nsz", "arcp"}  # fused multiply-adds; NaN and infinity keep their meaning
 
-# tanh(x) = x * P(x^2) / Q(x^2) for |x| <= 9, beyond which float32 rounds to one. Own least-squares fit, iterated
-# towards the smallest largest error: 1.9e-8 in exact arithmetic, 3.8e-7 as evaluated in float32.
+# tanh(x) = x * P(x^2) / Q(x^2) for |x| <= 9; beyond, float32 rounds to one. Least-squares fit, iterated towards the
+# smallest maximum error: 1.9e-8 in exact arithmetic, 3.8e-7 as evaluated in float32.
 _P = (0.99999988, 0.13373189, 0.0034865702, 2.0471636e-05, 1.3183956e-08)
 _P0, _P1, _P2, _P3, _P4 = (np.float32(c) for c in _P)
 _Q1, _Q2, _Q3, _Q4 = (np.float32(c) for c in (0.46706486, 0.025841935, 0.0003271366, 7.7025533e-07))
@@ -63,15 +62,15 @@ def gru_kernels(size: int) -> GruKernels:
 
     Returns:
         ``forward(gates, start, product, bias, previous, previous_start, hidden, hidden_start, count)`` completes
-        `count` rows: gates hold the input's product in ``[n | r | z]``, `product` the hidden state's in
-        ``[r | z | hn]``; afterwards the gates hold their values and `hidden` the new hidden state.
+        `count` rows. On entry gates hold the input's product in ``[n | r | z]`` and `product` the hidden state's in
+        ``[r | z | hn]``; on return gates hold their values and `hidden` the new hidden state.
 
         ``backward(gates, start, grad, previous, previous_start, carry, carried, bias_grad, count)`` turns the gates of
         `count` rows into their gradients. The gradient of the hidden state is `grad` plus, for the first `carried`
-        rows, `carry`; afterwards `carry` holds what goes straight to the previous hidden state. `bias_grad` adds up.
+        rows, `carry`; on return `carry` holds the direct gradient of the previous hidden state. `bias_grad` adds up.
 
-        Every array has a block of rows for each set of weights in front: (W, rows, H), (W, rows, 4H), `product`
-        (W, rows, 3H); biases are (W, 4H).
+        Arrays have the axis of weight sets in front: (W, rows, H), (W, rows, 4H), `product` (W, rows, 3H), biases
+        (W, 4H).
     """
 
     @compiled(fastmath=_FASTMATH, error_model="numpy")
@@ -101,7 +100,7 @@ def gru_kernels(size: int) -> GruKernels:
         for k in range(gates.shape[0]):
             for i in range(carried, count):
                 carry[k, i] = np.float32(0.0)
-            total = np.zeros(4 * size, np.float32)  # a block's own sum first: less rounding than one over everything
+            total = np.zeros(4 * size, np.float32)  # the block's sum first: less rounding error
             for i in range(count):
                 g, h = gates[k, start + i], previous[k, previous_start + i]
                 dout, c = grad[k, start + i], carry[k, i]

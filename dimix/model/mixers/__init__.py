@@ -1,14 +1,14 @@
-"""From agents' values to a team value: one class per mixer, found by name in `MIXER_REGISTRY`.
+"""From agents' values to a team value: one class per mixer, by name in `MIXER_REGISTRY`.
 
-A mixer names what it needs, in its constructor and in its ``forward``, and gets that and nothing else:
+A mixer is passed exactly the arguments that its constructor and its ``forward`` name:
 
 - constructor: any of ``agent_num`` (A), ``state_dim`` (S), ``action_shape`` (N), ``feature_dim`` (F), the keys of
-  ``policy.model`` that all mixers share (``embed_dim``, which is ``mixer_embed_dim`` there, ``hypernet_embed_dim``,
-  ``hypernet_layers``), and keys of its own, which stand with their comments in its dict ``config``. One without
+  ``policy.model`` that mixers share (``mixer_embed_dim``, here ``embed_dim``, ``hypernet_embed_dim``,
+  ``hypernet_layers``), and its own keys, listed with their comments in its ``config`` dict. A mixer without
   ``state_dim`` does not read the state.
-- ``forward(q, global_state)``: (R, A) and (R, S) -> (R,); and as keyword-only arguments any of ``action``, (R, A)
-  int64, which q is the value of; ``best``, (R, A), the same network's values of the best available actions; and
-  ``features``, (R, A, F), what the agents' heads read. A dead agent's ``q`` and ``best`` are 0 unless it counts.
+- ``forward(q, global_state)``: (R, A) and (R, S) -> (R,), and any of these keyword-only arguments: ``action``, (R, A)
+  int64, the actions that q is the value of; ``best``, (R, A), the network's values of the best available actions;
+  ``features``, (R, A, F), the inputs of the agents' heads. ``q`` and ``best`` of a masked dead agent are 0.
 """
 
 from __future__ import annotations

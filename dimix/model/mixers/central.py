@@ -1,4 +1,4 @@
-"""Weighted QMIX's central mixer, which may hold any function of the agents' values."""
+"""Weighted QMIX's central mixer, which can represent any function of the agents' values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dimix.registry import MIXER_REGISTRY
 
 @MIXER_REGISTRY.register("central")
 class CentralMixer(nn.Module):
-    """Mixes agents' Q-values without QMIX's restriction: ``q_tot = f(s, q_1 .. q_A) + V(s)``.
+    """Mixes agents' Q-values without the monotonicity constraint: ``q_tot = f(s, q_1 .. q_A) + V(s)``.
 
     f has three hidden layers, V one, all with ReLU (Rashid et al. 2020, "Weighted QMIX", appendix: the network of
-    Q-hat*). It may fall where an agent's q rises, so it can hold any function of the agents' values.
+    Q-hat*).
 
     Args:
         agent_num: agents (A).
@@ -31,15 +31,7 @@ class CentralMixer(nn.Module):
         self.value = nn.Linear(embed_dim, 1)
 
     def forward(self, q: Tensor, global_state: Tensor) -> Tensor:
-        """Mix.
-
-        Args:
-            q: (..., A) float, the agents' values.
-            global_state: (..., S) float.
-
-        Returns:
-            (...) float, the central team value.
-        """
+        """Mix: q (..., A) and global_state (..., S) -> the central team value (...)."""
         x = torch.cat([global_state, q], -1)
         for layer in self.hidden:
             x = F.relu(layer(x))

@@ -16,8 +16,8 @@ class Mixer(nn.Module):
     PyMARL2's ``nmix.py``). The absolute values make ``d q_tot / d q_a >= 0``: an agent that is greedy in its own q is
     greedy in q_tot.
 
-    All four hypernetworks read the state, so their first layers are stored side by side in one matrix and computed in
-    one product. PyTorch's default initialisation depends on the input size alone: it is the same as for four layers.
+    All four hypernetworks read the state, so their first layers are one matrix. PyTorch's default initialisation
+    depends on the input size alone, so it is the same as for four separate layers.
 
     Args:
         agent_num: agents (A).
@@ -46,7 +46,7 @@ class Mixer(nn.Module):
         self.embed_dim = embed_dim
         self.hypernet_layers = hypernet_layers
         weight_sizes = [agent_num * embed_dim, embed_dim] if hypernet_layers == 1 else [hypernet_embed_dim] * 2
-        # Columns: way to W1, way to w2, hidden layer of V, b1.
+        # Columns: W1's hidden layer (or W1), w2's, V's hidden layer, b1.
         self.split = [*weight_sizes, embed_dim, embed_dim]
         self.state_layer = nn.Linear(state_dim, sum(self.split))
         if hypernet_layers == 2:
@@ -55,15 +55,7 @@ class Mixer(nn.Module):
         self.value = nn.Linear(embed_dim, 1)
 
     def forward(self, q: Tensor, global_state: Tensor) -> Tensor:
-        """Mix.
-
-        Args:
-            q: (..., A) float, the agents' values.
-            global_state: (..., S) float.
-
-        Returns:
-            (...) float, q_tot.
-        """
+        """Mix: q (..., A) and global_state (..., S) -> q_tot (...)."""
         w1, w2, value, b1 = self.state_layer(global_state.reshape(-1, self.state_dim)).split(self.split, dim=1)
         if self.hypernet_layers == 2:
             w1, w2 = self.w1(F.relu(w1)), self.w2(F.relu(w2))

@@ -9,8 +9,8 @@ from dimix.registry import MIXER_REGISTRY
 
 @MIXER_REGISTRY.register("none")
 class NoMixer(nn.Module):
-    """Every agent keeps its own value, which is learned by itself (Tan 1993, "Independent vs. Cooperative Agents")."""
+    """No mixing: every agent learns its own value (Tan 1993, "Independent vs. Cooperative Agents")."""
 
     def forward(self, q: Tensor, global_state: Tensor) -> Tensor:
-        """Return q (..., A) as it is; the state is not read."""
+        """Return q (..., A) unchanged; the state is not read."""
         return q

@@ -8,6 +8,7 @@ from dimix.config.compile import compile_all
 from dimix.errors import ConfigError
 from dimix.model import QMix, QTran, WQMix
 from dimix.model.entities import EntityEncoder
+from dimix.model.spec import AgentSpec
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.maps.layout import column_names
 from dizoo.smac.battle.maps.rules import SIGHT_RANGE, TARGET_RANGE
@@ -30,6 +31,10 @@ FIGHTERS_AND_HEALERS = [
     {**KINDS[1], "action": 7, "last_action": OBS + 7, "named_by": [OBS - 1]},
 ]
 SIZES = dict(agent_num=AGENTS, obs_shape=SIZE, global_obs_shape=7, action_shape=ACTIONS, hidden_size_list=[8])
+
+
+def make_encoder(kinds, embed_dim=4):
+    return EntityEncoder(AgentSpec(SIZE, ACTIONS, [6, 8], entities=kinds, entity_embed_dim=embed_dim))
 
 
 def rows(count, seed=0):
@@ -71,7 +76,7 @@ def all_gradients(encoder, x, features):
 @pytest.mark.parametrize("embed_dim", [5, 64])
 def test_compiled_loops_equal_torch_in_values_and_gradients(kinds, count, embed_dim):
     torch.manual_seed(0)
-    encoder = EntityEncoder(kinds, SIZE, 6, 8, ACTIONS, embed_dim)
+    encoder = make_encoder(kinds, embed_dim)
     x, features = rows(count), torch.randn(count, 8)
     ours = all_gradients(encoder, x, features)
     for kind in encoder.kinds:
@@ -83,7 +88,7 @@ def test_compiled_loops_equal_torch_in_values_and_gradients(kinds, count, embed_
 
 
 def test_no_rows_and_rows_that_ask_for_gradients():
-    encoder = EntityEncoder(KINDS, SIZE, 6, 8, ACTIONS, 4)
+    encoder = make_encoder(KINDS)
     assert encoder(rows(0)).shape == (0, 6)
     assert encoder.action_values(torch.zeros(0, 8), rows(0)).shape == (0, ACTIONS)
     x = rows(3).requires_grad_()
@@ -94,7 +99,7 @@ def test_no_rows_and_rows_that_ask_for_gradients():
 def test_values_by_hand():
     """One enemy of two features and one action for it: relu codes, their sum, and the product with the query."""
     kind = dict(column=0, count=2, size=2, action=1, last_action=5)
-    encoder = EntityEncoder([kind], 7, 1, 1, 3, embed_dim=1)
+    encoder = EntityEncoder(AgentSpec(7, 3, [1], entities=[kind], entity_embed_dim=1))
     with torch.no_grad():
         encoder.other.weight.copy_(torch.tensor([[10.0, 0.0, 0.0]]))
         encoder.other.bias.zero_()
@@ -115,7 +120,7 @@ def test_values_by_hand():
 def test_only_those_whose_actions_name_them():
     """A healer's values do not ask about enemies, a fighter's not about allies, and neither do their last actions."""
     torch.manual_seed(3)
-    encoder = EntityEncoder(FIGHTERS_AND_HEALERS, SIZE, 6, 8, ACTIONS, 4)
+    encoder = make_encoder(FIGHTERS_AND_HEALERS)
     x, features = rows(200), torch.randn(200, 8)
     fighter, healer = x[:, OBS - 2] == 1, x[:, OBS - 1] == 1
     values = encoder.action_values(features, x)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dimix.model import AgentNetwork, CentralMixer, Packing, QMix, QTran, WQMix
+from dimix.model import AgentNetwork, AgentSpec, CentralMixer, Packing, QMix, QTran, WQMix
 from dimix.model.recurrent import make_recurrent_layer
 from dimix.registry import MODEL_REGISTRY
 
@@ -54,7 +54,7 @@ def test_agent_options_reach_every_agent_network(cls, option):
 
 
 def test_orthogonal_start():
-    agent = AgentNetwork(5, 4, [8], dueling=True, orthogonal_init=True)
+    agent = AgentNetwork(AgentSpec(5, 4, [8], dueling=True, orthogonal_init=True))
     weight = agent.encoder[0].weight
     torch.testing.assert_close(weight.T @ weight, torch.eye(5), atol=1e-6, rtol=0)
     torch.testing.assert_close(agent.head.weight @ agent.head.weight.T, 1e-4 * torch.eye(4), atol=1e-8, rtol=0)
@@ -64,7 +64,7 @@ def test_orthogonal_start():
 @pytest.mark.parametrize("lstm_type", ["gru", "lstm", "mlp"])
 def test_layer_norm_stands_before_the_head(lstm_type):
     torch.manual_seed(0)
-    agent = AgentNetwork(5, 4, [8], lstm_type, layer_norm=True, fused=False)
+    agent = AgentNetwork(AgentSpec(5, 4, [8], lstm_type, layer_norm=True, fused=False))
     x, state = torch.randn(6, 5), torch.randn(6, agent.state_size)
     out, _ = agent.memory.step(agent._encode(x), state)
     centred = out - out.mean(1, keepdim=True)
@@ -74,7 +74,7 @@ def test_layer_norm_stands_before_the_head(lstm_type):
 
 
 def test_dueling_head_by_hand():
-    agent = AgentNetwork(5, 3, [2], lstm_type="mlp", dueling=True)
+    agent = AgentNetwork(AgentSpec(5, 3, [2], lstm_type="mlp", dueling=True))
     with torch.no_grad():
         agent.head.weight[:] = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
         agent.value_head.weight[:] = torch.tensor([[10.0, 0.0]])
@@ -85,7 +85,7 @@ def test_dueling_head_by_hand():
 
 
 def test_hidden_sizes_are_layers_in_front_and_the_last_one_is_the_memory():
-    agent = AgentNetwork(5, 4, [12, 6, 8], "lstm", rnn_layers=2)
+    agent = AgentNetwork(AgentSpec(5, 4, [12, 6, 8], "lstm", rnn_layers=2))
     assert [tuple(layer.weight.shape) for layer in agent.encoder] == [(12, 5), (6, 12), (8, 6)]
     assert [layer.cell.hidden_size for layer in agent.memory.layers] == [8, 8]
     assert agent.state_size == 2 * 2 * 8 and agent.head.weight.shape == (4, 8)

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from dimix.model import AgentNetwork, Packing, QMix
+from dimix.model import AgentNetwork, AgentSpec, Packing, QMix
 
 SIZES = dict(agent_num=3, obs_shape=5, global_obs_shape=7, action_shape=4)
 GROUPS = [[0, 2], [1]]
@@ -29,7 +29,7 @@ def make(sharing="groups", groups=None, **options):
 
 def own_network(model, group, **options):
     """The network of one group by itself, without any of the batched layers; its parameters are copies."""
-    alone = AgentNetwork(5, 4, [6, 8], **options)
+    alone = AgentNetwork(AgentSpec(5, 4, [6, 8], **options))
     theirs = {name.replace("cell.", "").replace("_l0", ""): p for name, p in alone.named_parameters()}
     mine = dict(model.agent.named_parameters())
     assert mine.keys() == theirs.keys()
@@ -93,7 +93,7 @@ def test_unrolling_from_any_first_step_equals_steps():
 @pytest.mark.parametrize("lstm_type", ["gru", "lstm", "mlp"])
 def test_batched_computation_with_one_group_equals_shared_weights(lstm_type):
     torch.manual_seed(0)
-    shared, grouped = AgentNetwork(5, 4, [6, 8], lstm_type), AgentNetwork(5, 4, [6, 8], lstm_type, groups=[0, 0, 0])
+    shared, grouped = (AgentNetwork(AgentSpec(5, 4, [6, 8], lstm_type, groups=g)) for g in (None, [0, 0, 0]))
     with torch.no_grad():
         for ours, theirs in zip(grouped.parameters(), shared.parameters(), strict=True):
             ours.copy_(theirs.unsqueeze(0))

@@ -1,9 +1,11 @@
 """The model as a whole: unroll against steps, padding, agents' order, sizes."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 
-from dimix.model import Packing, QMix
+from dimix.model import AgentSpec, Packing, QMix
 from dimix.registry import MODEL_REGISTRY
 
 SIZES = dict(agent_num=3, obs_shape=5, global_obs_shape=7, action_shape=4)
@@ -44,7 +46,7 @@ def test_unroll_of_nothing(lstm_type):
     assert (q == 0).all() and torch.equal(last, hidden)
 
 
-def test_what_lies_behind_the_end_does_not_matter():
+def test_what_comes_after_the_end_does_not_matter():
     model = make()
     obs, valid = torch.randn(2, 4, 3, 5), torch.arange(4)[None, :, None] < torch.tensor([[4, 2, 1], [3, 3, 0]])[:, None]
     other = torch.where(valid[..., None], obs, torch.nan)
@@ -115,3 +117,17 @@ def test_packing_by_hand():
     assert packing.pack(x).flatten().tolist() == packing.rows.tolist()
     back = packing.unpack(packing.pack(x))
     assert torch.equal(back[back != 0], x[back != 0]) and back.sum() == packing.rows.sum()
+
+
+def test_defaults_of_an_agent_are_those_of_the_config():
+    spec = AgentSpec(5, 4)
+    for name in {field.name for field in fields(spec)} - {"obs_shape", "action_shape", "groups"}:
+        value = getattr(spec, name)
+        assert (list(value) if isinstance(value, tuple) else value) == QMix.config[name]
+
+
+def test_unknown_options_and_sizes_that_are_missing():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'lstm_typ'"):
+        QMix(**SIZES, lstm_typ="gru")
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'agent_num'"):
+        QMix(**{name: size for name, size in SIZES.items() if name != "agent_num"})

@@ -69,3 +69,20 @@ def test_every_team_value_reads_the_image_through_its_own_encoder(cls):
 def test_nothing_is_built_where_no_state_is_read():
     model = QMix(**SIZES, global_obs_shape=[2, 7, 9], mixer=False)
     assert not any(isinstance(m, StateEncoder) for m in model.modules())
+
+
+def test_a_flat_state_needs_no_encoder_and_a_subclass_keeps_its_own_defaults():
+    class Small(QMix):
+        config = dict(state_encoder=dict(channels=(4, 8, 8)))
+
+    def reported(cls, **encoder):
+        found = []
+        usual = {**QMix.config, **SIZES, "global_obs_shape": 7}
+        cls.check_config({**usual, "state_encoder": {**usual["state_encoder"], **encoder}}, lambda *p: found.append(p))
+        return found
+
+    assert reported(QMix) == [] and reported(Small, channels=[4, 8, 8]) == []
+    (problem,) = reported(Small)
+    assert problem == (
+        "state_encoder", "{'channels': [32, 64, 64]}, but the global state is flat (7 floats). Leave it out."
+    )  # fmt: skip
