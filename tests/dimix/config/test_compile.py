@@ -12,6 +12,8 @@ from dimix.config.compile import compile_all, compile_config
 from dimix.config.merge import Findings, OptionText, merge, set_option
 from dimix.config.schema import dict_schema
 from dimix.errors import ConfigError
+from dimix.policy import Policy
+from dimix.registry import POLICY_REGISTRY
 
 SMAC = dict(env=dict(type="smac", import_names=["dizoo.smac.envs.smac_env"]), policy=dict(type="qmix"))
 
@@ -408,3 +410,10 @@ def test_python_path_is_not_grown_by_every_compile():
     before = list(sys.path)
     compile_all(smac())
     assert sys.path == before
+
+
+def test_incomplete_classes_are_named_with_what_they_lack(monkeypatch):
+    half = type("Half", (Policy,), {"default_model": lambda self: ("qmix", [])})
+    monkeypatch.setitem(POLICY_REGISTRY._classes, "half", half)
+    (line,) = problems(({}, {**SMAC, "policy": dict(type="half")}))
+    assert "create_config.policy.type" in line and "Half) lacks the methods _forward_collect, _forward_eval" in line
