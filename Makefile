@@ -19,7 +19,7 @@ train: $(VENV)/.installed
 	$(BIN)/dimix -m serial -c $(CONFIG) $(addprefix -s ,$(SEED)) $(ARGS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The suite as other processors would compute it, and training tests with many seeds: an hour; --quick: minutes.
 test-arithmetic: $(VENV)/.installed-dev

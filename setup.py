@@ -36,7 +36,7 @@ PLOT = ["matplotlib>=3.7"]
 # rliable's bootstrap comes from arch 7, which pandas 3 breaks.
 BENCHMARK = ["rliable>=1.2", "pandas>=2.2,<3", *PLOT]
 WANDB = ["wandb>=0.17"]  # 60 MB and two dozen packages: not part of the tests' own tools
-TOOLS = ["pytest>=7.4", "pytest-xdist>=3.5", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", "selenium>=4.20"]
+TOOLS = ["pytest>=7.4", "pytest-xdist>=3.7", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", "selenium>=4.20"]
 # Exported networks are played by onnxruntime, whose newest releases have no build for Python 3.10.
 ONNX = [f"{name}; python_version >= '3.11'" for name in ("onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2")]
 DEV = [*TOOLS, *ONNX, *REPLAY, *BENCHMARK, *TESTED_ENVS]

@@ -62,7 +62,7 @@ def run(kind: str, arguments: Sequence[str], report: Path) -> Outcome:
     """Run pytest in one kind of arithmetic."""
     started = time.monotonic()
     command = [sys.executable, "-m", "pytest", "-p", "tests.margins", "-q", "-n", "auto", "--maxprocesses", "4"]
-    command += ["--dist", "loadfile", f"--junitxml={report}", *arguments]
+    command += ["--dist", "loadfile", "--no-loadscope-reorder", f"--junitxml={report}", *arguments]
     status = subprocess.run(command, env={**os.environ, **KINDS[kind]}).returncode
     outcome = Outcome(kind, time.monotonic() - started, status)
     if report.exists():

@@ -40,6 +40,18 @@ SHRINK = (
 )
 
 
+#: Files that take a minute and more. They start first, so that no process is left with one alone in the end.
+LONG = (
+    *("entry/test_multi_seed", "entry/test_kill_resume", "smax/test_smax_env", "win_rate/test_queue"),
+    *("machine/test_signals", "check/test_games", "tests/test_docs", "entry/test_moved_runs"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first."""
+    items.sort(key=lambda item: not item.path.with_suffix("").as_posix().endswith(LONG))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How many seeds a test that trains is run with."""
     parser.addoption("--training-seeds", type=int, default=1, help="seeds of each test that trains (tests/arithmetic)")
