@@ -1,4 +1,4 @@
-"""From a scenario to the tables of the kernels."""
+"""Builds the kernels' tables from a scenario."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from dizoo.smac.battle.maps.scenario import Scenario, UnitType
 
 
 def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool) -> World:
-    """The unchanging tables of a map under its rules.
+    """Build the constant tables of a map under its rules.
 
     Args:
         scenario: the map under its profile.
         start_jitter: cells; see `RULES`.
-        weapon_delay: seconds; least and largest lengthening of an attack period.
+        weapon_delay: seconds; smallest and largest lengthening of an attack period.
         random_side: mirror half of the battles.
-
-    Returns:
-        Tables as listed at `World`.
     """
     return World(
         map=_map_record(scenario),
@@ -118,12 +115,12 @@ def _by_index(scenario: Scenario, ally: bool) -> Array:
 
 
 def _damage(attacker: UnitType, victim: UnitType) -> float:
-    """One hit, with the bonuses for the victim's attributes."""
+    """Damage of one hit, including bonuses for the victim's attributes."""
     return attacker.damage + sum(v for k, v in attacker.bonus.items() if k in victim.attributes)
 
 
 def _cooldown_scale(scenario: Scenario, unit: UnitType) -> float:
-    """Factor of the cooldown (healers: energy) in the state: by the own maximum, or by SMAC's table in game loops."""
+    """Factor of the cooldown (healers: energy) in the state: by its own maximum, or by SMAC's table in game loops."""
     maximum = unit.max_cooldown_in_state
     if scenario.profile.cooldown_from_table and maximum:
         return 1.0 / maximum if unit.is_healer else TICKS_PER_SECOND / maximum
@@ -140,7 +137,7 @@ def _walls(scenario: Scenario) -> Array:
 
 
 def _clearance(scenario: Scenario) -> Array:
-    """(H, W) at most the distance from any point of a cell to the nearest wall; inf where there are no walls."""
+    """(H, W) lower bound of the distance from any point of a cell to the nearest wall; inf without walls."""
     x, y = np.meshgrid(np.arange(scenario.width), np.arange(scenario.height))
     nearest = np.full(x.shape, np.inf)
     for rx, ry, rw, rh in scenario.rects:

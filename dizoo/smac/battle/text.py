@@ -1,4 +1,4 @@
-"""Small helpers for texts: ends of error messages, files of numbers."""
+"""Small text helpers: suggestions for error messages, files of numbers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
-    """The known names closest to a wrong one, as the end of a message, or an empty string.
+    """Suggest the known names closest to a wrong one, as the end of a message; empty if none is close.
 
     Args:
-        name: what was asked for.
+        name: the wrong name.
         known: the names that exist.
-        count: how many to show at most.
+        count: maximum number of suggestions.
     """
     by_lower = {k.lower(): k for k in known}
     hits = [by_lower[h] for h in difflib.get_close_matches(str(name).lower(), by_lower, n=count, cutoff=0.5)]
@@ -23,6 +23,6 @@ def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write what was measured as a JSON list; the folder is made if it is not there."""
+    """Write measured rows as a JSON list; creates the folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Where everything stands in an observation and in the global state (RULES 12, 13): the one table of their columns.
+"""Columns of observations and of the global state (RULES 12, 13), defined once.
 
-Names, sizes and all readers follow from it, and so do the places to which the kernels of ``kernels/observation.py``
-write: a new column is an entry here and its value there.
+Names, sizes, all readers and the columns that ``kernels/observation.py`` writes follow from this table. To add a
+column, add an entry here and write its value there.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ ENEMY_STATE = ("hp", "x", "y")
 
 
 class Block(NamedTuple):
-    """Parts of equal size, one after the other, such as one for each enemy.
+    """Parts of equal size, one after another, such as one per enemy.
 
     Attributes:
-        label: of a part; ``{}`` stands for its number.
+        label: label of a part; ``{}`` stands for its number.
         first: column where the first part begins.
-        parts: how many.
+        parts: number of parts.
         columns: names of the columns of one part.
     """
 
@@ -39,7 +39,7 @@ class Block(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Columns of one part."""
+        """Number of columns of one part."""
         return len(self.columns)
 
     @property
@@ -48,7 +48,7 @@ class Block(NamedTuple):
         return self.first + self.parts * self.size
 
     def read(self, rows: np.ndarray, column: str) -> np.ndarray:
-        """One column of all parts: (..., parts) out of observations or states (..., O or S).
+        """Return one column of all parts: (..., parts) from observations or states (..., O or S).
 
         Raises:
             ValueError: no such column.
@@ -57,7 +57,7 @@ class Block(NamedTuple):
 
 
 class ObsLayout(NamedTuple):
-    """Blocks of one agent's observation, in order; a part for each other ally follows their index."""
+    """Blocks of one agent's observation, in order; the other allies' parts are ordered by index."""
 
     can_move: Block
     enemies: Block
@@ -74,7 +74,7 @@ class StateLayout(NamedTuple):
 
 
 def obs_layout(scenario: Scenario) -> ObsLayout:
-    """The columns of an observation on a map."""
+    """Return the columns of an observation on a map."""
     ally = _shown(scenario, True)
     blocks = _in_a_row(
         ("can_move", 1, DIRECTIONS),
@@ -86,7 +86,7 @@ def obs_layout(scenario: Scenario) -> ObsLayout:
 
 
 def state_layout(scenario: Scenario) -> StateLayout:
-    """The columns of the global state on a map."""
+    """Return the columns of the global state on a map."""
     actions = tuple(f"action{n}" for n in range(scenario.n_actions))
     blocks = _in_a_row(
         ("ally{}", scenario.n_agents, ALLY_STATE + _shown(scenario, True)),
@@ -97,7 +97,7 @@ def state_layout(scenario: Scenario) -> StateLayout:
 
 
 def column_names(blocks: ObsLayout | StateLayout) -> list[str]:
-    """Meaning of each column, such as ``can_move.north``, ``enemy3.distance``, ``last_action.agent2.action5``."""
+    """Name each column, such as ``can_move.north``, ``enemy3.distance``, ``last_action.agent2.action5``."""
     return [f"{b.label.format(part)}.{column}" for b in blocks for part in range(b.parts) for column in b.columns]
 
 
@@ -110,7 +110,7 @@ def _in_a_row(*blocks: tuple[str, int, tuple[str, ...]]) -> Iterator[Block]:
 
 
 def _shown(scenario: Scenario, ally: bool) -> tuple[str, ...]:
-    """What a map shows of a side: shields, types; ``type<i>`` where the one-hot has a place for no type of the side."""
+    """Columns shown of a side: shields, types; ``type<i>`` for one-hot slots that no type of the side has."""
     units = np.flatnonzero(scenario.is_ally == ally)
     columns = ["shield"] if (scenario.ally_has_shields if ally else scenario.enemy_has_shields) else []
     for i in range(scenario.num_type_slots):
