@@ -92,8 +92,6 @@ class Row:
 
 
 def _each(make: Callable[[], Callable[[np.ndarray, Iterator[int]], None]]) -> Callable[[Sequence[Iterator[int]]], Play]:
-    """Step games one at a time, in turn."""
-
     def bare(seeds: Sequence[Iterator[int]]) -> Play:
         steps = [make() for _ in seeds]
 

@@ -301,6 +301,5 @@ def _policy(algo: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _joined(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two nested dicts; the second takes precedence."""
     both = {k: _joined(under[k], v) if isinstance(v, Mapping) and k in under else v for k, v in over.items()}
     return {**under, **both}

@@ -42,11 +42,7 @@ def curve_file(rules: str, map_name: str | None = None) -> str:
 
 
 def draw_all(found: Found, folder: Path) -> None:
-    """Draw each map's curves, and QMIX's of all maps in one picture.
-
-    Args:
-        found: experiments by rules, map, algorithm and training jitter.
-        folder: for the files; created if needed.
+    """Draw each map's curves, and QMIX's of all maps in one picture, into ``folder``, which is created if needed.
 
     Raises:
         OutputError: no matplotlib, or a file that cannot be written.
@@ -115,7 +111,6 @@ def _overview(by_map: Mapping[str, Sequence[Experiment]]) -> Any:
 
 
 def _legend(figure: Any) -> None:
-    """Draw one legend for all axes, below them."""
     lines = {label: line for a in figure.axes for line, label in zip(*a.get_legend_handles_labels(), strict=True)}
     figure.legend(list(lines.values()), list(lines), loc="outside lower center", ncols=4, fontsize="x-small")
 

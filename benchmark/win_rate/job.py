@@ -121,15 +121,9 @@ def _remember(history: Path, revisions: list[str | None]) -> list[str | None]:
 
 
 def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, float]]:
-    """Play three kinds of final games with the policy used in evaluation.
+    """Play three kinds of final games, ``games`` of each, with the policy used in evaluation.
 
-    Args:
-        cell: what was trained.
-        checkpoint: its networks.
-        games: of each kind, >= 1.
-
-    Returns:
-        Figures of `EvalResult` by kind, see `FINAL`.
+    Returns the figures of `EvalResult` by kind, see `FINAL`.
     """
     compiled = replace(cell, seed=cell.seed + FINAL_SEED).compile()
     left_out, found = "random" if jitter_games(compiled) else "jitter", {}

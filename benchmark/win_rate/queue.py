@@ -184,7 +184,6 @@ class Display(Watcher):
         self._height = len(lines) if self._terminal else 0
 
     def _say(self, text: str) -> None:
-        """Print text above the display."""
         if self._height:
             text = f"\x1b[{self._height}F\x1b[J{text}"
             self._height = 0

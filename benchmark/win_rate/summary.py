@@ -123,13 +123,9 @@ def score_matrix(found: Sequence[Experiment], jitter: bool = False) -> tuple[np.
 
 
 def interquartile_mean(matrix: np.ndarray) -> tuple[float, float, float]:
-    """Return the IQM over runs and maps with its 95 % interval, bootstrapped over seeds within each map (rliable).
+    """Return the IQM of (seeds, maps) scores and the ends of its 95 % interval.
 
-    Args:
-        matrix: (seeds, maps) scores.
-
-    Returns:
-        Estimate, lower and upper end.
+    The interval is bootstrapped over seeds within each map (rliable).
     """
     from rliable import library, metrics
 

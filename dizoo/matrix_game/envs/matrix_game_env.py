@@ -126,14 +126,7 @@ class MatrixGameEnv(EnvFamily, VecEnv):
         self._observe()
 
     def step(self, action: np.ndarray) -> None:
-        """Play one joint action in every running game.
-
-        Args:
-            action: (E, A) integer.
-
-        Raises:
-            EnvError: a wrong shape or type, or an action that the game does not have.
-        """
+        """Play one joint action in every running game; see `VecEnv.step`."""
         expected = (self.num_envs, self.info.agent_num)
         if action.shape != expected or not np.issubdtype(action.dtype, np.integer):
             raise EnvError(f"action: {action.dtype} of shape {action.shape}. Right is integer of shape {expected}.")

@@ -197,11 +197,7 @@ def _one_mask(where: str, told: Mapping[str, np.ndarray], count: int) -> np.ndar
 
 
 def _module(family: str, env_id: str) -> ModuleType:
-    """Import the module with ``parallel_env``.
-
-    Raises:
-        ConfigError: the package is missing, or has no such module.
-    """
+    """Import the module with ``parallel_env``; raises ConfigError if there is none."""
     package = FAMILIES.get(family) or Package(family, f"pip install {family.partition('.')[0]}")
     try:
         home = package.load()
@@ -228,7 +224,6 @@ def _module(family: str, env_id: str) -> ModuleType:
 
 
 def _size(space: Any) -> int:
-    """Number of values in an observation of this space."""
     from gymnasium import spaces
 
     return int(spaces.flatdim(space["observation"] if _has_mask(space) else space))

@@ -107,12 +107,7 @@ def checked_orders(orders: Array, shape: tuple[int, int, int]) -> Array:
 
 
 def checked_state(state: Mapping[str, ArrayLike], own: Mapping[str, Array], n_actions: int) -> dict[str, Array]:
-    """Return the arrays of a state in the engine's types.
-
-    Args:
-        state: the arrays to check.
-        own: the engine's arrays, whose names, shapes and types the given ones must have.
-        n_actions: number of actions N.
+    """Return the arrays of a state in the engine's types; ``own`` are the engine's arrays, N the number of actions.
 
     Raises:
         BattleError: a missing or unknown name, a wrong shape or type, or an impossible value.

@@ -237,8 +237,7 @@ class BattleEngine:
     def run_tick(self, order: ArrayLike | None = None) -> None:
         """Run one tick of a step started by `begin_step`.
 
-        Args:
-            order: (E, U) unit ids in order of execution, padded with -1; default: drawn from each battle's stream.
+        The order of execution, (E, U) unit ids padded with -1, is drawn from each battle's stream by default.
 
         Raises:
             BattleError: an order of the wrong shape.
@@ -316,7 +315,6 @@ class BattleEngine:
             array[...] = array[chosen]
 
     def _state_arrays(self) -> dict[str, Array]:
-        """Views of everything that changes, by name."""
         state = self._state
         arrays = {name: state.units[name] for name in UNIT.names or ()}
         arrays |= {name: state.battles[name] for name in BATTLE.names or ()}

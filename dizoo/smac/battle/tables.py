@@ -14,11 +14,7 @@ from dizoo.smac.battle.maps.scenario import Scenario, UnitType
 def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool) -> World:
     """Build the constant tables of a map under its rules.
 
-    Args:
-        scenario: the map under its profile.
-        start_jitter: cells; see `RULES`.
-        weapon_delay: seconds; smallest and largest lengthening of an attack period.
-        random_side: mirror half of the battles.
+    ``start_jitter`` is in cells; ``weapon_delay``, in seconds, is the range by which attack periods are lengthened.
     """
     return World(
         map=_map_record(scenario),
@@ -36,7 +32,6 @@ def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[flo
 
 
 def _filled(dtype: np.dtype[np.void], values: dict[str, Any]) -> Any:
-    """A record with exactly the given fields."""
     if set(values) != set(dtype.names or ()):
         raise KeyError(f"fields {sorted(set(values) ^ set(dtype.names or ()))} are missing or unknown")
     record = np.zeros((), dtype)
@@ -82,7 +77,6 @@ def _rules_record(scenario: Scenario, start_jitter: float, weapon_delay: tuple[f
 
 
 def _kinds(scenario: Scenario) -> Array:
-    """(U,) KIND."""
     kinds = np.zeros(len(scenario.unit_type), KIND)
     for i, type_index in enumerate(scenario.unit_type):
         unit = scenario.types[type_index]
@@ -109,13 +103,11 @@ def _kinds(scenario: Scenario) -> Array:
 
 
 def _by_index(scenario: Scenario, ally: bool) -> Array:
-    """Unit ids of one side by index in the side."""
     units = np.flatnonzero(scenario.is_ally == ally)
     return units[np.argsort(scenario.index[units])].astype(np.int32)
 
 
 def _damage(attacker: UnitType, victim: UnitType) -> float:
-    """Damage of one hit, including bonuses for the victim's attributes."""
     return attacker.damage + sum(v for k, v in attacker.bonus.items() if k in victim.attributes)
 
 

@@ -10,13 +10,7 @@ from typing import Any
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
-    """Suggest the known names closest to a wrong one, as the end of a message; empty if none is close.
-
-    Args:
-        name: the wrong name.
-        known: the names that exist.
-        count: maximum number of suggestions.
-    """
+    """Suggest up to ``count`` known names close to a wrong one, as the end of a message; empty if none is close."""
     by_lower = {k.lower(): k for k in known}
     hits = [by_lower[h] for h in difflib.get_close_matches(str(name).lower(), by_lower, n=count, cutoff=0.5)]
     return " Nearest: " + ", ".join(f"'{h}'" for h in hits) + "." if hits else ""

@@ -66,14 +66,7 @@ class BattleVecEnv(VecEnv):
         self.refresh()
 
     def step(self, action: np.ndarray) -> None:
-        """Advance every running battle by one step.
-
-        Args:
-            action: (E, A) integer, one available action per agent.
-
-        Raises:
-            EnvError: an action outside the mask, or an array of a wrong shape or type; nothing has changed then.
-        """
+        """Advance every running battle by one step; see `VecEnv.step`."""
         try:
             self._battles.step(action)
         except BattleError as error:

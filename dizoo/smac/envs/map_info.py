@@ -9,10 +9,8 @@ from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario
 def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = True) -> EnvInfo:
     """Return the sizes of a map.
 
-    Args:
-        scenario: the map.
-        open_loop: agents see the number of the step instead of an observation.
-        has_jitter: whether its starts can be moved.
+    With ``open_loop``, agents see the number of the step instead of an observation; ``has_jitter``: its starts can be
+    moved.
     """
     return EnvInfo(
         scenario.name,

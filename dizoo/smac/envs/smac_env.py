@@ -193,11 +193,7 @@ class SMACEnv(ManagerKeys, EnvFamily):
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:
         """Create the environment of a config's ``env`` branch.
 
-        Args:
-            cfg: the branch, with defaults merged in.
-            role: ``"collect"``, ``"evaluate"`` or ``"evaluate_jitter"``; they differ in variation and random stream.
-            num_envs: battles (E).
-            seed: of the role.
+        The roles ``"collect"``, ``"evaluate"`` and ``"evaluate_jitter"`` differ in variation and random stream.
 
         Raises:
             EnvError: no such role, or options that the backend refuses.
@@ -239,11 +235,6 @@ class SMACEnv(ManagerKeys, EnvFamily):
 
 
 def _scenario(cfg: EasyDict) -> Scenario:
-    """Load the engine's map.
-
-    Raises:
-        ConfigError: see `SMACEnv.describe`.
-    """
     try:
         get_profile(cfg.rules)
     except BattleError as error:
@@ -255,5 +246,4 @@ def _scenario(cfg: EasyDict) -> Scenario:
 
 
 def _stream(seed: int, role: str) -> int:
-    """Seed of a role's battles."""
     return int(np.random.SeedSequence([seed, _ROLES[role]]).generate_state(1)[0])

@@ -19,11 +19,7 @@ from dizoo.smac.replay.scene import Scene
 
 
 def page(scenes: Sequence[Scene]) -> str:
-    """Return the page as HTML.
-
-    Args:
-        scenes: games, shown side by side.
-    """
+    """Return the page as HTML, with the games side by side."""
     here = resources.files("dizoo.smac.replay")
     text = (here / "page.html").read_text("utf-8")
     title = " | ".join(f"{scene.header['map']['name']}: {scene.verdict()}" for scene in scenes)
@@ -42,7 +38,6 @@ def page(scenes: Sequence[Scene]) -> str:
 
 
 def _base64(scene: Scene) -> str:
-    """Encode a game with everything the script draws."""
     header = {
         **scene.header,
         "verdict": scene.verdict(),
@@ -60,6 +55,5 @@ def _base64(scene: Scene) -> str:
 
 
 def _action_texts(scene: Scene) -> list[list[str]]:
-    """Name every action of each agent."""
     agents = int(np.count_nonzero(scene.is_ally))
     return [[scene.action_name(k, n) for n in range(len(scene.header["action_names"]))] for k in range(agents)]

@@ -23,14 +23,9 @@ _END_S = 2.0
 
 
 def contact_sheet(scenes: Sequence[Scene], out: Path, moments: int = 8, columns: int = 4, width: int = 400) -> None:
-    """Draw moments of each game, first to last, into one picture.
+    """Draw ``moments`` of each game, first to last, into one .png picture, games one below another.
 
-    Args:
-        scenes: games, one below another.
-        out: a .png file.
-        moments: pictures per game.
-        columns: pictures per row.
-        width: of one picture, in pixels.
+    ``width`` is that of one moment, in pixels.
 
     Raises:
         OutputError: Pillow is not installed.
@@ -52,12 +47,7 @@ def contact_sheet(scenes: Sequence[Scene], out: Path, moments: int = 8, columns:
 
 
 def film(scenes: Sequence[Scene], out: Path, width: int = 480) -> None:
-    """Write a film of the games, one after another, at the game's pace.
-
-    Args:
-        scenes: games.
-        out: a .gif or .mp4 file.
-        width: pixels.
+    """Write the games, one after another, as a .gif or .mp4 at the game's pace; ``width`` in pixels.
 
     Raises:
         OutputError: a required package is not installed.
@@ -78,13 +68,7 @@ def film(scenes: Sequence[Scene], out: Path, width: int = 480) -> None:
 
 
 def draw(scene: Scene, frame: int, width: int) -> Any:
-    """Draw one moment of a game as a PIL image.
-
-    Args:
-        scene: the game.
-        frame: number of the frame.
-        width: pixels; the height follows from the field.
-    """
+    """Draw one frame of a game as a PIL image, ``width`` pixels wide; the height follows from the field."""
     image = importlib.import_module("PIL.Image")
     pen_of = importlib.import_module("PIL.ImageDraw")
     x0, y0, x1, y1 = scene.field()
@@ -221,7 +205,6 @@ def _film_frames(scene: Scene) -> list[int]:
 
 
 def _on_canvas(frame: Any, width: int, height: int) -> Any:
-    """Place a frame on a canvas of even size, as video requires."""
     canvas = importlib.import_module("PIL.Image").new("RGB", (width + width % 2, height + height % 2), _BACK)
     canvas.paste(frame, (0, 0))
     return canvas

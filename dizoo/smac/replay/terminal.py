@@ -76,7 +76,6 @@ def _letters(scene: Scene) -> dict[str, str]:
 
 
 def _field(scene: Scene, frame: int, room: tuple[int, int] | None) -> list[str]:
-    """Return the shown part of the map, framed."""
     a, board = scene.replay.arrays, scene.header["map"]
     rows = _marked(scene, frame)
     x0, y0, x1, y1 = (int(v) for v in scene.field())

@@ -118,7 +118,6 @@ class StyledTeam:
         self._last = self._last[source]
 
     def _attack(self, own: Side, enemy: Side, apart: Array, otherwise: Array) -> Array:
-        """Attack the nearest or the weakest target in reach; healers: the ally with least left."""
         weakest = self.rng.random(self._last.shape) < self.styles["weakest"]
         target = best_target(self.engine.action_mask, own, enemy, apart, self._is_healer, weakest)
         return np.where(target >= 0, target, otherwise)
@@ -203,7 +202,6 @@ class RestingTeam:
         return self.rng.uniform(low, high, (self.engine.num_envs, self.engine.agent_num, len(low)))
 
     def _change_minds(self, own: Side, shield: Array, near: Array) -> None:
-        """Decide which units leave now and which return."""
         leave, back = (self._this_time(name) for name in ("leave", "back"))
         hurt = (own.points <= leave * self._points) & (self._times < REST_TIMES)
         leaves = hurt & ~self._rests & (self._steps > 0)

@@ -135,13 +135,7 @@ class SMAXEnv(EnvFamily, VecEnv):
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> SMAXEnv:
-        """Create the environment of a config's ``env`` branch.
-
-        Args:
-            cfg: the branch, with defaults merged in.
-            role: ``"collect"`` or ``"evaluate"``; they differ in their random streams.
-            num_envs: battles (E).
-            seed: of the role.
+        """Create the environment of a config's ``env`` branch for ``"collect"`` or ``"evaluate"``.
 
         Raises:
             EnvError: no such role, or jaxmarl is not installed.
@@ -159,14 +153,7 @@ class SMAXEnv(EnvFamily, VecEnv):
         self._show(carry)
 
     def step(self, action: np.ndarray) -> None:
-        """Advance every running battle by one step.
-
-        Args:
-            action: (E, A) integer, one available action per agent.
-
-        Raises:
-            EnvError: an action outside the mask, or an array of a wrong shape or type; nothing has changed then.
-        """
+        """Advance every running battle by one step; see `VecEnv.step`."""
         check_actions(action, self._arrays, ~(self.terminated | self.truncated))
         self._show(self._compiled.step(self._carry, action.astype(np.int32)))
 
@@ -211,12 +198,7 @@ def _jax() -> Any:
 
 
 def _make(map_name: str, episode_limit: int, options: tuple[tuple[str, Any], ...]) -> Any:
-    """Create SMAX with its scripted enemy.
-
-    Raises:
-        ConfigError: SMAX has no such map.
-        EnvError: jaxmarl is not installed.
-    """
+    """Create SMAX with its scripted enemy; raises ConfigError or EnvError if that is not possible."""
     _jax()
     smax = JAXMARL.load("environments.smax")
     maps = JAXMARL.load("environments.smax.smax_env").MAP_NAME_TO_SCENARIO

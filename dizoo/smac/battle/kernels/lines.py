@@ -129,18 +129,8 @@ def project(lines, projected, n_fixed, i):
 def least_violation(lines, projected, n, n_fixed, start, speed_max, x, y):
     """LP3: if no velocity satisfies all lines, find the one whose largest violation of a soft line is smallest.
 
-    Args:
-        lines: half-planes; the first `n_fixed` are hard (walls).
-        projected: space for as many lines.
-        n: number of lines.
-        n_fixed: number of hard lines.
-        start: the line at which `best_velocity` stopped.
-        speed_max: the speed limit.
-        x: the velocity so far, in x.
-        y: and in y.
-
-    Returns:
-        The velocity's x and y.
+    Of the n lines, the first `n_fixed` are hard (walls); `projected` is space for as many. `start` is the line at which
+    `best_velocity` stopped, and (x, y) the velocity so far. Returns the velocity's x and y.
     """
     violation = 0.0
     for i in range(start, n):

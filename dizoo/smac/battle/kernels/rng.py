@@ -27,14 +27,9 @@ mix = inlined(_mix)
 
 
 def stream_keys(seed: int, battles: NDArray[np.integer]) -> NDArray[np.uint64]:
-    """Return the keys of some battles' random streams.
+    """Return keys (n,) of the random streams of battles with indices (n,).
 
-    Args:
-        seed: any integer; only its lowest 64 bits count.
-        battles: (n,) indices of the battles.
-
-    Returns:
-        (n,) keys. A battle's key depends only on the seed and its own index, not on the number of battles.
+    A key depends only on the lowest 64 bits of the seed and on the battle's index, not on the number of battles.
     """
     seed_word = _mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64) + _GOLDEN)
     keys: NDArray[np.uint64] = _mix(seed_word ^ _mix(battles.astype(np.uint64) * _GOLDEN + _ONE))

@@ -232,13 +232,7 @@ class Scratch(NamedTuple):
 
 
 def empty_state(num_envs: int, n_units: int, n_agents: int) -> State:
-    """Create the state of `num_envs` battles, all zero (not legal until reset).
-
-    Args:
-        num_envs: number of battles E.
-        n_units: units U of both sides.
-        n_agents: agents A.
-    """
+    """Create the state of E battles with U units and A agents, all zero (not legal until reset)."""
     return State(
         units=np.zeros((num_envs, n_units), UNIT),
         battles=np.zeros(num_envs, BATTLE),
@@ -247,11 +241,9 @@ def empty_state(num_envs: int, n_units: int, n_agents: int) -> State:
 
 
 def empty_scratch(n_units: int, n_walls: int) -> Scratch:
-    """Create scratch space for one thread.
+    """Create scratch space for one thread, for U units and R walls.
 
-    Args:
-        n_units: units U of both sides.
-        n_walls: walls R; from outside, a rectangle shows at most two edges, each giving one line.
+    From outside, a rectangular wall shows at most two edges, each giving one line.
     """
     line_count = 2 * n_walls + n_units
 

@@ -32,12 +32,8 @@ def list_maps(rules: str = "smaclite") -> str:
 def draw(scenario: Scenario, pos: np.ndarray | None = None, in_play: np.ndarray | None = None) -> str:
     """Draw the map as text, top row first: ``#`` blocked, ``.`` open, ``*`` attack point, allies in upper case.
 
-    If several units are in one cell, the one placed first is drawn; units outside the map are left out.
-
-    Args:
-        scenario: the map.
-        pos: (U, 2) positions in placement order; None: the starts.
-        in_play: (U,) bool, which units to draw; None: all.
+    If several units are in one cell, the one placed first is drawn; units outside the map are left out. ``pos`` (U, 2)
+    replaces the starts, in placement order; ``in_play`` (U,) bool selects the units to draw.
     """
     pos = scenario.start_pos if pos is None else pos
     letters = unit_letters([t.name for t in scenario.types])

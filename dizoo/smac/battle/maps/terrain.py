@@ -55,9 +55,6 @@ def merge_blocked(open_cells: np.ndarray) -> np.ndarray:
     Each rectangle grows right first, then up, over blocked cells, even those that an earlier rectangle covers, so
     rectangles may overlap. Their order is part of the rules, because obstacles act in it.
 
-    Args:
-        open_cells: (H, W) bool, row y = 0 first.
-
     Returns:
         (R, 4) float64: x, y, width, height in order of discovery.
     """
@@ -80,14 +77,9 @@ def merge_blocked(open_cells: np.ndarray) -> np.ndarray:
 
 
 def reachable(open_cells: np.ndarray, start: tuple[int, int]) -> np.ndarray:
-    """Find the cells that can be reached from a cell by steps over edges (not corners).
+    """Find the cells (H, W) bool that can be reached from ``start`` (x, y) by steps over edges, not corners.
 
-    Args:
-        open_cells: (H, W) bool.
-        start: (x, y) of a cell inside the grid.
-
-    Returns:
-        (H, W) bool; all False if the start itself is blocked.
+    All False if the start itself is blocked.
     """
     height, width = open_cells.shape
     seen = np.zeros_like(open_cells)

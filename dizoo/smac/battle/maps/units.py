@@ -168,7 +168,6 @@ def parse_unit(name: str, data: Any, source: str = "") -> UnitType:
 
 
 def _numbers(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numeric fields under the names of `UnitType`."""
     n = {}
     for key, (default, low) in _NUMBERS.items():
         value = data.get(key, default)
@@ -178,7 +177,6 @@ def _numbers(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_smaclite(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate a unit from SMAClite's fields into ours."""
     known_fields(where, data, _SMACLITE_NAMES, of=" for a SMAClite unit")
     out = {ours: data[theirs] for theirs, ours in _SMACLITE_NAMES.items() if ours and theirs in data}
     if out.get("range") == "MELEE":

@@ -59,8 +59,6 @@ class RecordedGame:
 
 @dataclass(frozen=True)
 class _Start:
-    """What is known when a game begins."""
-
     stream: list[str]
     mirrored: bool
 

@@ -263,7 +263,6 @@ class _Parts:
 
 
 def _unpack(raw: bytes) -> tuple[str, bytes]:
-    """Return the version and content of a file."""
     line = raw[:40].split(b"\n", 1)[0]
     if not raw:
         raise BattleError("empty file. Copy or record it again.")
@@ -293,7 +292,6 @@ def _checked(body: bytes, size: int) -> bytes:
 
 
 def _inflated(body: bytes, size: int) -> bytes:
-    """Decompress the stream of version 1."""
     inflate = zlib.decompressobj()
     try:
         content = inflate.decompress(body, _MAX_BYTES)

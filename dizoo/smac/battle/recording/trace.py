@@ -98,7 +98,6 @@ def load_trace(path: Path) -> Trace:
 
 
 def _map_source(path: Path, map_name: str) -> str | Path:
-    """Return the map file beside the trace, or else a shipped map."""
     for candidate in (path.with_name(f"{map_name}.json"), path.parent / "maps" / f"{map_name}.json"):
         if candidate.is_file():
             return candidate
@@ -142,25 +141,16 @@ def _check_shapes(trace: Trace) -> None:
 
 
 def engine_at(scenario: Scenario, rows: dict[str, Array], last_actions: Array) -> BattleEngine:
-    """Create an engine with one battle per row, restored to the row's state, outputs included.
-
-    Args:
-        scenario: the map.
-        rows: (n, U) unit states by name of UNIT.
-        last_actions: (n, A).
-    """
+    """Create an engine with a battle per row, restored to (n, U) unit states by name and (n, A) last actions."""
     engine = BattleEngine(scenario, len(last_actions))
     restore(engine, rows, last_actions)
     return engine
 
 
 def restore(engine: BattleEngine, rows: dict[str, Array], last_actions: Array | None = None) -> None:
-    """Restore the units of all battles of an engine to recorded states; everything else is unchanged.
+    """Restore the units of all battles of an engine to (E, U) unit states by name of UNIT.
 
-    Args:
-        engine: an engine with as many battles as rows.
-        rows: (E, U) unit states by name of UNIT.
-        last_actions: (E, A), if they are to be restored too.
+    Everything else is unchanged, except the last actions (E, A) if given.
 
     Raises:
         BattleError: an impossible value.

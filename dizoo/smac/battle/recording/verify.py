@@ -57,7 +57,6 @@ class Comparison:
     worst_position: float = 0.0
 
     def __add__(self, other: Comparison) -> Comparison:
-        """Add the counts of two comparisons."""
         return Comparison(
             self.cases + other.cases,
             self.wrong_values + other.wrong_values,
@@ -72,7 +71,6 @@ class Comparison:
         return 1.0 - self.far_positions / max(1, self.positions)
 
     def __str__(self) -> str:
-        """Return the figures in a few words."""
         return (
             f"{self.wrong_values}/{self.cases} wrong, {self.far_positions}/{self.positions} positions off"
             f" (max {self.worst_position:.1e})"
@@ -110,12 +108,10 @@ def compare_outputs(trace: Trace) -> int:
 
 
 def compare_units(engine: BattleEngine, expected: dict[str, Array], wrong: Array) -> Comparison:
-    """Compare the units of all battles with recorded ones; units out of play only need to be out of play.
+    """Compare the units of all battles with (E, U) recorded states by name of UNIT.
 
-    Args:
-        engine: battles after a tick or step.
-        expected: (E, U) unit states by name of UNIT.
-        wrong: (E,) bool, cases already known to be wrong, for instance by their reward.
+    ``wrong`` (E,) bool marks cases already known to be wrong, for instance by their reward. Units out of play only need
+    to be out of play.
     """
     units = engine.units
     alive = expected["in_play"].astype(bool)
@@ -185,9 +181,6 @@ def free_run(trace: Trace) -> int | None:
 def verify_trace(path: Path) -> Verdict:
     """Replay one trace; it passes if the verdict has no problems.
 
-    Args:
-        path: the .npz file.
-
     Raises:
         BattleError: the file is damaged, its map is unknown, or its actions are not available in its states.
     """
@@ -238,7 +231,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _line(path: Path, verdict: Verdict) -> str:
-    """Describe one trace in one line."""
     departs = "never departs" if verdict.departs is None else f"departs at step {verdict.departs}"
     ticks = f"ticks {verdict.ticks}; " if verdict.ticks.cases else ""
     status = "FAIL" if verdict.problems else "ok  "

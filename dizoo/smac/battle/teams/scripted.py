@@ -143,12 +143,7 @@ def make_team(name: str, scenario: Scenario, seed: int = 0) -> ScriptedTeam:
 
 
 def random_actions(action_mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw one available action per agent, all equally likely: (...) int64.
-
-    Args:
-        action_mask: (..., N) bool, at least one True per row.
-        rng: random number generator.
-    """
+    """Draw one available action per agent, all equally likely: (...) int64 from (..., N) bool."""
     # The k-th available action: far fewer draws than a random key for each action.
     rank = np.cumsum(action_mask, axis=-1, dtype=np.int64)
     k = np.floor(rng.random(action_mask.shape[:-1]) * rank[..., -1]).astype(np.int64)
@@ -172,9 +167,6 @@ def walk_towards(delta: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
     Args:
         delta: (E, A, 2) way to go, x east and y north.
         action_mask: (E, A, N) bool.
-
-    Returns:
-        (E, A) int64: NORTH, SOUTH, EAST, WEST or STOP.
     """
     along_x = np.where(delta[..., 0] > 0, EAST, WEST)
     along_y = np.where(delta[..., 1] > 0, NORTH, SOUTH)
@@ -189,7 +181,6 @@ def _nearest(start: np.ndarray, goal: np.ndarray, allowed: np.ndarray) -> np.nda
 
 
 def _square_distance(start: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    """(E, A, n) squared distance from (E, A, 2) to (E, n, 2) points."""
     return np.square(start[:, :, None, :] - goal[:, None, :, :]).sum(axis=-1)
 
 

@@ -18,11 +18,7 @@ _VARIATION = ("start_jitter", "random_weapon_delay", "random_side")
 
 
 def check_keys(cfg: EasyDict, default: Mapping[str, Any]) -> None:
-    """Refuse changed keys that the chosen backend does not support.
-
-    Args:
-        cfg: the config's ``env`` branch.
-        default: defaults of that branch.
+    """Refuse keys of the ``env`` branch that the chosen backend does not support.
 
     Raises:
         ConfigError: such a key differs from its default.
@@ -39,11 +35,7 @@ def check_keys(cfg: EasyDict, default: Mapping[str, Any]) -> None:
 
 
 def check_variation(cfg: EasyDict, role: str) -> None:
-    """Refuse varied battles on other backends, as only the engine supports them.
-
-    Args:
-        cfg: the config's ``env`` branch.
-        role: ``"collect"`` or ``"evaluate"``.
+    """Refuse a role (``"collect"`` or ``"evaluate"``) that asks for varied battles, which only the engine supports.
 
     Raises:
         EnvError: the role asks for variation.

@@ -102,11 +102,7 @@ class SC2Game(GameEnv):
             self._env = None
 
     def _sizes(self) -> Mapping[str, Any]:
-        """Read the sizes from an environment without starting StarCraft II.
-
-        Raises:
-            ConfigError: it does not accept the arguments.
-        """
+        """Read the sizes without starting StarCraft II; raises ConfigError for arguments that are not accepted."""
         try:
             env = self._make(**copy.deepcopy(self._args))  # a copy: SMACv2 writes into its capability_config
         except Exception as e:
@@ -123,11 +119,7 @@ class SC2Game(GameEnv):
 
 
 def _arguments(cfg: EasyDict) -> dict[str, Any]:
-    """Return the class's arguments, except the seed.
-
-    Raises:
-        ConfigError: ``sc2.args`` contains an argument that has its own key.
-    """
+    """Return the class's arguments, except the seed; ConfigError if ``sc2.args`` has one with a key of its own."""
     # Only continuing_episode distinguishes the time limit from a defeat.
     mine = {"map_name": cfg.map_name, "continuing_episode": True, **{key: cfg[key] for key in REWARD_KEYS}}
     for key in cfg.sc2.args:

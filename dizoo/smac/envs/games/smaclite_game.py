@@ -105,10 +105,7 @@ def _make(scenario: Scenario, map_name: str) -> Any:
 
 
 def smaclite_map(map_name: str) -> dict[str, Any]:
-    """Convert a map that SMAClite does not ship to its format.
-
-    Args:
-        map_name: name of a shipped map, or path of a map file, as for ``load_scenario``.
+    """Convert a map to SMAClite's format; for ``map_name`` see ``load_scenario``.
 
     Raises:
         MapError: no such map.
