@@ -18,8 +18,8 @@ SCRIPTS = ROOT / "benchmark" / "peers"
 def run_json(command: Sequence[str], pin: bool = False, **environment: str) -> dict[str, Any]:
     """Run a program that prints its result as one line of JSON, on one thread.
 
-    ``pin`` restricts it to one core, for programs without a reliable switch; ``environment`` adds variables. If it fails,
-    the result has only ``error``.
+    ``pin`` restricts it to one core, for programs without a reliable switch; ``environment`` adds variables. If it
+    fails, the result has only ``error``.
     """
     if pin and hasattr(os, "sched_getaffinity"):
         command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
