@@ -15,7 +15,7 @@ from benchmark.win_rate.queue import compare_rows, run_cells
 from benchmark.win_rate.rows import RUNS, path_of
 from dimix.errors import ConfigError, DimixError, EnvError
 
-#: What the page of results is made of.
+#: The cells of the results page.
 LISTS: dict[str, Callable[[], Iterable[Cell]]] = {
     "tables": table_cells,
     "time": lambda: time_to_learn.CELLS,
@@ -25,7 +25,7 @@ LISTS: dict[str, Callable[[], Iterable[Cell]]] = {
 
 
 def count(text: str) -> int:
-    """A whole number of at least 1; ``2e6`` is fine too."""
+    """Parse a whole number of at least 1, such as ``2e6``."""
     number = float(text)
     if number != int(number) or number < 1:
         raise argparse.ArgumentTypeError(f"{text}: a whole number of at least 1")
@@ -33,7 +33,7 @@ def count(text: str) -> int:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmark", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("run", help="train every cell that has no row yet; stop it and start it again at will")
@@ -63,7 +63,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def cells_of(args: argparse.Namespace) -> list[Cell]:
-    """The cells that the command line names.
+    """Return the cells named on the command line.
 
     Raises:
         ConfigError: no such map or algorithm, or options for cells that have their own.
@@ -84,10 +84,10 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
 
 
 def checked(cells: Sequence[Cell], lists: bool) -> list[Cell]:
-    """The cells, the first of each experiment compiled; of the lists without those whose packages are not here.
+    """Compile the first cell of each experiment; drops listed cells whose packages are missing.
 
     Raises:
-        DimixError: what is wrong with the config of a cell that was asked for by itself.
+        DimixError: a cell that was named explicitly has an invalid config.
     """
     missing = set()
     for cell in {cell.group: cell for cell in reversed(cells)}.values():
@@ -102,7 +102,7 @@ def checked(cells: Sequence[Cell], lists: bool) -> list[Cell]:
 
 
 def list_cells(cells: Sequence[Cell], rows: Path) -> None:
-    """Print a line per experiment: which seeds have their row, and which do not."""
+    """Print a line per experiment: seeds that have a row, and seeds that do not."""
     seeds: dict[str, tuple[list[str], list[str]]] = {}
     for cell in cells:
         done, missing = seeds.setdefault(cell.group, ([], []))
@@ -112,7 +112,7 @@ def list_cells(cells: Sequence[Cell], rows: Path) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The command ``run``; returns its exit status."""
+    """Run the command ``run``; returns its exit status."""
     cells = cells_of(args)
     work, rows, anew = args.work, args.rows, "--again trains them anew, beside these"
     if args.again:
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         if args.command == "report":
-            from benchmark.win_rate.report import report  # needs packages that a training does not
+            from benchmark.win_rate.report import report  # needs packages that training does not
 
             report(args.rows, args.page, args.curves)
             return 0

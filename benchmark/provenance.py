@@ -1,4 +1,4 @@
-"""What a figure was made with: code, packages, machine. Imports nothing that a measurement would notice."""
+"""What a figure was measured with: code, packages, machine. Imports nothing that would affect a measurement."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 from benchmark import RESULTS, ROOT
 from dimix.machine.cores import usable_cores
 
-CODE = ("dimix", "dizoo")  # what decides a training's course
+CODE = ("dimix", "dizoo")  # the code that affects training
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores that this process may use, memory, system, load now."""
+    """Return processor, cores available to this process, memory, system and current load."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -33,12 +33,12 @@ def machine() -> dict[str, Any]:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Versions of Python and of installed packages, which are not imported for it."""
+    """Return the versions of Python and of installed packages, without importing them."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
 
 
 def revision() -> str | None:
-    """Git revision of this checkout, with ``+`` when its code differs from it; None outside git."""
+    """Return this checkout's git revision, with ``+`` if its code differs from it; None outside git."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", *CODE)
@@ -48,7 +48,7 @@ def revision() -> str | None:
 
 
 def conditions(report: Mapping[str, Any], *packages: str) -> str:
-    """What a report was measured with: its machine, versions and command."""
+    """Describe what a report was measured with: its machine, versions and command."""
     m = report["machine"]
     made = ", ".join(f"{name} {m[name]}" for name in packages)
     return (
@@ -58,7 +58,7 @@ def conditions(report: Mapping[str, Any], *packages: str) -> str:
 
 
 def write_report(name: str, report: Any) -> None:
-    """Keep measured figures as ``benchmark/results/<name>.json``; `python -m benchmark report` makes tables of them."""
+    """Write measured figures to ``benchmark/results/<name>.json``, the input of `python -m benchmark report`."""
     (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
 
 

@@ -1,1 +1,1 @@
-"""Environment families for dimix: one package each, with their ready-made training configs."""
+"""Environment families for dimix, one package each, with ready-made training configs."""

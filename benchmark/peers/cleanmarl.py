@@ -1,10 +1,10 @@
-"""Time CleanMARL's QMIX (GRU) on the real smaclite; runs in a Python that has its requirements, not in dimix's.
+"""Time CleanMARL's QMIX (GRU) on the real smaclite; run it in a Python with CleanMARL's requirements, not dimix's.
 
     PYTHON benchmark/peers/cleanmarl.py --repo PATH/TO/cleanmarl --map MMM --ratio 16 --seconds 25
 
-Runs `qmix_lstm.py` (a GRU cell of 64 units, in spite of its name) with its own settings, a batch of 32 episodes after
-every so many episodes as give the replay ratio; evaluation is off. Timed from one batch to a later one, by what the
-script writes to TensorBoard after each; the writer itself is replaced. Prints one JSON line.
+Runs `qmix_lstm.py` (despite its name, a GRU cell of 64 units) with its own settings and batches of 32 episodes, as
+often as the replay ratio requires; evaluation is off. Times are taken between two batches, when the script writes to
+TensorBoard, whose writer is replaced. Prints one JSON line.
 """
 
 import argparse
@@ -24,7 +24,7 @@ class EnoughError(Exception):
 
 
 class Meter:
-    """Stands in for TensorBoard's writer and looks at the clocks after each update."""
+    """Replaces TensorBoard's writer and reads the clocks after each update."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -33,14 +33,14 @@ class Meter:
         self.updates = 0
 
     def __call__(self, log_dir: str) -> "Meter":
-        """What the script takes for a new writer."""
+        """Act as the constructor that the script calls."""
         return self
 
     def add_text(self, *args: object) -> None:
-        """Nothing is written."""
+        """Write nothing."""
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
-        """The loss is written once after each update; raises `EnoughError` when the time is up."""
+        """Take the loss, written once after each update; raises `EnoughError` when the time is up."""
         if name != "train/loss":
             return
         now = (time.perf_counter(), time.process_time(), step)
@@ -54,7 +54,7 @@ class Meter:
 
 
 def main() -> None:
-    """Train until the time is up, print the figures."""
+    """Train until the time is up, then print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repo", required=True, type=Path, help="a checkout of CleanMARL")
     parser.add_argument("--map", default="MMM")
@@ -71,7 +71,7 @@ def main() -> None:
     sys.modules["torch.utils.tensorboard"] = tensorboard
     folder = args.repo / "cleanmarl"
     sys.path.insert(0, str(folder))
-    # Its other environments are imported whatever is played, with requirements of their own.
+    # Its other environments are imported in any case, with requirements of their own.
     for module, name in (("env.pettingzoo_wrapper", "PettingZooWrapper"), ("env.lbf", "LBFWrapper")):
         sys.modules[module] = types.ModuleType(module)
         setattr(sys.modules[module], name, None)

@@ -1,4 +1,4 @@
-"""Loss and gradients of one update: dimix beside PyMARL2's learners, on the same recorded battles and weights.
+"""Loss and gradients of one update, dimix against PyMARL2's learners, on the same recorded battles and weights.
 
     git clone https://github.com/hijkzzz/pymarl2
     python benchmark/peers/compare_pymarl2.py --pymarl2 pymarl2 [--learner qmix] [--map MMM] [--episodes 32] [--double]
@@ -7,10 +7,9 @@ Learners: ``qmix`` (their `NQLearner`), ``ow`` and ``cw`` (WQMIX, their `MAXQLea
 the central network's squared error, so half of its loss and gradients is compared with dimix under
 ``central_loss_weight=0.5``).
 
-Battles are played with random actions on the battle engine. PyMARL2 gets them in its own layout; its classes are
-imported from the given folder and used as they are. It counts a dead agent's no-op in the mix, so dimix does the same
-here (``mask_dead_agents=False``), in plain and in fused form. Exits with 1 if a relative difference is above the
-tolerance.
+Battles are played with random actions on the battle engine and passed to PyMARL2 in its own layout; its classes are
+imported from the given folder, unmodified. It counts a dead agent's no-op in the mix, so dimix does the same here
+(``mask_dead_agents=False``), in plain and in fused form. Exits with 1 if a relative difference exceeds the tolerance.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ GAMMA, LAMBDA, ALPHA = 0.99, 0.6, 0.1
 
 
 def make_policy(sizes: dict[str, int], dtype: torch.dtype, fused: bool, learner: str = "qmix") -> QMIXPolicy:
-    """PyMARL2's fine-tuned recipe; a target network that differs from the online one."""
+    """Create a policy with PyMARL2's fine-tuned recipe, and a target network that differs from the online one."""
     weighted = learner != "qmix"
     policy_class, model_class = (WQMIXPolicy, WQMix) if weighted else (QMIXPolicy, QMix)
     cfg = EasyDict(defaults(class_schema(policy_class)))
@@ -61,7 +60,7 @@ def make_policy(sizes: dict[str, int], dtype: torch.dtype, fused: bool, learner:
 
 
 def record(map_name: str, episodes: int) -> tuple[EpisodeBatch, dict[str, int]]:
-    """Whole battles, played at random, and the model's sizes."""
+    """Play whole battles at random; returns them and the model's sizes."""
     cfg = EasyDict(defaults(class_schema(SMACEnv)))
     cfg.map_name = map_name
     env = SMACEnv.create(cfg, "collect", min(episodes, 32), 0)
@@ -82,7 +81,7 @@ def record(map_name: str, episodes: int) -> tuple[EpisodeBatch, dict[str, int]]:
 
 
 class PeerBatch(dict[str, Tensor]):
-    """PyMARL's episode batch: T + 1 rows of everything."""
+    """PyMARL's episode batch: T + 1 rows of every field."""
 
     def __init__(self, batch: EpisodeBatch, dtype: torch.dtype) -> None:
         def with_last_row(x: Tensor) -> Tensor:
@@ -106,9 +105,9 @@ class PeerBatch(dict[str, Tensor]):
 def peer_gradients(
     folder: Path, policy: QMIXPolicy, batch: PeerBatch, sizes: dict[str, int], learner_name: str
 ) -> tuple[float, Gradients]:
-    """One update of PyMARL2's learner from the policy's weights; loss, and gradients under dimix's parameter names."""
+    """Run one update of PyMARL2's learner from the policy's weights; returns loss and gradients by dimix's names."""
     sys.path.insert(0, str(folder / "src"))
-    # Imported by its modules for printing alone; the real ones ask for StarCraft II and a plotting library.
+    # Imported by its modules only for printing; the real ones require StarCraft II and a plotting library.
     for module, attribute in {"envs.matrix_game": "print_matrix_status", "matplotlib.pyplot": "xcorr"}.items():
         stand_in = ModuleType(module)
         setattr(stand_in, attribute, None)
@@ -163,7 +162,7 @@ def peer_gradients(
 
 
 def matching(agent: Any, mixer: Any, model: QMix, gradient: bool = False) -> list[tuple[Any, Tensor]]:
-    """Pairs of their parameter and ours (or our gradient); the mixer's first layers are slices of one matrix."""
+    """Pair their parameters with ours (or our gradients); the mixer's first layers are slices of one matrix."""
 
     def ours(parameter: Tensor) -> Tensor:
         data = parameter.grad if gradient else parameter.data
@@ -189,7 +188,7 @@ def matching(agent: Any, mixer: Any, model: QMix, gradient: bool = False) -> lis
             pairs += layer(theirs, own.weight, own.bias)
         return pairs
     assert isinstance(mine, Mixer)
-    if hasattr(mixer, "hyper_w_1"):  # the mixer of MAXQLearner; NQLearner's has other names
+    if hasattr(mixer, "hyper_w_1"):  # the mixer of MAXQLearner; NQLearner's uses other names
         hyper_w1, hyper_w2, hyper_b1, value_net = mixer.hyper_w_1, mixer.hyper_w_final, mixer.hyper_b_1, mixer.V
     else:
         hyper_w1, hyper_w2, hyper_b1, value_net = mixer.hyper_w1, mixer.hyper_w2, mixer.hyper_b1[0], mixer.hyper_b2
@@ -203,7 +202,7 @@ def matching(agent: Any, mixer: Any, model: QMix, gradient: bool = False) -> lis
 
 
 def main() -> int:
-    """Print the table; 1 if a difference is above the tolerance."""
+    """Print the table; returns 1 if a difference exceeds the tolerance."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pymarl2", type=Path, required=True, help="a clone of hijkzzz/pymarl2")
     parser.add_argument("--learner", choices=["qmix", "ow", "cw"], default="qmix")
@@ -231,7 +230,7 @@ def main() -> int:
 
 
 def report(runs: dict[str, tuple[float, Gradients]], tolerance: float) -> int:
-    """Relative differences of the loss and, in the Euclidean norm, of each parameter's gradient."""
+    """Print relative differences of the loss and, in the Euclidean norm, of each parameter's gradient."""
     loss, grads = runs.pop("pymarl2")
     worst = {name: abs(ours / loss - 1) for name, (ours, _) in runs.items()}
     lines = [["loss", f"{loss:.9g}", *(f"{d:.1e}" for d in worst.values())]]

@@ -1,11 +1,11 @@
-"""Time EPyMARL's QMIX on the real smaclite; runs in a Python that has EPyMARL's requirements, not in dimix's.
+"""Time EPyMARL's QMIX on the real smaclite; run it in a Python with EPyMARL's requirements, not dimix's.
 
     PYTHON benchmark/peers/epymarl.py --repo PATH/TO/epymarl --map MMM --ratio 16 --seconds 25
 
-EPyMARL's own training loop with its QMIX and smaclite settings, but a GRU of 64 units (`use_rnn`) and as many parallel
-battles, one process each, as give the replay ratio: after every round of episodes it makes one update of 32 episodes.
-Timed from the first update to a later one; evaluation is off. Prints one JSON line; the processes that play are counted
-in the processor time and in the memory.
+Runs EPyMARL's own training loop with its QMIX and smaclite settings, but a GRU of 64 units (`use_rnn`) and as many
+parallel battles, one process each, as the replay ratio requires: one update of 32 episodes follows every round of
+episodes. Timed from the first update to a later one; evaluation is off. Prints one JSON line; processor time and memory
+include the processes that play.
 """
 
 import argparse
@@ -27,7 +27,7 @@ class EnoughError(Exception):
 
 
 class Meter:
-    """Looks at the clocks before each update."""
+    """Reads the clocks before each update."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -37,7 +37,7 @@ class Meter:
         self.peak_bytes = 0
 
     def look(self, env_steps: int, sampled: int) -> None:
-        """Note the time; an update of `sampled` steps begins. Raises `EnoughError` when the time is up."""
+        """Record the time before an update of `sampled` steps; raises `EnoughError` when the time is up."""
         children = [child.pid for child in multiprocessing.active_children()]
         now = (time.perf_counter(), time.process_time() + sum(map(cpu_seconds, children)), env_steps)
         if self.first is None:
@@ -57,13 +57,13 @@ def cpu_seconds(pid: int) -> float:
 
 
 def own_bytes(pid: int) -> int:
-    """Memory of another process that it does not share (Linux)."""
+    """Unshared memory of another process (Linux)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
 def settings(repo: Path, map_name: str, parallel: int) -> dict:
-    """EPyMARL's configuration: its defaults, its smaclite and QMIX files, and what is compared."""
+    """Return EPyMARL's configuration: its defaults, its smaclite and QMIX files, and the compared settings."""
     import yaml
 
     config: dict = {}
@@ -87,7 +87,7 @@ def settings(repo: Path, map_name: str, parallel: int) -> dict:
 
 
 def main() -> None:
-    """Train until the time is up, print the figures."""
+    """Train until the time is up, then print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repo", required=True, type=Path, help="a checkout of EPyMARL")
     parser.add_argument("--map", default="MMM")

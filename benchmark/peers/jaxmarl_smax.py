@@ -1,9 +1,9 @@
-"""Time JaxMARL's QMIX on SMAX; runs in a Python that has jax and JaxMARL, not in dimix's.
+"""Time JaxMARL's QMIX on SMAX; run it in a Python with jax and JaxMARL, not dimix's.
 
     PYTHON benchmark/peers/jaxmarl_smax.py --repo PATH/TO/JaxMARL --map 3s5z --hidden 64 --updates 400
 
-Prints one JSON line: collected env steps, sampled steps, wall and CPU seconds of the compiled run (compilation is
-timed apart). Replay ratio = epochs * batch * steps / (envs * steps).
+Prints one JSON line: collected env steps, sampled steps, wall and CPU seconds of the compiled run (compilation is timed
+separately). Replay ratio = epochs * batch * steps / (envs * steps).
 """
 
 import argparse
@@ -14,7 +14,7 @@ import time
 
 
 def settings(args: argparse.Namespace) -> dict:
-    """JaxMARL's own SMAX settings, with the sizes that are compared."""
+    """Return JaxMARL's own SMAX settings, with the compared sizes."""
     return {
         "TOTAL_TIMESTEPS": args.updates * args.envs * args.steps,
         "NUM_ENVS": args.envs,

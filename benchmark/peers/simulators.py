@@ -1,7 +1,7 @@
-"""Speed of somebody else's simulator, in that simulator's own Python: ``python simulators.py smaclite MMM 5``.
+"""Speed of another simulator, in that simulator's own Python: ``python simulators.py smaclite MMM 5``.
 
-Needs numpy and the peer alone. Prints one JSON line. What is timed is what a learner needs from a step: the step
-itself, all observations, the state and the action masks, and the reset of finished games; choosing actions is not.
+Needs only numpy and the peer. Prints one JSON line. Times what a learner needs from a step: the step itself, all
+observations, the state and the action masks, and the reset of finished games, but not choosing the actions.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 STEPS_AT_MOST = 100_000
-WARM_UP_CALLS = 3  # jax compiles again at the second call, whose state is of another kind than a fresh one
+WARM_UP_CALLS = 3  # jax compiles again at the second call, whose state has another type than a fresh one
 
 
 def smaclite(map_name: str, seconds: float, use_cpp: bool = False) -> dict:
@@ -50,7 +50,7 @@ def smax(map_name: str, seconds: float, batch: int = 64) -> dict:
     env = make("HeuristicEnemySMAX", scenario=map_name_to_scenario(map_name))
     keys = jax.random.split(jax.random.PRNGKey(0), batch)
     _, state = jax.jit(jax.vmap(env.reset))(keys)
-    block = 32  # steps per compiled call, so that the dispatch does not count
+    block = 32  # steps per compiled call, so that dispatch does not count
 
     def one(carry, key):  # noqa: ANN001, ANN202
         state, key_pick = carry, key
@@ -78,7 +78,7 @@ def smax(map_name: str, seconds: float, batch: int = 64) -> dict:
 
 
 class Clock:
-    """Adds up the time spent inside ``with clock``."""
+    """Sums the time spent inside ``with clock``."""
 
     def __init__(self) -> None:
         self.wall = self.cpu = 0.0
@@ -93,7 +93,7 @@ class Clock:
         self.steps += 1
 
     def measure(self, step: Callable[[], None], env_steps: int, seconds: float) -> dict:
-        """Warm up, then call until the time is over; ``env_steps`` per call."""
+        """Warm up, then call until the time is up; ``env_steps`` per call."""
         for _ in range(WARM_UP_CALLS):
             step()
         self.wall = self.cpu = 0.0

@@ -1,1 +1,1 @@
-"""How fast and how large: simulator, learner, training, environments, replay memory."""
+"""Speed and memory of simulator, learner, training, environments and replay memory."""

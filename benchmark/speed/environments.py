@@ -1,17 +1,17 @@
-"""What each adapter costs beside the environment that it adapts, on one machine in one run.
+"""What each adapter costs over the environment that it adapts, on one machine in one run.
 
-``python -m benchmark.speed.environments`` prints a table; ``--write`` puts the figures into
-``benchmark/results/environments.json``. Environments whose package is not installed are left out, and a line says so.
-Each row plays several games in turn, with random available actions:
+``python -m benchmark.speed.environments`` prints a table; ``--write`` stores the figures in
+``benchmark/results/environments.json``. Environments whose package is missing are skipped, and a line says so. Each row
+plays several games in turn, with random available actions:
 
 - *bare*: the environment's own ``reset`` and ``step``, as its package documents them;
-- *adapter*: the same games as a batch in this process (``env.manager.type="base"``), everything included that a
+- *adapter*: the same games as a batch in this process (``env.manager.type="base"``), including everything that a
   training step needs: arrays of observations, state and masks, checks, the record of actions;
-- *processes*: games like these in as many processes as there are cores (``env.manager.type="subprocess"``).
+- *processes*: such games in one process per core (``env.manager.type="subprocess"``).
 
-Bare and adapter take turns in short rounds, and in each round both play the same games (same seeds, same actions), in
-processor time; the figures are medians over the rounds. The time through processes is wall time per step of one game.
-The row *still* is a game in which nothing happens: its time through processes is that of the hop alone.
+Bare and adapter alternate in short rounds and play the same games in each round (same seeds, same actions). Figures are
+medians over rounds, in processor time; through processes, in wall time per step of one game. In the row *still*,
+nothing happens in the game, so its time through processes is the cost of communication alone.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ROUNDS = 15
 ROUND_S = 0.3  # processor seconds of each side per round
 SEED = 0
 
-#: One step of all games: takes their actions (E, A); starts the next episode of a game that was over before.
+#: Steps all games: takes their actions (E, A); starts the next episode of games that are over.
 Play = Callable[[np.ndarray], None]
 
 
@@ -56,8 +56,8 @@ class Case:
         name: for the table.
         env_class: the adapter.
         env: keys of the config's ``env`` branch.
-        bare: makes the bare environment's own loop from the seeds of each game's episodes.
-        package: what the environment needs; None when nothing.
+        bare: creates the bare environment's own loop from the seeds of each game's episodes.
+        package: the package that the environment needs, or None.
         games: games in turn (E).
         processes: whether games can run in processes.
     """
@@ -76,9 +76,9 @@ class Row:
     """Figures of one case, microseconds per step of one game.
 
     Attributes:
-        lost: share of the bare environment's throughput; median over the rounds.
-        lost_quartiles: of the same.
-        processes_us: None where games cannot run in processes.
+        lost: share of the bare environment's throughput that is lost; median over rounds.
+        lost_quartiles: its quartiles.
+        processes_us: None if games cannot run in processes.
     """
 
     name: str
@@ -92,8 +92,6 @@ class Row:
 
 
 def _each(make: Callable[[], Callable[[np.ndarray, Iterator[int]], None]]) -> Callable[[Sequence[Iterator[int]]], Play]:
-    """Games that are stepped one at a time, in turn."""
-
     def bare(seeds: Sequence[Iterator[int]]) -> Play:
         steps = [make() for _ in seeds]
 
@@ -107,7 +105,7 @@ def _each(make: Callable[[], Callable[[np.ndarray, Iterator[int]], None]]) -> Ca
 
 
 def bare_lbf(env_id: str) -> Callable[[np.ndarray, Iterator[int]], None]:
-    """The package's game without gymnasium's wrappers, as the adapter has it."""
+    """The package's game without gymnasium's wrappers, as the adapter uses it."""
     import gymnasium
 
     importlib.import_module("lbforaging")
@@ -119,7 +117,7 @@ def bare_lbf(env_id: str) -> Callable[[np.ndarray, Iterator[int]], None]:
         nonlocal over
         if over:
             for player in env.players:
-                player.position = None  # the adapter does it too, so that both play the same games
+                player.position = None  # like the adapter, so that both play the same games
             env.reset(seed=next(seeds))
         _, _, terminated, truncated, _ = env.step(action.tolist())
         over = terminated or truncated
@@ -144,7 +142,7 @@ def bare_petting_zoo(package: str, env_id: str) -> Callable[[np.ndarray, Iterato
 
 
 def bare_smaclite(map_name: str) -> Callable[[np.ndarray, Iterator[int]], None]:
-    """SMAClite with what its own training loops ask for at every step: state and available actions."""
+    """SMAClite with what its own training loops read at every step: state and available actions."""
     import gymnasium
 
     importlib.import_module("smaclite")
@@ -156,7 +154,7 @@ def bare_smaclite(map_name: str) -> Callable[[np.ndarray, Iterator[int]], None]:
     def step(action: np.ndarray, seeds: Iterator[int]) -> None:
         nonlocal steps
         if steps == limit:
-            env.last_actions = np.zeros_like(env.last_actions)  # as the adapter, so that both play the same games
+            env.last_actions = np.zeros_like(env.last_actions)  # like the adapter, so that both play the same games
             env.reset(seed=next(seeds))
             env.get_state(), env.get_avail_actions()
             steps = 0
@@ -168,7 +166,7 @@ def bare_smaclite(map_name: str) -> Callable[[np.ndarray, Iterator[int]], None]:
 
 
 def bare_smax(map_name: str) -> Callable[[Sequence[Iterator[int]]], Play]:
-    """JaxMARL's vectorisation with its own automatic reset; its steps take as long whatever is played."""
+    """JaxMARL's vectorisation with its own automatic reset; the time of a step does not depend on the game."""
 
     def bare(seeds: Sequence[Iterator[int]]) -> Play:
         import jax
@@ -177,7 +175,7 @@ def bare_smax(map_name: str) -> Callable[[Sequence[Iterator[int]]], Play]:
         env = HeuristicEnemySMAX(scenario=map_name_to_scenario(map_name), max_steps=100)
         keys = jax.numpy.stack([jax.random.PRNGKey(next(seed)) for seed in seeds])
         _, state = jax.jit(jax.vmap(env.reset))(keys)
-        # Types as a step returns them: with those of `reset` everything would be compiled twice.
+        # Types as returned by a step: those of `reset` would compile everything twice.
         state = jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), state)
 
         def one(key: Any, state: Any, action: Any) -> Any:
@@ -230,7 +228,7 @@ def _config(env_class: Any, env: dict[str, Any]) -> EasyDict:
 
 
 def make(case: Case, manager: str) -> VecEnv:
-    """The adapter's batch; ``manager`` says where its games run, if it has them."""
+    """Create the adapter's batch; ``manager`` sets where its games run, if it has any."""
     cfg = _config(case.env_class, case.env)
     if "manager" in cfg:
         cfg.manager.type = manager
@@ -238,7 +236,7 @@ def make(case: Case, manager: str) -> VecEnv:
 
 
 def seeds_of(game: int) -> Iterator[int]:
-    """Seeds of the episodes that a game of the adapter plays."""
+    """Return the seeds of the episodes that a game of the adapter plays."""
     episode = 0
     while True:
         yield episode_seed(SEED, game, episode)
@@ -246,12 +244,12 @@ def seeds_of(game: int) -> Iterator[int]:
 
 
 def random_actions(env: VecEnv, rng: np.random.Generator) -> np.ndarray:
-    """(E, A) available actions."""
+    """Draw (E, A) available actions."""
     return (rng.random(env.action_mask.shape) * env.action_mask).argmax(-1)
 
 
 def advance(env: VecEnv, action: np.ndarray) -> None:
-    """One step of all games, and a new episode where one is over."""
+    """Step all games, and start a new episode in those that are over."""
     env.step(action)
     over = np.flatnonzero(env.terminated | env.truncated)
     if len(over):
@@ -266,7 +264,7 @@ def measure(case: Case, rounds: int = ROUNDS, round_s: float = ROUND_S) -> Row:
     clock = time.process_time
 
     def play(steps: int) -> tuple[float, float]:
-        """Seconds of the bare environment and of the adapter for so many steps of all games."""
+        """Seconds that the bare environment and the adapter take for this many steps of all games."""
         adapter_s, played = 0.0, []
         for _ in range(steps):
             played.append(random_actions(env, rng))  # choosing is not part of an environment
@@ -290,12 +288,12 @@ def measure(case: Case, rounds: int = ROUNDS, round_s: float = ROUND_S) -> Row:
 
 
 def _ahead(seeds: Iterator[int], count: int = 10_000) -> Iterator[int]:
-    """The first seeds, drawn now: the bare environment is not to pay for them."""
+    """Draw the first seeds now, so that the bare environment is not charged for them."""
     return iter([next(seeds) for _ in range(count)])
 
 
 def _through_processes(case: Case, rng: np.random.Generator, seconds: float) -> tuple[float, int]:
-    """Wall time per step of one game (median), and the processes."""
+    """Measure wall time per step of one game (median); returns it and the number of processes."""
     env = make(case, "subprocess")
     env.reset()
     times, start = list[float](), time.perf_counter()
@@ -309,13 +307,13 @@ def _through_processes(case: Case, rng: np.random.Generator, seconds: float) -> 
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """The figures with their conditions above them."""
+    """Format the figures with their conditions above them."""
     made = f"{report['machine']['cpu']}; {report['rounds']} rounds of {report['round_s']} processor seconds a side."
     return f"{made}\n\n{table([Row(**row) for row in report['rows']])}"
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The figures as Markdown."""
+    """Format the figures as Markdown."""
     lines = []
     for r in rows:
         low, high = r.lost_quartiles

@@ -1,23 +1,19 @@
 """How fast is one QMIX update, and how much of the machine's arithmetic does it use?
 
     python -m benchmark.speed.learner [--maps MMM 3s5z] [--batch 32 128] [--repeats 20]
-    python -m benchmark.speed.learner --sharing        # what weights per unit type and per agent cost
-    python -m benchmark.speed.learner --equivariant --maps MMM 3s5z corridor  # what sets of units cost
+    python -m benchmark.speed.learner --sharing        # cost of weights per unit type and per agent
+    python -m benchmark.speed.learner --equivariant --maps MMM 3s5z corridor  # cost of sets of units
 
-Times one `QMIXPolicy` update (online forward and backward, target forward, optimizer, target update) on one thread, on
-synthetic episodes with the sizes of a map, in CPU time, fused and plain recurrence in turn. Multiply-adds are counted
-exactly from the rows that are computed; the share is multiply-adds per second over the best rate of a large matrix
-product measured in the same run.
+Times one `QMIXPolicy` update (online forward and backward, target forward, optimizer, target update) in CPU time on one
+thread, on synthetic episodes with the sizes of a map, alternating fused and plain recurrence. Multiply-adds are counted
+exactly from the computed rows. The share is their rate over the best rate of a large matrix product in the same run.
 
-Expected: a plain update is bound by its many passes over memory between small matrix products, so doing those passes
-once, in the cache, should bring it near the rate of the products themselves: half of the peak. Seen (Xeon with AVX-512,
-two cores shared with other work, batches of 32 and 128): 37 to 46 % of the peak, 2.4 to 2.8 times faster than plain at
-32 episodes and 3 to 6 times at 128, where torch's own GRU asks the system for fresh memory in every update. The
-recurrence alone runs at 50 to 55 %. What is left are the gates, written by forward and read by backward (1 KB per row
-at H = 64: more than the cache holds), some 35 microseconds of calls per time step, and the mixer's element-wise
-operations. Tried without gain: one input product for the whole sequence instead of one per step (the same within 10 %,
-either way), keeping the allocator from returning memory (3 %), huge pages (none), batched products in the mixer
-(slower).
+A plain update is bound by its many passes over memory between small matrix products; the fused one makes these passes
+once, in the cache. On a Xeon with AVX-512 it reaches 37 to 46 % of the peak (the recurrence alone 50 to 55 %), 2.4 to
+2.8 times the plain speed at 32 episodes and 3 to 6 times at 128. The rest goes into the gates, written by forward and
+read by backward (1 KB per row at H = 64, more than the cache holds), about 35 microseconds of calls per time step, and
+the mixer's element-wise operations. Tried without gain: one input product for the whole sequence, keeping the allocator
+from returning memory, huge pages, batched products in the mixer.
 """
 
 from __future__ import annotations
@@ -43,7 +39,7 @@ from dizoo.smac.envs.smac_env import SMACEnv
 
 
 class Sizes(NamedTuple):
-    """What the cost of an update depends on; steps is the longest battle of the synthetic batch."""
+    """What the cost of an update depends on; steps is the length of the longest battle in the synthetic batch."""
 
     agents: int
     obs: int
@@ -61,7 +57,7 @@ TYPES = {
 
 
 def synthetic_batch(sizes: Sizes, episodes: int, rng: np.random.Generator) -> EpisodeBatch:
-    """Won and lost battles of half to full length; an agent dies in the battle's second half with chance one half."""
+    """Create won and lost battles of half to full length; half the agents die in the battle's second half."""
     steps, agents = sizes.steps, sizes.agents
     length = rng.integers(steps // 2, steps + 1, episodes)
     death = np.where(
@@ -96,7 +92,7 @@ def synthetic_batch(sizes: Sizes, episodes: int, rng: np.random.Generator) -> Ep
 
 
 def make_policy(sizes: Sizes, fused: bool = True, **model: Any) -> QMIXPolicy:
-    """A policy with the default config; keyword arguments change keys of its model."""
+    """Create a policy with the default config; keyword arguments change keys of its model."""
     cfg = EasyDict(defaults(class_schema(QMIXPolicy)))
     cfg.model = EasyDict(defaults(class_schema(QMix)))
     cfg.model.update(
@@ -112,7 +108,7 @@ def make_policy(sizes: Sizes, fused: bool = True, **model: Any) -> QMIXPolicy:
 
 
 def multiply_adds(policy: QMIXPolicy, batch: EpisodeBatch, sizes: Sizes) -> int:
-    """Multiply-adds of all matrix products of one update: online forward and backward, target forward."""
+    """Count multiply-adds of all matrix products of one update: online forward and backward, target forward."""
     with_next = batch.filled & ~batch.terminated
     rows = len(Packing.of(policy._computed_rows(batch)).rows)
     hidden, mixer = 64, policy.model.mixer
@@ -121,13 +117,13 @@ def multiply_adds(policy: QMIXPolicy, batch: EpisodeBatch, sizes: Sizes) -> int:
     agent = first + 2 * hidden * 3 * hidden + hidden * sizes.actions
     state_layer = mixer.state_layer.weight.numel()
     mix = state_layer + mixer.w1.weight.numel() + mixer.w2.weight.numel() + (sizes.agents + 2) * mixer.embed_dim
-    # Backward costs twice the forward, less the gradient of the inputs, which nobody needs.
+    # Backward costs twice the forward, less the gradient of the inputs, which is not needed.
     learned = rows * (3 * agent - first) + int(batch.filled.sum()) * (3 * mix - state_layer)
     return learned + rows * agent + int(with_next.sum()) * mix
 
 
 def best_time(function: Callable[[], object], repeats: int) -> float:
-    """Least CPU time of a call in seconds: what the code needs when nobody disturbs it."""
+    """Least CPU time of a call in seconds, which is least affected by other load."""
     times = []
     for _ in range(repeats):
         start = time.process_time()
@@ -149,13 +145,13 @@ def peak() -> float:
 
 
 def in_turn(policies: Sequence[QMIXPolicy], batch: EpisodeBatch, repeats: int) -> list[float]:
-    """Least CPU time of an update of each policy, milliseconds; they take turns."""
+    """Least CPU time of an update of each policy in milliseconds; the policies take turns."""
     times = [[update_time(policy, batch, 4) for policy in policies] for _ in range(max(repeats // 4, 1))]
     return [1e3 * min(column) for column in zip(*times, strict=True)]
 
 
 def sharing_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -> Iterator[list[str]]:
-    """What an update costs with weights for all, per unit type and per agent."""
+    """Measure the cost of an update with weights for all, per unit type and per agent."""
     for name in maps:
         by_type = dict(parameter_sharing="type", agent_types=TYPES[name])
         kinds: list[dict[str, Any]] = [{}, by_type, dict(parameter_sharing="none")]
@@ -168,9 +164,9 @@ def sharing_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) 
 
 
 def equivariant_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -> Iterator[list[str]]:
-    """What an update costs with flat and with equivariant agents, on battles that a script played.
+    """Measure the cost of an update with flat and with equivariant agents, on battles that a script played.
 
-    Seen by equivariant agents are the units that are alive and in sight, so random rows would say nothing.
+    Equivariant agents compute only units that are alive and in sight, so random rows would be misleading.
     """
     from benchmark.speed.replay_memory import play
 
@@ -196,7 +192,7 @@ def equivariant_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: i
 
 
 def update_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -> Iterator[list[str]]:
-    """What an update costs with the fused and the plain recurrence, and its share of the machine's arithmetic."""
+    """Measure the cost of an update with fused and plain recurrence, and its share of the machine's arithmetic."""
     best = peak()
     print(f"torch {torch.__version__}, one thread, matrix product {best / 1e9:.0f} G multiply-adds/s\n")
     for name in maps:
@@ -209,7 +205,7 @@ def update_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -
             yield [*cells, f"{plain / fused:.2f}", f"{work / 1e9:.2f}", f"{work / fused / best:.0%}"]
 
 
-#: What is measured: the option that asks for it, its columns, its rows.
+#: Measurements: option, columns, rows.
 MEASURES = {
     "sharing": (
         ("map", "episodes", "recurrence", "all ms", "type ms", "none ms", "type / all", "none / all"), sharing_rows,
@@ -226,7 +222,7 @@ MEASURES = {
 
 
 def main() -> None:
-    """Print the table, a line when it is measured."""
+    """Print the table line by line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--maps", nargs="+", default=["MMM", "3s5z"])
     parser.add_argument("--batch", nargs="+", type=int, default=[32, 128])

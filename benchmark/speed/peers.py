@@ -1,4 +1,4 @@
-"""Programs of other codebases: run in processes of their own, and named in a report without this machine's paths."""
+"""Runs programs of other codebases in their own processes, and names them in a report without this machine's paths."""
 
 from __future__ import annotations
 
@@ -16,15 +16,10 @@ SCRIPTS = ROOT / "benchmark" / "peers"
 
 
 def run_json(command: Sequence[str], pin: bool = False, **environment: str) -> dict[str, Any]:
-    """Run a program on one thread; it prints its result as one line of JSON.
+    """Run a program that prints its result as one line of JSON, on one thread.
 
-    Args:
-        command: the program and its arguments.
-        pin: let it use only one core, where its own switches do not do that.
-        environment: further variables.
-
-    Returns:
-        The result; ``error`` in it says why there is none.
+    ``pin`` restricts it to one core, for programs without a reliable switch; ``environment`` adds variables. If it
+    fails, the result has only ``error``.
     """
     if pin and hasattr(os, "sched_getaffinity"):
         command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
@@ -36,12 +31,9 @@ def run_json(command: Sequence[str], pin: bool = False, **environment: str) -> d
 
 
 def typed(module: str, argv: Sequence[str] | None, paths: Mapping[str, str]) -> str:
-    """The command as it was typed, with a word in place of each path.
+    """Return the command ``python -m module argv`` as typed, with a word in place of each path.
 
-    Args:
-        module: what ``python -m`` runs.
-        argv: its arguments; None: those of this process.
-        paths: the word by the option that takes a path.
+    ``argv`` defaults to this process's; ``paths`` maps each option that takes a path to its word.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     shown = [paths.get(before, word) for before, word in zip(["", *words], words, strict=False)]

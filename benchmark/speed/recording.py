@@ -2,11 +2,8 @@
 
     python -m benchmark.speed.recording --load-path RUN/ckpt/best.pth.tar [--games 32] [--recorded 1 2 4 8 32]
 
-Plays evaluations of the checkpoint's own map from jittered starts, recorded and plain in turn, and compares their
-processor time; writing the files is part of it. Every evaluation plays the same games.
-
-Expected: what is recorded of a game is about what playing it computes (units of every tick, observations, values), so
-the cost per recorded game is some half of the cost of playing it. Seen: see benchmark/README.md.
+Plays evaluations on the checkpoint's own map from jittered starts, alternately recorded and plain, and compares their
+processor time, including writing the files. All evaluations play the same games.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ from dimix.worker import Evaluator
 
 
 def seconds(compiled: CompiledConfig, policy: Policy, games: int, recorded: int) -> tuple[float, int]:
-    """Processor time of one evaluation, and the bytes that it wrote."""
+    """Measure the processor time of one evaluation, and the bytes it wrote."""
     env = make_env(compiled, "evaluate_jitter")
     evaluator = Evaluator(env, policy.eval_mode, make_agent_input(compiled))
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +43,7 @@ def seconds(compiled: CompiledConfig, policy: Policy, games: int, recorded: int)
 
 
 def compare(play: Callable[[int], tuple[float, int]], recorded: int, repeats: int) -> dict[str, float]:
-    """Evaluations with and without recording in turn: median milliseconds, median of the pairs' extra share."""
+    """Alternate evaluations with and without recording: median milliseconds, median extra share per pair."""
     play(recorded)
     pairs = [(play(0)[0], *play(recorded)) for _ in range(repeats)]
     return {

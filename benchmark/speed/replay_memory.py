@@ -1,19 +1,18 @@
-"""The replay memory: its size, ours and PyMARL's layout, on episodes that were really played; the time of priorities.
+"""Size of the replay memory, ours against PyMARL's layout, on played episodes; time of priorities.
 
     python -m benchmark.speed.replay_memory [--maps MMM 27m_vs_30m] [--teams random] [--episodes 256] [--out FILE]
     python -m benchmark.speed.replay_memory --priorities 1000 15000 500000
 
-The second form draws batches by priority from so many units and sets their priorities anew: in the sum tree, and with
-numpy over the whole array (``Generator.choice`` with chances), the plain way.
+The second form draws batches by priority from so many units and updates their priorities, in the sum tree and, for
+comparison, with numpy over the whole array (``Generator.choice`` with probabilities).
 
 PyMARL's layout (`EpisodeBatch` with the scheme of its SMAC runs) is counted, not allocated: per step float32 state and
 observations, int32 availability masks, int64 and float32 one-hot actions, float32 reward, uint8 terminated, int64
-filled, and that for episode_limit + 1 steps of every episode, however short it was. Ours is what the buffer's arrays
-hold after these episodes, times capacity / episodes; last action and agent id are rebuilt on sampling in both.
+filled, for episode_limit + 1 steps of every episode, however short it was. Ours is the size of the buffer's arrays
+after these episodes, times capacity / episodes. Both rebuild last action and agent id on sampling.
 
-How long battles last and how soon agents die decides a part of it, so each team is a line of its own: ``random`` is
-what a run stores first; ``focus_fire`` and ``attack_nearest`` (scripts that win where they can) stand for a trained
-team.
+The length of battles and how soon agents die matter, so each team has its own line: ``random`` is what a run stores
+first; ``focus_fire`` and ``attack_nearest`` (scripts that win where they can) stand for a trained team.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from dizoo.smac.envs.battle_vec_env import BattleVecEnv
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes of ``capacity`` episodes of one map, as one team plays it.
+    """Bytes of ``capacity`` episodes of one map, as played by one team.
 
     Attributes:
         mean_length: steps of an episode.
@@ -73,7 +72,7 @@ def pymarl_step_bytes(info: EnvInfo) -> int:
 
 
 def play(buffer: ReplayBuffer, engine: BattleEngine, team_name: str, episodes: int) -> None:
-    """Fill a buffer: the same number of games in every battle of the batch, so that short ones are not preferred."""
+    """Fill a buffer, with the same number of games in every battle of the batch, so that short ones do not dominate."""
     env, team = BattleVecEnv(engine), make_team(team_name, engine.scenario)
     ids = np.arange(env.num_envs)
     to_play = np.full(env.num_envs, -(-episodes // env.num_envs))
@@ -92,7 +91,7 @@ def play(buffer: ReplayBuffer, engine: BattleEngine, team_name: str, episodes: i
 
 
 def measure(map_name: str, team: str, episodes: int, capacity: int) -> Size:
-    """Play and count."""
+    """Play and count bytes."""
     engine = BattleEngine(map_name, 32, seed=0, num_threads=1)
     info = BattleVecEnv(engine).info
     buffer = ReplayBuffer(episodes, info, AgentInput(info.obs_shape, info.action_shape, info.agent_num))
@@ -126,7 +125,7 @@ class DrawTime:
 
 
 def median_us(call: Callable[[], object], seconds: float = 1.0) -> float:
-    """Median time of a call, microseconds, over at least 20 calls."""
+    """Median time of a call in microseconds, over at least 20 calls."""
     times: list[float] = []
     call()
     while len(times) < 20 or sum(times) < seconds:
@@ -137,7 +136,7 @@ def median_us(call: Callable[[], object], seconds: float = 1.0) -> float:
 
 
 def draw_time(units: int, batch_size: int = 32) -> DrawTime:
-    """Time drawing and updating with random priorities."""
+    """Time drawing and updating, with random priorities."""
     rng = np.random.default_rng(0)
     priorities = Priorities()
     priorities.append(units)
@@ -160,14 +159,14 @@ def draw_time(units: int, batch_size: int = 32) -> DrawTime:
 
 
 def priorities_table(units: list[int]) -> str:
-    """A line per number of units, microseconds for a batch of 32."""
+    """Format a line per number of units, in microseconds for a batch of 32."""
     times = [draw_time(n) for n in units]
     lines = [[f"{t.units:,}", *(f"{us:.1f}" for us in (t.draw, t.update, t.draw + t.update, t.array))] for t in times]
     return table(("units", "draw (us)", "update (us)", "both (us)", "whole array (us)"), lines, left=0)
 
 
 def sizes_table(sizes: list[Size]) -> str:
-    """A line per map and team."""
+    """Format a line per map and team."""
     lines = []
     for size in sizes:
         steps = f"{size.mean_length:.0f}/{size.episode_limit}"

@@ -1,12 +1,11 @@
-"""Speed and memory of the battle engine, side by side with other simulators, in one run on one machine.
+"""Speed and memory of the battle engine and of other simulators, in one run on one machine.
 
-``python -m benchmark.speed.simulator`` prints a table; ``--write`` also writes it to ``benchmark/results``.
-SMAClite and SMAX take part when they are importable here or when ``--smaclite-python`` / ``--smax-python`` name a
-Python that has them; each runs in a process of its own, map by map between ours, so that a busy machine slows all
-sides alike.
+``python -m benchmark.speed.simulator`` prints a table; ``--write`` also writes it to ``benchmark/results``. SMAClite
+and SMAX take part if they can be imported here, or if ``--smaclite-python`` / ``--smax-python`` name a Python that has
+them. Each runs in its own process, map by map between ours, so that other load slows all sides alike.
 
-Random available actions; observations, states and masks of every step included, and the resets of finished games.
-Choosing the actions is not timed. Figures are environment steps (one step of one battle's whole team) per second.
+Actions are random available ones, and choosing them is not timed. Every step includes observations, states, masks and
+the resets of finished games. Figures are environment steps (one step of one battle's whole team) per second.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _SMACLITE_MAPS = (
     "10m_vs_11m", "27m_vs_30m", "2c_vs_64zg", "2s3z", "2s_vs_1sc", "3s5z", "3s5z_vs_3s6z", "3s_vs_5z",
     "bane_vs_bane", "corridor", "MMM", "MMM2",
 )  # fmt: skip
-# SMAX has its own versions of its maps: other ranges, speeds and no healers; its figures are for orientation.
+# SMAX has its own versions of its maps (other ranges and speeds, no healers), so its figures are only a rough guide.
 PEER_MAPS = {
     "smaclite": _SMACLITE_MAPS,
     "smaclite-cpp": _SMACLITE_MAPS,
@@ -59,11 +58,11 @@ print(imported - start, time.perf_counter() - start)
 
 
 def measure_ours(map_name: str, batch: int, threads: int, seconds: float, rules: str) -> dict[str, float]:
-    """Our engine on one map.
+    """Measure our engine on one map.
 
     Returns:
-        ``steps_per_s`` by the clock, ``steps_per_cpu_s`` by the processor time of all threads, ``steps``, and
-        ``bytes_per_battle``: size of the engine's arrays, over the number of battles.
+        ``steps_per_s`` in wall time, ``steps_per_cpu_s`` in processor time of all threads, ``steps``, and
+        ``bytes_per_battle``: size of the engine's arrays, divided by the number of battles.
     """
     engine = BattleEngine(map_name, batch, seed=0, rules=rules, num_threads=threads)
     engine.reset()
@@ -92,14 +91,14 @@ def measure_ours(map_name: str, batch: int, threads: int, seconds: float, rules:
 
 
 def measure_peer(peer: str, python: str, map_name: str, seconds: float) -> dict[str, Any]:
-    """Another simulator in its own process, on one core; ``error`` in the result says why there is no figure."""
+    """Measure another simulator in its own process, on one core; ``error`` in the result explains a failure."""
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     command = [python, str(SCRIPTS / "simulators.py"), peer, map_name, str(seconds)]
     return run_json(command, pin=peer == "smax", XLA_FLAGS=flags)  # XLA has no reliable switch for one thread
 
 
 def measure_start() -> dict[str, float]:
-    """Seconds from nothing to the first step, with an empty and with a full cache of compiled code."""
+    """Measure the seconds to the first step, with an empty and with a full cache of compiled code."""
     out = {}
     with tempfile.TemporaryDirectory() as cache:
         for kind in ("cold", "warm"):
@@ -121,7 +120,7 @@ def array_bytes(engine: BattleEngine) -> int:
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """The report as a table with its conditions above it."""
+    """Format the report as a table with its conditions above it."""
     peers, cores, lines = report["peers"], report["machine"]["cores"], []
     for name, row in report["maps"].items():
         one, many = row["one_core"], row["all_cores"]
@@ -149,7 +148,7 @@ def as_markdown(report: dict[str, Any]) -> str:
 
 
 def find_peers(args: argparse.Namespace) -> dict[str, str]:
-    """Which simulators take part, and with which Python."""
+    """Return the simulators that take part, and their Python."""
     found = {}
     for peer, module in PEERS.items():
         python = args.smax_python if peer == "smax" else args.smaclite_python
@@ -163,7 +162,7 @@ def find_peers(args: argparse.Namespace) -> dict[str, str]:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Speed and memory of the battle engine beside other simulators.")
     parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: all shipped maps")
     parser.add_argument("--rules", default="smaclite", help="rule profile of our side (default smaclite)")
@@ -178,7 +177,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, and write when asked to."""
+    """Measure and print; write if requested."""
     args = parse_args(argv)
     peers = find_peers(args)
     here = {**machine(), **versions("numpy", "numba")}

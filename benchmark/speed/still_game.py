@@ -1,4 +1,4 @@
-"""A game in which nothing happens: what is left when it is played through processes is the way there and back."""
+"""A game in which nothing happens: played through processes, it measures the cost of communication alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dimix.envs.vec_env import EnvInfo
 
 
 class StillGame(GameEnv):
-    """Two agents with two numbers to see and two actions that do nothing."""
+    """Two agents with two observed numbers and two actions that do nothing."""
 
     config: ClassVar[dict[str, Any]] = {}
 

@@ -1,20 +1,20 @@
-"""End-to-end speed of QMIX training, side by side with other codebases, in one run on one machine.
+"""End-to-end speed of QMIX training, ours and other codebases', in one run on one machine.
 
     python -m benchmark.speed.training [--cases MMM:16 3s5z:16 3s5z:16:96 3s5z:4] [--rounds 3] [--write]
         [--epymarl-python PYTHON --epymarl-repo DIR] [--cleanmarl-python PYTHON --cleanmarl-repo DIR]
         [--jaxmarl-python PYTHON --jaxmarl-repo DIR]
 
-A case is a map, a replay ratio (steps sampled per step collected) and the episodes of an update, 32 if not given. Ours
-are the rooms that `dimix -m serial` builds from the map's zoo config, on one thread: collect as many episodes as an
-update takes in 32 battles at once, then make as many updates as the ratio says; GRU of 64 units. Not in it on any side:
-evaluations, checkpoints, start-up and the time before the first update. Every measurement is a process of its own, ours
-and the peers' in turn, round by round, so that a busy machine slows all sides alike; what is printed is the median of
-the rounds, and ratios compare steps per second of processor time, all threads and child processes counted. A peer runs
-the maps it has: EPyMARL and CleanMARL SMAClite's, JaxMARL its own SMAX version of 3s5z (other rules; an update takes 32
-sequences of 128 steps, as many steps as about 96 of our episodes).
+A case is a map, a replay ratio (steps sampled per step collected) and the episodes per update, 32 by default. Ours is
+what `dimix -m serial` builds from the map's zoo config, with a GRU of 64 units, on one thread: it collects as many
+episodes as an update takes in 32 parallel battles, then makes as many updates as the ratio requires. No side includes
+evaluations, checkpoints, start-up or the time before the first update. Every measurement has its own process, ours and
+the peers' in turn, round by round, so that other load slows all sides alike. Printed are medians over the rounds;
+ratios compare steps per second of processor time over all threads and child processes. Peers run the maps they have:
+EPyMARL and CleanMARL SMAClite's, JaxMARL its own SMAX version of 3s5z (other rules; an update takes 32 sequences of 128
+steps, as many steps as about 96 of our episodes).
 
-Memory beside the speeds is that of these short runs: EPyMARL and JaxMARL reserve their replay buffer at once, ours and
-CleanMARL's grow. So ours is also measured with a full buffer (5,000 episodes, the recipe's size).
+Memory is that of these short runs: EPyMARL and JaxMARL reserve their replay buffer at once, ours and CleanMARL's grow.
+Ours is therefore also measured with a full buffer (5,000 episodes, the recipe's size).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ EPISODES = 32
 
 
 class Case(NamedTuple):
-    """What is trained: updates of `episodes` episodes, `ratio` of them after every `episodes` new episodes."""
+    """A training setup: `ratio` updates of `episodes` episodes after every `episodes` new episodes."""
 
     map_name: str
     ratio: int
@@ -50,7 +50,7 @@ class Case(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        """``MMM:16`` or ``MMM:16:96``.
+        """Parse ``MMM:16`` or ``MMM:16:96``.
 
         Raises:
             argparse.ArgumentTypeError: another form.
@@ -65,13 +65,13 @@ class Case(NamedTuple):
 
 
 class Clock:
-    """Adds up the processor time of functions by part; the parts must not call each other."""
+    """Sums the processor time of functions by part; parts must not call each other."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, timed."""
+        """Wrap a function so that it is timed."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
             start = time.process_time()
@@ -84,7 +84,7 @@ class Clock:
 
 
 class Training:
-    """The rooms of a training run with a clock around every part.
+    """A training run with a clock around every part.
 
     Args:
         case: map and replay ratio.
@@ -131,13 +131,13 @@ class Training:
         self.learner = Learner(learn, self.buffer, case.episodes)
 
     def iterate(self, updates: int | None = None) -> None:
-        """One round of collecting and learning."""
+        """Run one round of collecting and learning."""
         self.collector.collect(self.case.episodes, self.epsilon(self.collector.env_step))
         self.learner.train(self.case.ratio if updates is None else updates)
 
 
 def measure_ours(case: Case, seconds: float) -> dict[str, Any]:
-    """Train for a while in this process; the first round, in which code is compiled and buffers grow, is not timed."""
+    """Train for a while in this process; the first round, which compiles code and grows buffers, is not timed."""
     training = Training(case)
     training.iterate()
     training.clock.seconds.clear()
@@ -147,7 +147,7 @@ def measure_ours(case: Case, seconds: float) -> dict[str, Any]:
     while time.perf_counter() - wall < seconds:
         training.iterate()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    parts = dict(training.clock.seconds)  # a copy: what follows samples too
+    parts = dict(training.clock.seconds)  # a copy: the code below samples too
     env_steps, sampled = collector.env_step - before[0], learner.sampled_steps - before[1]
     work = multiply_adds_per_step(training) * sampled
     return {
@@ -162,7 +162,7 @@ def measure_ours(case: Case, seconds: float) -> dict[str, Any]:
 
 
 def measure_memory(map_name: str) -> dict[str, Any]:
-    """Fill the replay buffer and learn a little; peak memory of this process."""
+    """Fill the replay buffer and learn a little; returns the peak memory of this process."""
     training = Training(Case(map_name, 1))
     while len(training.buffer) < training.buffer.capacity:
         training.iterate(updates=0)
@@ -201,7 +201,7 @@ def matrix_product_rate() -> float:
 
 
 def peak_bytes() -> int:
-    """Largest memory this process has had."""
+    """Peak memory of this process."""
     unit = 1 if platform.system() == "Darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -210,12 +210,12 @@ def peak_bytes() -> int:
 
 
 def ours(*arguments: str) -> dict[str, Any]:
-    """One measurement of ours in a process of its own."""
+    """Run one measurement of ours in its own process."""
     return run_json([sys.executable, "-m", MODULE, *arguments])
 
 
 def peer_command(peer: str, case: Case, args: argparse.Namespace) -> list[str] | None:
-    """How to measure a peer on a case; None when it is not given or has no such map."""
+    """Return the command that measures a peer on a case; None if the peer is not given or lacks the map."""
     python, repo = getattr(args, f"{peer}_python"), getattr(args, f"{peer}_repo")
     if not (python and repo):
         return None
@@ -237,7 +237,7 @@ PEERS = {"epymarl": "EPyMARL", "cleanmarl": "CleanMARL", "jaxmarl": "JaxMARL"}
 
 
 def median_of(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Speeds of several measurements: medians; the last error when all failed."""
+    """Take medians of the speeds of several measurements; the last error if all failed."""
     good = [r for r in rounds if "error" not in r]
     if not good:
         return {"error": rounds[-1]["error"]}
@@ -262,7 +262,7 @@ def median_of(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def measure_case(case: Case, args: argparse.Namespace) -> dict[str, Any]:
-    """All sides on one case, in turn, several times."""
+    """Measure all sides on one case, in turn, several times."""
     commands = {peer: command for peer in PEERS if (command := peer_command(peer, case, args))}
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for _ in range(args.rounds):
@@ -280,7 +280,7 @@ def measure_case(case: Case, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """The report as tables with their conditions above them."""
+    """Format the report as tables with their conditions above them."""
     parts = [
         "Environment steps per second of QMIX training (GRU 64): simulator, acting, replay buffer, updates; "
         f"median of {report['rounds']} rounds, all sides in turn.\n{conditions(report, 'torch', 'numpy')}",
@@ -297,7 +297,7 @@ def as_markdown(report: dict[str, Any]) -> str:
 
 
 def speed_table(cases: Sequence[dict[str, Any]]) -> str:
-    """A line per case and side."""
+    """Format a line per case and side."""
     lines = []
     for row in cases:
         speed = row["sides"]["dimix"]["steps_per_cpu_s"]
@@ -315,7 +315,7 @@ def speed_table(cases: Sequence[dict[str, Any]]) -> str:
 
 
 def share_table(cases: Sequence[dict[str, Any]]) -> str:
-    """Where our processor time goes, a line per case."""
+    """Format where our processor time goes, a line per case."""
     ours = {row["case"]: row["sides"]["dimix"] for row in cases}
     lines = [
         [case, *(f"{r['share'][part]:.1%}" for part in (*PARTS, "other")), f"{r['share_of_peak']:.0%}"]
@@ -325,7 +325,7 @@ def share_table(cases: Sequence[dict[str, Any]]) -> str:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     cases = [Case("MMM", 16), Case("3s5z", 16), Case("3s5z", 16, 96), Case("3s5z", 4)]
     form = "MAP:RATIO[:EPISODES]"
@@ -345,7 +345,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, and write when asked to."""
+    """Measure and print; write if requested."""
     args = parse_args(argv)
     if args.worker or args.memory_worker:
         result = measure_ours(args.worker, args.seconds) if args.worker else measure_memory(args.memory_worker)

@@ -1,1 +1,1 @@
-"""How well trainings learn: cells of map, policy and seed, their queue, rows, report."""
+"""How well training runs learn: cells of map, policy and seed, their queue, rows, report."""

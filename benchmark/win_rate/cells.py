@@ -1,4 +1,4 @@
-"""The cells of the benchmark: one training each, of any config of the zoo; SMAC's by map, algorithm and rules."""
+"""Cells of the benchmark: one training run each, of any zoo config; those of SMAC by map, algorithm and rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dizoo.smac.battle.maps.scenario import load_scenario, map_names
 
 ZOO = "dizoo/smac/config"
 
-#: How the zoo's files spell the maps that DI-engine's spell so.
+#: How the zoo's files spell maps for which DI-engine has its own spelling.
 FILE_NAMES = {
     "10m_vs_11m": "10m11m",
     "27m_vs_30m": "27m30m",
@@ -32,10 +32,10 @@ FILE_NAMES = {
     "5m_vs_6m": "5m6m",
     "8m_vs_9m": "8m9m",
 }
-#: The map whose zoo files show what an algorithm's settings are, for the maps that have no file of it.
+#: The map whose zoo files provide an algorithm's settings for maps without a file of their own.
 MODEL_MAP = "3s5z"
 
-#: Env steps of a training where none are asked for: enough for QMIX to win and to keep winning, found map by map.
+#: Default env steps of a training run: enough for QMIX to win and to keep winning, found map by map.
 ENV_STEPS = {
     "3m": 200_000,
     "8m": 200_000,
@@ -63,8 +63,8 @@ ENV_STEPS = {
 }
 #: The same for training from moved starts, where that takes longer.
 MOVED_ENV_STEPS = {"3m": 300_000, "5m_vs_6m": 1_000_000, "2s3z": 800_000, "3s5z": 1_000_000}
-#: The same under the rules ``smac``, which are harder for some teams; MMM2 by guess, not yet run so long, and 2m_vs_1z
-#: is not won so.
+#: The same under the rules ``smac``, which are harder for some teams; MMM2's is a guess, not yet run, and 2m_vs_1z's
+#: does not suffice for a win.
 SMAC_ENV_STEPS = {
     "2s3z": 1_000_000,
     "3s5z": 2_000_000,
@@ -74,7 +74,7 @@ SMAC_ENV_STEPS = {
     "MMM2": 2_000_000,
 }
 
-#: Algorithms that are not a policy's registered name: policy, and what is set besides.
+#: Algorithms that are not a policy's registered name: policy and additional settings.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ow_qmix": ("wqmix", ("policy.learn.wqmix_ow=True", "policy.learn.alpha=0.5")),
     "cw_qmix": ("wqmix", ("policy.learn.wqmix_ow=False", "policy.learn.alpha=0.75")),
@@ -82,24 +82,24 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "open_loop": ("qmix", ("env.open_loop=True", "env.obs_last_action=False", "policy.model.equivariant=False")),
     "net_reward": ("qmix", ("env.reward_only_positive=False", "env.reward_negative_scale=0")),
 }
-#: QMIX in battles shown or paid otherwise: not compared with the family.
+#: QMIX with other observations or rewards: not compared with the other algorithms.
 OTHER_TASKS = ("open_loop", "net_reward")
 #: The same, and QMIX itself.
 QMIX_ALONE = ("qmix", *OTHER_TASKS)
 NEVER = 1.1  # a win rate that no run reaches
 RULES = ("smaclite", "smac")
-JITTER = 0.5  # cells, of the trainings with moved starts
+JITTER = 0.5  # cells, for training with moved starts
 FAMILY = ("equivariant", "vdn", "ow_qmix", "cw_qmix", "qtran")
 FAMILY_MAPS = (*DI_ENGINE_MAPS, "2s3z", "corridor")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell(ABC):
-    """One training of the benchmark: a config of the zoo, what is set over it, and a seed.
+    """One training run of the benchmark: a zoo config, overrides, and a seed.
 
     Attributes:
         seed: of the run.
-        env_steps: length of the training; None: as long as the config says.
+        env_steps: length of the run; None: as in the config.
         options: ``dotted.key=value`` texts.
         until_won: stop as the config says, once the team wins; else train for all env steps.
     """
@@ -111,7 +111,7 @@ class Cell(ABC):
 
     @abstractmethod
     def sources(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
-        """The zoo files that the cell is made of, and their main and create config.
+        """Return the zoo files of the cell, and their main and create config.
 
         Raises:
             ConfigError: there is no such file.
@@ -119,11 +119,11 @@ class Cell(ABC):
 
     @abstractmethod
     def _label(self) -> list[str]:
-        """What is trained, the first parts of the cell's name."""
+        """Describe what is trained, for the first parts of the cell's name."""
 
     @property
     def group(self) -> str:
-        """What the seeds of one experiment share, as a file name."""
+        """File name shared by the seeds of one experiment."""
         parts = self._label()
         if self.env_steps is not None:
             parts.append(short(self.env_steps))
@@ -136,23 +136,23 @@ class Cell(ABC):
 
     @property
     def name(self) -> str:
-        """The cell as a file name."""
+        """File name of the cell."""
         return f"{self.group}__seed{self.seed}"
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """What the cell sets over its config files; the user's options last."""
+        """What the cell changes in its config files; the user's options come last."""
         return (*(() if self.until_won else (f"env.stop_value={NEVER}",)), *self.options)
 
     def fields(self) -> dict[str, Any]:
-        """The cell as it stands in a row."""
+        """Return the cell as stored in a row."""
         return {**asdict(self), "options": list(self.options)}
 
     def compile(self, **options: Any) -> CompiledConfig:
-        """The cell's config, checked; see `dimix.config.compile_all` for the options.
+        """Return the cell's config, checked; see `dimix.config.compile_all` for the options.
 
         Raises:
-            ConfigError: everything that is wrong with it.
+            ConfigError: lists everything that is wrong with it.
         """
         return compile_all(
             self.sources()[1], seed=self.seed, env_step=self.env_steps, overrides=self.overrides, **options
@@ -161,10 +161,10 @@ class Cell(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigCell(Cell):
-    """A training of any config.
+    """A training run of any config.
 
     Attributes:
-        config: the file, from the repository's root.
+        config: the file, relative to the repository's root.
     """
 
     config: str
@@ -180,13 +180,13 @@ class ConfigCell(Cell):
 
 @dataclass(frozen=True, kw_only=True)
 class MapCell(Cell):
-    """A training on one of SMAC's maps.
+    """A training run on one of SMAC's maps.
 
     Attributes:
         map: one of the 23.
         algo: a policy's registered name, or one of `VARIANTS`.
         rules: ``smaclite`` or ``smac``.
-        train_jitter: starts of training games are moved by up to so many cells.
+        train_jitter: cells by which starts of training games are moved at most.
     """
 
     env_steps: int = field()
@@ -204,8 +204,8 @@ class MapCell(Cell):
     def sources(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
         """See `Cell.sources`.
 
-        A map's own file for the algorithm where there is one; else the map's QMIX file, and under it what the
-        algorithm's file of `MODEL_MAP` says about the policy.
+        Uses the map's own file for the algorithm if there is one; else the map's QMIX file, with the policy settings of
+        the algorithm's file for `MODEL_MAP`.
         """
         policy = _policy(self.algo)[0]
         own, qmix, model = zoo_file(self.map, policy), zoo_file(self.map, "qmix"), zoo_file(MODEL_MAP, policy)
@@ -224,7 +224,7 @@ class MapCell(Cell):
 
 
 def zoo_file(map_name: str, policy: str) -> str:
-    """The ready-made config of a map and policy, as `dimix.config.file.find_config` takes it; it may not exist."""
+    """Return the config of a map and policy, as `dimix.config.file.find_config` takes it; it may not exist."""
     return f"{ZOO}/smac_{FILE_NAMES.get(map_name, map_name)}_{policy}_config.py"
 
 
@@ -237,9 +237,9 @@ def make_cells(
     env_steps: int | None = None,
     **same: Any,
 ) -> list[MapCell]:
-    """All combinations, seed by seed, so that a queue that is stopped early has something of everything.
+    """Return all combinations, seed by seed, so that a queue stopped early has some of everything.
 
-    Without ``env_steps`` every map gets its own, see `own_env_steps`; ``same`` are the cells' other fields.
+    Without ``env_steps``, each map gets its own, see `own_env_steps`; ``same`` sets the cells' other fields.
 
     Raises:
         ConfigError: no such map or algorithm.
@@ -257,7 +257,7 @@ def make_cells(
 
 
 def table_cells() -> list[MapCell]:
-    """What the tables of win rates ask for, three seeds each."""
+    """Return the cells of the win-rate tables, three seeds each."""
     maps = map_names()
     flat = [name for name in maps if is_flat(name)]
     paid = [name for name in maps if load_scenario(name, "smac").enemy_recovers]
@@ -275,13 +275,13 @@ def table_cells() -> list[MapCell]:
 
 @cache
 def is_flat(name: str) -> bool:
-    """Whether the zoo's QMIX agents of a map read rows as they stand, so that equivariant ones are another cell."""
+    """Whether the zoo's QMIX agents for a map are flat, so that equivariant ones are a separate cell."""
     main, _ = MapCell(map=name, env_steps=1).sources()[1]
     return not main.get("policy", {}).get("model", {}).get("equivariant", False)
 
 
 def own_env_steps(map_name: str, rules: str, train_jitter: float) -> int:
-    """Length of a map's trainings under the given rules, from the nominal or from moved starts."""
+    """Length of a map's training runs under the given rules, from nominal or moved starts."""
     own = [ENV_STEPS[map_name]]
     if rules == "smac":
         own.append(SMAC_ENV_STEPS.get(map_name, 0))
@@ -301,6 +301,5 @@ def _policy(algo: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _joined(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Two nested dicts as one; where both have a value, the second's counts."""
     both = {k: _joined(under[k], v) if isinstance(v, Mapping) and k in under else v for k, v in over.items()}
     return {**under, **both}

@@ -1,4 +1,4 @@
-"""The report's curves: win rates against env steps, median and quartiles over seeds, as PNG and SVG."""
+"""Curves of the report: win rates against env steps, median and quartiles over seeds, as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dimix.plot import new_figure, on_one_axis, style
 from dimix.plot.table import IN_A_ROW
 from dizoo.smac.battle.maps.scenario import map_names
 
-#: Lines of a figure by algorithm and whether the starts of training moved; each looks the same on every map.
+#: Line styles by algorithm and whether training starts moved; the same on every map.
 LINES = (
     ("qmix", False),
     ("vdn", False),
@@ -37,16 +37,12 @@ Found = Mapping[tuple[str, str, str, float], Experiment]
 
 
 def curve_file(rules: str, map_name: str | None = None) -> str:
-    """File name of a map's curves, or of all maps', as PNG."""
+    """Return the PNG file name of a map's curves, or of all maps'."""
     return f"{rules}_{map_name}.png" if map_name else f"{rules}.png"
 
 
 def draw_all(found: Found, folder: Path) -> None:
-    """Draw each map's curves, and all of QMIX's in one picture.
-
-    Args:
-        found: experiments by rules, map, algorithm and training jitter.
-        folder: for the files; made if it is not there.
+    """Draw each map's curves, and QMIX's of all maps in one picture, into ``folder``, which is created if needed.
 
     Raises:
         OutputError: no matplotlib, or a file that cannot be written.
@@ -63,9 +59,9 @@ def draw_all(found: Found, folder: Path) -> None:
 
 
 def smoothed(experiment: Experiment, jitter: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    """Env steps, median, 25 % and 75 % quantile over seeds of the win rate, each the mean of five evaluations.
+    """Return env steps, median, 25 % and 75 % quantile over seeds of the win rate, each averaged over five evaluations.
 
-    None without evaluations of that kind.
+    None if there are no evaluations of that kind.
     """
     curves = []
     for row in experiment.rows:
@@ -115,7 +111,6 @@ def _overview(by_map: Mapping[str, Sequence[Experiment]]) -> Any:
 
 
 def _legend(figure: Any) -> None:
-    """One for all axes, below them."""
     lines = {label: line for a in figure.axes for line, label in zip(*a.get_legend_handles_labels(), strict=True)}
     figure.legend(list(lines.values()), list(lines), loc="outside lower center", ncols=4, fontsize="x-small")
 
@@ -141,7 +136,7 @@ def _dress(axis: Any, title: str) -> None:
 
 
 def _number(experiment: Experiment) -> int:
-    """A line's place among all lines; those that have none come last."""
+    """Return a line's position among all lines; unknown ones come last."""
     line = (experiment.cell.algo, experiment.cell.train_jitter > 0)
     return LINES.index(line) if line in LINES else len(LINES)
 
@@ -151,9 +146,9 @@ def _order(experiment: Experiment) -> tuple[int, str]:
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a PNG, and an SVG beside it.
+    """Write a PNG and an SVG.
 
-    The same rows give the same bytes; an SVG's paths keep one decimal, a tenth of a point.
+    The same rows give the same bytes; an SVG's paths are rounded to a tenth of a point.
 
     Raises:
         OutputError: the files cannot be written.

@@ -1,6 +1,6 @@
-"""Does every environment family learn: zoo configs beside SMAC's, once each, and random play beside them.
+"""Does every environment family learn? Zoo configs other than SMAC's, one run each, compared with random play.
 
-Each training ends as its config says. Games are played in the training process, where their processor time is counted.
+Each run ends as its config says. Games are played in the training process, so that their processor time is counted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CELLS = {
 
 
 def by_name(rows: Iterable[Row]) -> dict[str, Row]:
-    """The row of each config that was run, in the order of `CELLS`."""
+    """Return the row of each config that was run, in the order of `CELLS`."""
     found = {cell_of(row): row for row in rows}
     return {name: found[cell] for name, cell in CELLS.items() if cell in found}
 
@@ -52,13 +52,13 @@ def final(row: Row) -> tuple[float, float, float]:
 
 
 def random_play(row: Row) -> tuple[float, float]:
-    """Mean return of uniformly random available actions, and its standard error."""
+    """Return the mean return of uniformly random available actions, and its standard error."""
     games = row["final"]["random"]
     return games["ep_reward"], games["std_ep_reward"] / math.sqrt(games["games_played"] - 1)
 
 
 def learning_table(found: Mapping[str, Row]) -> str:
-    """A line per config, as Markdown."""
+    """Format a line per config, as Markdown."""
     lines = []
     for name, row in found.items():
         (mean, error, won), (floor, floor_error) = final(row), random_play(row)
@@ -76,7 +76,7 @@ def learning_table(found: Mapping[str, Row]) -> str:
 
 
 def draw(found: Mapping[str, Row]) -> Any:
-    """A panel per config: mean return of each evaluation against env steps, and random play."""
+    """Draw a panel per config: mean return of each evaluation against env steps, and random play."""
     figure, panels = panel_grid(len(found), 3.3, 2.5)
     for panel, (name, row) in zip(panels, found.items(), strict=True):
         steps = np.divide(row["evaluations"]["env_step"], 1e3)

@@ -1,4 +1,4 @@
-"""What one process of the benchmark does: train a cell, play the final games, write its row."""
+"""The work of one benchmark process: train a cell, play the final games, write its row."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from dimix.errors import CheckpointError, OutputError
 from dimix.worker import Evaluator
 from dizoo.smac.battle.kernels.compiler import source_digest
 
-#: The final games: environment role and chance of a random action; random ones where starts cannot be moved.
+#: Final games: environment role and probability of a random action; "random" where starts cannot be moved.
 FINAL = {
     "greedy": ("evaluate", 0.0),
     "epsilon": ("evaluate", 0.05),
     "jitter": ("evaluate_jitter", 0.0),
     "random": ("evaluate", 1.0),
 }
-#: Added to the seed for the final games, which nobody has trained or chosen on.
+#: Added to the seed for the final games, which nothing was trained or selected on.
 FINAL_SEED = 1_000_000
-#: TensorBoard files of hundreds of runs are for nobody.
+#: Nobody reads the TensorBoard files of hundreds of runs.
 QUIET = ("run.tensorboard=False",)
-WAIT_S = 20.0  # for a process of a killed queue to notice and let go
+WAIT_S = 20.0  # time for a process of a killed queue to notice and release the folder
 
 
 def train_cell(
     cell: Cell, work: Path, rows: Path, jobs: int, final_games: int, started: float, out: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Train a cell, or go on with it, and write its row.
+    """Train a cell, or resume it, and write its row.
 
     Args:
         cell: what to train.
-        work: its run folder is made in ``work/<cell name>/``.
-        rows: where the row goes.
+        work: the run folder is created in ``work/<cell name>/``.
+        rows: folder of the row.
         jobs: runs at a time, for the row.
         final_games: games of each kind that the trained team plays.
         started: `time.time` when this process was started.
-        out: takes the lines meant for people.
+        out: called with lines for the user.
 
     Returns:
-        ``{"state": "finished" | "stopped" | "busy"}``, finished ones with the final games' results.
+        ``{"state": "finished" | "stopped" | "busy"}``; if finished, also the final games' results.
 
     Raises:
         DimixError: the training failed.
@@ -80,7 +80,7 @@ def train_cell(
 
 
 def _locked(folder: RunFolder) -> bool:
-    """Claim the folder; False when another process keeps it."""
+    """Lock the folder; returns False if another process holds it."""
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
@@ -93,7 +93,7 @@ def _locked(folder: RunFolder) -> bool:
 
 
 def _train(cell: Cell, folder: Path, out: Callable[[str], None]) -> tuple[Result, list[str | None], bool]:
-    """The training, with the revisions of the code that worked on it and whether it was resumed."""
+    """Train; returns the result, the revisions of the code used, and whether the run was resumed."""
     history = folder / "revisions.json"
     options: dict[str, Any] = dict(
         env_step=cell.env_steps, overrides=(*cell.overrides, *QUIET), announce=False, explain=False, out=out
@@ -112,7 +112,7 @@ def _train(cell: Cell, folder: Path, out: Callable[[str], None]) -> tuple[Result
 
 
 def _remember(history: Path, revisions: list[str | None]) -> list[str | None]:
-    """The revisions with this process's, kept for the next resume; read at its start, before the checkout moves on."""
+    """Store the revisions with this process's for the next resume; called at the start, before the checkout changes."""
     now = revision()
     if not revisions or revisions[-1] != now:
         revisions = [*revisions, now]
@@ -121,15 +121,9 @@ def _remember(history: Path, revisions: list[str | None]) -> list[str | None]:
 
 
 def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, float]]:
-    """Three kinds of final games with the policy that evaluation plays with.
+    """Play three kinds of final games, ``games`` of each, with the policy used in evaluation.
 
-    Args:
-        cell: what was trained.
-        checkpoint: its networks.
-        games: of each kind, >= 1.
-
-    Returns:
-        Figures of `EvalResult` by name of the kind, see `FINAL`.
+    Returns the figures of `EvalResult` by kind, see `FINAL`.
     """
     compiled = replace(cell, seed=cell.seed + FINAL_SEED).compile()
     left_out, found = "random" if jitter_games(compiled) else "jitter", {}
@@ -148,7 +142,7 @@ def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, 
 def make_row(
     cell: Cell, result: Result, revisions: list[str | None], jobs: int, final: dict[str, dict[str, float]]
 ) -> dict[str, Any]:
-    """The row of a finished run; see `benchmark.win_rate.rows`."""
+    """Return the row of a finished run; see `benchmark.win_rate.rows`."""
     evaluations, replay_ratio = read_metrics(Path(result.run_folder))
     return {
         "cell": cell.fields(),

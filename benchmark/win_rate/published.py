@@ -1,8 +1,8 @@
-"""Win rates that others published, in percent; all of them on StarCraft II, with other numbers of steps and games."""
+"""Published win rates in percent, all measured on StarCraft II, with other numbers of steps and games."""
 
 from __future__ import annotations
 
-#: Columns by their heading: what the figure is.
+#: Meaning of each column, by heading.
 SOURCES = {
     "DI-engine": "best single evaluation of 32 games within 10M steps (DI-engine's benchmark page)",
     "PyMARL": "the PyMARL column of the same page",

@@ -1,4 +1,4 @@
-"""``python -m benchmark run``: trains cells side by side until each has its row, and goes on where it was stopped."""
+"""``python -m benchmark run``: trains cells in parallel until each has its row; continues where it was stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dimix.machine.processes import Child, Job, Watcher, run_jobs
 from dimix.machine.signals import say
 from dimix.machine.text import duration
 
-#: Seconds between two pictures of the queue, in a terminal (drawn over the last one) and in a file.
+#: Seconds between two displays of the queue, in a terminal (redrawn in place) and in a file.
 TERMINAL_S, FILE_S = 1.0, 60.0
 
 
@@ -38,17 +38,17 @@ def run_cells(
 
     Args:
         cells: in the order of training.
-        work: run folders; a run that was stopped is resumed from there.
+        work: run folders; a stopped run is resumed from there.
         rows: finished rows.
-        jobs: runs at a time; None takes the number of cores.
+        jobs: runs at a time; None: the number of cores.
         final_games: games of each kind that a trained team plays.
-        anew: what trains cells anew that have their rows, said when all of them do.
-        out: takes the lines meant for people.
-        terminal: whether ``out`` can be drawn over; None asks the standard output.
+        anew: hint on how to retrain cells that have their rows, shown if all of them do.
+        out: called with lines for the user.
+        terminal: whether ``out`` can be redrawn; None checks the standard output.
 
     Returns:
-        Exit status: 0 when every cell has its row, 1 when one failed, 130 when a signal stopped the queue, 2 when
-        another queue is still at some of them.
+        Exit status: 0 if every cell has its row, 1 if one failed, 130 if a signal stopped the queue, 2 if another
+        queue is still working on some of them.
     """
     jobs = min(jobs or usable_cores(), max(len(cells), 1))
     missing = [cell for cell in cells if not path_of(cell, rows).exists()]
@@ -69,7 +69,7 @@ def run_cells(
 
 
 def compare_rows(cells: Sequence[Cell], before: Path, again: Path) -> list[str]:
-    """A line for each cell with a row in both folders: its final games, then and now."""
+    """Describe each cell with a row in both folders in one line: its final games, then and now."""
     lines = []
     for cell in cells:
         old, new = path_of(cell, before), path_of(cell, again)
@@ -80,12 +80,12 @@ def compare_rows(cells: Sequence[Cell], before: Path, again: Path) -> list[str]:
 
 
 def _still_missing(cells: Sequence[Cell], rows: Path) -> Iterator[Cell]:
-    """Those that no other queue has finished by the time that they are due."""
+    """Yield the cells that no other queue has finished by the time it is their turn."""
     return (cell for cell in cells if not path_of(cell, rows).exists())
 
 
 def _outdated(cells: Sequence[Cell], rows: Path) -> list[str]:
-    """A line for each row whose config has changed since."""
+    """Return a line for each row whose config has changed since."""
     lines = []
     for cell in cells:
         old, new = read_row(path_of(cell, rows))["config"], flat_config(cell.compile().cfg)
@@ -113,14 +113,14 @@ def _status(cells: Sequence[Cell], children: Sequence[Child], rows: Path, out: C
 
 
 class Display(Watcher):
-    """One picture of the whole queue: how much is done, how long it will take, the last line of every running cell.
+    """Displays the whole queue: how much is done, how long it will take, the last line of every running cell.
 
     Args:
         total: cells to train.
-        jobs: of them at a time.
-        out: takes the text.
-        terminal: draw over the last picture; else print one now and then.
-        clock: seconds.
+        jobs: cells trained at a time.
+        out: called with text.
+        terminal: redraw in place; else print now and then.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -139,14 +139,14 @@ class Display(Watcher):
         self._height = 0
 
     def line(self, child: Child, text: str) -> None:
-        """Keep the last line; say everything else but progress at once."""
+        """Keep the last line; print everything but progress at once."""
         last = text.splitlines()[-1] if text else ""
         self._last[child.job.name] = last
         if not last.startswith(("env_step", "result:", "stopped by", "playing")):
             self._say("\n".join(f"{child.job.name}: {line}" for line in text.splitlines()))
 
     def ended(self, child: Child) -> None:
-        """Say what became of a cell."""
+        """Report what became of a cell."""
         self._last.pop(child.job.name, None)
         if child.error:
             self._failed += 1
@@ -161,13 +161,13 @@ class Display(Watcher):
             self._say(f"{child.job.name}: {why}")
 
     def tick(self, running: list[Child]) -> None:
-        """Draw the picture when it is due."""
+        """Redraw the display when it is due."""
         if self._clock() - self._drawn_at >= (TERMINAL_S if self._terminal else FILE_S):
             self._drawn_at = self._clock()
             self._draw([child.job.name for child in running])
 
     def close(self) -> None:
-        """Leave the last picture behind."""
+        """Leave the last display in place."""
         self._height = 0
 
     def _draw(self, running: list[str]) -> None:
@@ -178,13 +178,12 @@ class Display(Watcher):
             left = max(self._total - done - self._failed, 0)
             head += f", about {duration(sum(self._seconds) / done * left / self._jobs)} to go"
         lines = [head, *(f"  {name}: {self._last.get(name, 'starts')}" for name in running)]
-        if self._terminal:  # a line that wraps would be two to draw over
+        if self._terminal:  # a wrapped line would take two lines to redraw
             lines = [line[: get_terminal_size().columns] for line in lines]
         self._say("\n".join(lines))
         self._height = len(lines) if self._terminal else 0
 
     def _say(self, text: str) -> None:
-        """Text over the last picture."""
         if self._height:
             text = f"\x1b[{self._height}F\x1b[J{text}"
             self._height = 0

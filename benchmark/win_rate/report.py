@@ -1,4 +1,4 @@
-"""``python -m benchmark report``: `benchmark/results/README.md` and curves, from measured figures alone."""
+"""``python -m benchmark report``: generates `benchmark/results/README.md` and curves from measured figures alone."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ ends when its last five evaluations won 95 % of their games, or after 600k env s
 ENVIRONMENTS_NOTE = f"""\
 Return per game: random play, and greedy play in the last {environments.LAST} evaluations, means with their standard
 errors; the margin also in standard errors of the difference. Seed 0, one run each."""
-#: Speeds measured: title, file and how it is written.
+#: Measured speeds: title, file and formatter.
 SPEEDS = (
     ("Speed of training", "training", training.as_markdown),
     ("Speed of the simulator", "simulator", simulator.as_markdown),
@@ -100,12 +100,12 @@ Floors = Mapping[tuple[str, str, str], float]
 
 
 def report(rows: Path, page: Path, curves: Path) -> None:
-    """Write the page of tables, and the curves.
+    """Write the results page and the curves.
 
     Args:
         rows: folder of rows.
-        page: the page; the pictures that it links are put beside it.
-        curves: folder of all pictures; made if it is not there.
+        page: the page; the pictures it links are written next to it.
+        curves: folder of all pictures; created if needed.
 
     Raises:
         OutputError: a file is damaged or cannot be written, or matplotlib is missing.
@@ -130,12 +130,12 @@ def report(rows: Path, page: Path, curves: Path) -> None:
 
 
 def read_floors(path: Path) -> dict[tuple[str, str, str], float]:
-    """Win rates of scripted teams by rules, map and team."""
+    """Read win rates of scripted teams by rules, map and team."""
     return {(f["rules"], f["map"], f["team"]): f["won"] / f["episodes"] for f in json.loads(path.read_text("utf-8"))}
 
 
 def sections(rows: Sequence[Row]) -> Iterable[str]:
-    """The page's parts: of the rows, of scripted teams, of the speeds measured."""
+    """Yield the parts of the page: on the rows, on scripted teams, on measured speeds."""
     everything = experiments(rows)
     found, floors = main_experiments(everything), read_floors(RESULTS / "floors.json")
     yield INTRO
@@ -161,7 +161,7 @@ def sections(rows: Sequence[Row]) -> Iterable[str]:
 
 
 def rules_sections(found: Found, floors: Floors, rules: str) -> Iterable[str]:
-    """The tables of one rule profile."""
+    """Yield the tables of one rule profile."""
     yield from (f"## QMIX, rules `{rules}`", qmix_table(found, floors, rules))
     if any(key[0] == rules for key in found):
         yield f"![Win rates under the rules {rules}]({curve_file(rules)})"
@@ -183,7 +183,7 @@ def rules_sections(found: Found, floors: Floors, rules: str) -> Iterable[str]:
 
 
 def conditions(everything: Sequence[Experiment]) -> Iterable[str]:
-    """What was run on what."""
+    """Yield what was run, and on what."""
     rows = [row for e in everything for row in e.rows]
     if not rows:
         yield "No runs yet."
@@ -204,18 +204,18 @@ def conditions(everything: Sequence[Experiment]) -> Iterable[str]:
 
 
 def time_note(timed: Sequence[Row]) -> str:
-    """How the times to learn were measured."""
+    """Explain how the times to learn were measured."""
     machine = timed[0]["machine"]
     return paragraph(TIME_NOTE.format(jobs=timed[0]["jobs"], cores=machine["cores"], cpu=machine["cpu"]))
 
 
 def comparison_note() -> str:
-    """Whose figures stand beside ours."""
+    """Name the sources of the published figures."""
     return paragraph(f"{COMPARISON_NOTE} {'; '.join(f'{name}: {what}' for name, what in SOURCES.items())}.")
 
 
 def qmix_table(found: Found, floors: Floors, rules: str) -> str:
-    """The main table: all maps with floors and the literature's measure, greedy games from the nominal start."""
+    """Format the main table: all maps with floors and the literature's measure, greedy games from the nominal start."""
     lines = []
     for name in map_names():
         one, blind = (found.get((rules, name, algo, 0.0)) for algo in ("qmix", "open_loop"))
@@ -232,13 +232,13 @@ def qmix_table(found: Found, floors: Floors, rules: str) -> str:
 
 
 def games_table(found: Found, rules: str) -> str:
-    """Three kinds of games for teams trained from the nominal start."""
+    """Format three kinds of games for teams trained from the nominal start."""
     ones = ((name, found.get((rules, name, "qmix", 0.0))) for name in map_names())
     return table(("map", *FINAL_KINDS), [[name, *final_cells(one)] for name, one in ones if one is not None])
 
 
 def net_table(found: Found, rules: str) -> str:
-    """Teams that are not paid for shields that grow back, beside those that are."""
+    """Compare teams that are not paid for regenerating shields with those that are."""
     lines = []
     for name in map_names():
         one, paid = (found.get((rules, name, algo, 0.0)) for algo in ("net_reward", "qmix"))
@@ -250,7 +250,7 @@ def net_table(found: Found, rules: str) -> str:
 
 
 def moved_table(found: Found, rules: str) -> str:
-    """The same for teams trained with jitter: a line for each algorithm that was run."""
+    """Format the same for teams trained with jitter: a line for each algorithm that was run."""
     lines = []
     for (r, name, algo, jitter), one in ordered(found):
         if (r, jitter) == (rules, JITTER):
@@ -262,13 +262,13 @@ def moved_table(found: Found, rules: str) -> str:
 
 
 def final_cells(one: Experiment) -> list[str]:
-    """Win rates of the final games: greedy, epsilon, jittered; and how many of the greedy ones differ."""
+    """Win rates of the final games: greedy, epsilon, jittered; and the number of distinct greedy ones."""
     shares = [percent(one.final(kind).mean()) for kind in ("greedy", "epsilon", "jitter")]
     return [*shares, f"{np.median(one.distinct('greedy')):g}"]
 
 
 def family_table(found: Found, floors: Floors, rules: str) -> str:
-    """Last ten evaluations, and final jittered games, of every algorithm."""
+    """Format last ten evaluations and final jittered games of every algorithm."""
     algos = ["qmix", *FAMILY, *sorted({k[2] for k in found if k[0] == rules} - {*QMIX_ALONE, *FAMILY})]
     trained = {key[1] for key in found if key[0] == rules and key[2] not in QMIX_ALONE}
     lines = []
@@ -285,7 +285,7 @@ def family_table(found: Found, floors: Floors, rules: str) -> str:
 
 
 def aggregate_table(found: Found) -> str:
-    """IQM over maps by rules, algorithm and training jitter; and over the maps that all algorithms share."""
+    """Format the IQM over maps by rules, algorithm and training jitter, and over maps shared by all algorithms."""
     lines: list[list[str]] = []
     for rules in RULES:
         shared = shared_maps(found, rules)
@@ -298,7 +298,7 @@ def aggregate_table(found: Found) -> str:
 
 
 def aggregate_line(mine: Sequence[Experiment], note: str) -> list[list[str]]:
-    """One line of the table over maps; none when too little was run."""
+    """Return one line of the table over maps; none if too little was run."""
     matrix, seeds, maps = score_matrix(mine)
     if not len(maps) or not len(seeds):
         return []
@@ -310,7 +310,7 @@ def aggregate_line(mine: Sequence[Experiment], note: str) -> list[list[str]]:
 
 
 def shared_maps(found: Found, rules: str) -> set[str]:
-    """Maps on which every algorithm of the family that was run at all has three seeds."""
+    """Return the maps on which every algorithm that was run at all has three seeds."""
     by_algo: dict[str, set[str]] = {}
     for (r, name, algo, jitter), one in found.items():
         if r == rules and jitter == 0 and algo not in OTHER_TASKS and len(one.rows) >= 3:
@@ -319,7 +319,7 @@ def shared_maps(found: Found, rules: str) -> set[str]:
 
 
 def speed_table(found: Found) -> str:
-    """Env steps and wall time to the levels."""
+    """Format env steps and wall time to the levels."""
     lines = []
     for (rules, name, algo, jitter), one in ordered(found):
         if not jitter and algo != "open_loop":
@@ -332,7 +332,7 @@ def speed_table(found: Found) -> str:
 
 
 def level_cells(one: Experiment, level: float) -> tuple[str, str]:
-    """Env steps and time to a level: medians of the seeds that got there."""
+    """Env steps and time to a level: medians of the seeds that reached it."""
     times = [t for t in one.reached(level) if t is not None]
     if not times:
         return "never", ""
@@ -342,7 +342,7 @@ def level_cells(one: Experiment, level: float) -> tuple[str, str]:
 
 
 def comparison_table(found: Found, floors: Floors) -> str:
-    """Ours beside published figures."""
+    """Compare ours with published figures."""
     lines = []
     for name, published in WIN_RATES.items():
         cells = [name]
@@ -357,7 +357,7 @@ def comparison_table(found: Found, floors: Floors) -> str:
 
 
 def di_engine_table(found: Found) -> str:
-    """DI-engine's own columns, six maps."""
+    """Format DI-engine's own columns, for its six maps."""
     lines = []
     for name in DI_ENGINE_MAPS:
         one = found.get(("smaclite", name, "qmix", 0.0))
@@ -374,7 +374,7 @@ def di_engine_table(found: Found) -> str:
 
 
 def ablation_table(ablations: Sequence[Experiment], found: Found) -> str:
-    """Experiments with ``-o`` options, beside the zoo's setting."""
+    """Compare experiments with ``-o`` options with the zoo's setting."""
     lines = []
     for one in sorted(ablations, key=lambda e: e.cell.name):
         cell = one.cell
@@ -401,18 +401,18 @@ def with_interval(matrix: np.ndarray) -> str:
 
 
 def floor_cells(floors: Floors, rules: str, name: str) -> list[str]:
-    """Win rates of the scripted teams ``random`` and ``attack_nearest``, empty where they were not measured."""
+    """Win rates of the scripted teams ``random`` and ``attack_nearest``, empty if not measured."""
     keys = [(rules, name, team) for team in ("random", "attack_nearest")]
     return [percent(floors[key]) if key in floors else "" for key in keys]
 
 
 def seeds_of(one: Experiment | None) -> str:
-    """Number of seeds, empty without an experiment; a dagger where their settings differ."""
+    """Number of seeds, empty without an experiment; a dagger if their settings differ."""
     return "" if one is None else f"{len(one.rows)}{'†' * bool(one.mixed())}"
 
 
 def unlike(one: Experiment, reference: Experiment | None) -> str:
-    """Length and seeds of an experiment where they differ from those that stand in the map's row."""
+    """Length and seeds of an experiment where they differ from those in the map's row."""
     steps, seeds = (reference.cell.env_steps, len(reference.rows)) if reference else (None, None)
     said = [short(one.cell.env_steps)] * (one.cell.env_steps != steps)
     said += [f"{len(one.rows)} seed{'s' * (len(one.rows) > 1)}"] * (len(one.rows) != seeds)
@@ -430,7 +430,7 @@ def jittered(one: Experiment | None) -> str:
 
 
 def ordered(found: Found) -> list[tuple[tuple[str, str, str, float], Experiment]]:
-    """Experiments by rules, map, algorithm (QMIX first), jitter, in the order of the tables."""
+    """Sort experiments by rules, map, algorithm (QMIX first) and jitter, as in the tables."""
     names = map_names()
 
     def place(key: tuple[str, str, str, float]) -> tuple[int, int, bool, str, float]:

@@ -1,20 +1,20 @@
-"""The raw data: one JSON file per finished run, so that results of several machines are merged by copying files.
+"""Raw data: one JSON file per finished run, so that copying files merges the results of several machines.
 
 A row holds:
 
 - ``cell``: the fields of a `MapCell` or `ConfigCell` (see `benchmark.win_rate.cells`);
-- ``files``: the zoo files behind the config; ``config``: the resolved config, flat. On disk: what differs in it from
-  ``config.json`` beside this module, and ``config_without``: that one's keys that it has not;
+- ``files``: the zoo files of the config; ``config``: the resolved config, flat. On disk: its differences from
+  ``config.json`` next to this module, and ``config_without``: keys of that file that it lacks;
 - ``code``: git revisions that trained it, in order (``+``: changed code); ``versions``; ``machine``; ``jobs``: runs at
   a time; ``finished``: date; the engine's version is a digest of its sources;
 - ``training``: reason of its end, env_steps, updates, episodes, seconds, cpu_seconds, env_steps_per_s, replay_ratio,
-  start_up_s: seconds from the start of its process to where ``seconds`` begin, null where it was resumed;
+  start_up_s: seconds from the start of its process to the start of ``seconds``, null if it was resumed;
 - ``evaluations``: a list per column of `COLUMNS`, one entry per evaluation, oldest first;
-- ``final``: the policy at the end in games of its own: ``greedy``, ``epsilon`` (0.05) and ``jitter`` (0.5 cells), or
-  ``random`` where an environment has no jitter, each with the figures of `dimix.worker.EvalResult`.
+- ``final``: separate games of the final policy: ``greedy``, ``epsilon`` (0.05) and ``jitter`` (0.5 cells), or
+  ``random`` if an environment has no jitter, each with the figures of `dimix.worker.EvalResult`.
 
-Trainings measured before they had rows (time to learn, the ways, other environments) hold what was recorded then: no
-code, config or final games.
+Runs measured before rows existed (time to learn, the ways, other environments) hold what was recorded then: no code,
+config or final games.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dimix.machine.plain import flat
 from dimix.plot import read_run
 
 RUNS = RESULTS / "runs"
-#: What most configs hold, by key. It stays as it is: all rows are read with it.
+#: Common values of most configs, by key. Must not change: all rows are read with it.
 USUAL: dict[str, Any] = json.loads(Path(__file__).with_name("config.json").read_text("utf-8"))
 
 #: Columns of an evaluation, and their metrics.
@@ -51,25 +51,25 @@ COLUMNS = {
     "std_ep_reward": "eval/std_ep_reward",
     "ep_length": "eval/ep_length",
 }
-#: Config keys that do not touch a training's course.
+#: Config keys that do not affect training.
 _FREE = ("exp_name", "seed", "run.checkpoint_interval_s", "run.progress_interval_s", "run.tensorboard")
-#: Branches that do not either while a key of theirs is 0.
+#: Branches that do not either as long as one of their keys is 0.
 _SWITCHED = {"env.backplay.": "env.backplay.share"}
 
 
 def path_of(cell: Cell, folder: Path) -> Path:
-    """Where a cell's row is."""
+    """Return the path of a cell's row."""
     return folder / f"{cell.name}.json"
 
 
 def cell_of(row: Mapping[str, Any]) -> Cell:
-    """The cell that a row belongs to."""
+    """Return the cell that a row belongs to."""
     fields = {**row["cell"], "options": tuple(row["cell"]["options"])}
     return ConfigCell(**fields) if "config" in fields else MapCell(**fields)
 
 
 def write_row(row: Mapping[str, Any], folder: Path) -> Path:
-    """Write a row, whole or not at all.
+    """Write a row, completely or not at all.
 
     Raises:
         OutputError: the file cannot be written.
@@ -87,19 +87,19 @@ def write_row(row: Mapping[str, Any], folder: Path) -> Path:
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """All rows of a folder, sorted by file name.
+    """Read all rows of a folder, sorted by file name.
 
     Raises:
-        OutputError: a file that is no row.
+        OutputError: a file is not a row.
     """
     return [read_row(path) for path in sorted(folder.glob("*.json"))]
 
 
 def read_row(path: Path) -> dict[str, Any]:
-    """One row.
+    """Read one row.
 
     Raises:
-        OutputError: it is none.
+        OutputError: the file is not a row.
     """
     try:
         row = json.loads(path.read_text("utf-8"))
@@ -112,18 +112,18 @@ def read_row(path: Path) -> dict[str, Any]:
 
 
 def flat_config(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides a training's course, by dotted key; the seed apart."""
+    """Return what affects training, by dotted key, except the seed."""
     return {key: value for key, value in flat(cfg) if not key.startswith(_FREE)}
 
 
 def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Keys that both flat configs have, with other values: a new key's default changes nothing, nor what is off."""
+    """Return keys of both flat configs whose values differ; new keys' defaults and disabled branches do not count."""
     off = tuple(branch for branch, switch in _SWITCHED.items() if not old.get(switch) and not new.get(switch))
     return sorted(key for key in old.keys() & new.keys() if old[key] != new[key] and not key.startswith(off))
 
 
 def read_metrics(run_folder: Path) -> tuple[dict[str, list[float]], float]:
-    """The evaluations in a run's ``metrics.csv``, and the replay ratio at its end (0 if it never learned)."""
+    """Read the evaluations in a run's ``metrics.csv``, and its final replay ratio (0 if it never learned)."""
     recorded = read_run(run_folder).columns
     evaluated = np.isfinite(recorded["eval/games_played"])
     columns = {name: recorded[metric][evaluated] for name, metric in COLUMNS.items() if metric in recorded}

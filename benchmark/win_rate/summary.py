@@ -1,4 +1,4 @@
-"""Rows to figures: one training, the seeds of one experiment, many maps."""
+"""From rows to figures: one training run, the seeds of one experiment, many maps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Experiment:
     """The seeds of one experiment.
 
     Attributes:
-        cell: what they share; its seed is the first one's.
+        cell: the seeds' common cell, with the first one's seed.
         rows: by seed, ascending.
     """
 
@@ -47,12 +47,12 @@ class Experiment:
         return np.array([row["final"][kind]["distinct_games"] for row in self.rows])
 
     def mixed(self) -> list[str]:
-        """Config keys in which the seeds differ: code changed between them, they are no sample of one thing."""
+        """Config keys in which the seeds differ: if any, code changed between them and they are not one sample."""
         first = self.rows[0]["config"]
         return sorted({key for row in self.rows[1:] for key in config_changes(first, row["config"])})
 
     def best_single(self) -> float:
-        """The best single evaluation of any seed: what DI-engine's tables report, and no estimate of anything."""
+        """The best single evaluation of any seed: as in DI-engine's tables, not an estimate of anything."""
         return max(float(win_rates(row).max()) for row in self.rows)
 
     def reached(self, level: float) -> list[tuple[int, float] | None]:
@@ -61,7 +61,7 @@ class Experiment:
 
 
 def win_rates(row: Mapping[str, Any], jitter: bool = False) -> np.ndarray:
-    """(evaluations,) share of games won; from jittered starts NaN where a run played none."""
+    """(evaluations,) share of games won; NaN from jittered starts if a run played none."""
     evaluations, suffix = row["evaluations"], "_jitter" * jitter
     if f"games_won{suffix}" not in evaluations:
         return np.full(len(evaluations["env_step"]), np.nan)
@@ -69,16 +69,16 @@ def win_rates(row: Mapping[str, Any], jitter: bool = False) -> np.ndarray:
 
 
 def time_to(row: Mapping[str, Any], level: float) -> tuple[int, float] | None:
-    """Env steps and seconds to the first five evaluations in a row that each won at least ``level`` of their games.
+    """Env steps and seconds to the last of the first five evaluations in a row that each won at least ``level``.
 
-    Counted to the last of the five; seconds include evaluations. None when it never happened.
+    Seconds include evaluations. None if it never happened.
     """
     at, evaluations = learned_at(win_rates(row), level), row["evaluations"]
     return None if at is None else (evaluations["env_step"][at], evaluations["seconds"][at])
 
 
 def experiments(rows: Iterable[Mapping[str, Any]]) -> list[Experiment]:
-    """Full trainings on SMAC's maps, by what they share but the seed; rows of other cells are left out."""
+    """Group full training runs on SMAC's maps into experiments; rows of other cells are skipped."""
     found: dict[MapCell, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: row["cell"]["seed"]):
         cell = cell_of(row)
@@ -88,9 +88,9 @@ def experiments(rows: Iterable[Mapping[str, Any]]) -> list[Experiment]:
 
 
 def main_experiments(found: Sequence[Experiment]) -> dict[tuple[str, str, str, float], Experiment]:
-    """Those for the tables, by rules, map, algorithm and training jitter: full trainings of the zoo's configs.
+    """Select the experiments for the tables, by rules, map, algorithm and training jitter: full runs of zoo configs.
 
-    Of several lengths the one with most seeds counts, then the longest.
+    Of several lengths, the one with most seeds counts, then the longest.
     """
     chosen: dict[tuple[str, str, str, float], Experiment] = {}
     for one in sorted(found, key=lambda e: (len(e.rows), e.cell.env_steps)):
@@ -106,10 +106,10 @@ def spread(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def score_matrix(found: Sequence[Experiment], jitter: bool = False) -> tuple[np.ndarray, list[int], list[str]]:
-    """Last-ten win rates of experiments on several maps, for seeds that all of them have.
+    """Return last-ten win rates of experiments on several maps, for the seeds that all of them have.
 
     Args:
-        found: one experiment per map; those with fewer than three seeds are left out.
+        found: one experiment per map; those with fewer than three seeds are skipped.
         jitter: from jittered starts.
 
     Returns:
@@ -123,18 +123,14 @@ def score_matrix(found: Sequence[Experiment], jitter: bool = False) -> tuple[np.
 
 
 def interquartile_mean(matrix: np.ndarray) -> tuple[float, float, float]:
-    """IQM over runs and maps with its 95 % interval, bootstrapped over seeds within each map (rliable).
+    """Return the IQM of (seeds, maps) scores and the ends of its 95 % interval.
 
-    Args:
-        matrix: (seeds, maps) scores.
-
-    Returns:
-        Estimate, lower and upper end.
+    The interval is bootstrapped over seeds within each map (rliable).
     """
     from rliable import library, metrics
 
     others = np.random.get_state()
-    np.random.seed(0)  # rliable draws from numpy's global generator, whatever random_state it is given
+    np.random.seed(0)  # rliable draws from numpy's global generator, whatever its random_state
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # rliable seeds its bootstrap in a way that arch will change

@@ -14,7 +14,7 @@ from benchmark.win_rate.summary import time_to, win_rates
 from dimix.plot.table import GOOD, IN_A_ROW
 
 MAPS = ("3m", "2s3z", "5m_vs_6m", "3s5z", "MMM")
-#: A run ends when its last five evaluations average 0.99: then each of them won 0.95 or more.
+#: A run ends when its last five evaluations average 0.99: each of them then won at least 0.95.
 STOP = "env.stop_value=0.99"
 CELLS = make_cells(MAPS, ["qmix"], [0, 1, 2], ["smaclite"], [0.0], 1_000_000, options=(STOP,), until_won=True)
 
@@ -22,19 +22,19 @@ Row = Mapping[str, Any]
 
 
 def ordered(rows: Iterable[Row]) -> list[Row]:
-    """The rows of `CELLS`, map by map."""
+    """Sort the rows of `CELLS`, map by map."""
     mine = [row for row in rows if cell_of(row) in CELLS]
     return sorted(mine, key=lambda row: (MAPS.index(row["cell"]["map"]), row["cell"]["seed"]))
 
 
 def seconds_to(row: Row, won: np.ndarray, level: float) -> float | None:
-    """Seconds from the command to the first evaluation that won so much; None without one."""
+    """Seconds from the command to the first evaluation that won at least this much; None without one."""
     good = np.flatnonzero(won >= level)
     return row["training"]["start_up_s"] + row["evaluations"]["seconds"][good[0]] if len(good) else None
 
 
 def figures(row: Row) -> dict[str, Any]:
-    """What the tables show of a run; times None where it did not get there.
+    """Return a run's figures for the tables; times are None if it did not get there.
 
     Returns:
         first_s: seconds to the first evaluation at 0.95 or more; fifth_s and fifth_step: to the end of the first five
@@ -55,7 +55,7 @@ def figures(row: Row) -> dict[str, Any]:
     }
 
 
-#: Columns of the table of runs, and the figure behind each.
+#: Columns of the table of runs, and the figure of each.
 COLUMNS = {
     "first >= 0.95 (s)": ("first_s", ".0f"),
     "five in a row (s)": ("fifth_s", ".0f"),
@@ -69,7 +69,7 @@ COLUMNS = {
 
 
 def runs_table(rows: Sequence[Row]) -> str:
-    """A line per run, as Markdown."""
+    """Format a line per run, as Markdown."""
     lines = []
     for row in rows:
         found = figures(row)
@@ -79,7 +79,7 @@ def runs_table(rows: Sequence[Row]) -> str:
 
 
 def ranges_table(rows: Sequence[Row]) -> str:
-    """A line per map, from the lowest to the highest of its seeds: the table of the project's README."""
+    """Format a line per map, from the lowest to the highest of its seeds, as in the project's README."""
     lines = []
     for name in dict.fromkeys(row["cell"]["map"] for row in rows):
         seeds = [figures(row) for row in rows if row["cell"]["map"] == name]

@@ -1,4 +1,4 @@
-"""Does every way to run it learn: zoo configs of the family, once each, ended by their stop rule or 600k env steps."""
+"""Does every way to train learn? Zoo configs, one run each, until their stop rule or 600k env steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CW = ("policy.learn.wqmix_ow=False", "policy.learn.alpha=0.75")
 
 
 def _way(config: str, *options: str) -> ConfigCell:
-    """A zoo config, by what is between ``smac_`` and ``_config.py``, and what is set over it."""
+    """Return a zoo config, by what is between ``smac_`` and ``_config.py``, with its overrides."""
     return ConfigCell(config=f"{ZOO}/smac_{config}_config.py", env_steps=600_000, options=options, until_won=True)
 
 
@@ -49,13 +49,13 @@ WAYS = {
 
 
 def by_way(rows: Iterable[Row]) -> dict[str, Row]:
-    """The row of each way that was run, in the order of `WAYS`."""
+    """Return the row of each way that was run, in the order of `WAYS`."""
     found = {cell_of(row): row for row in rows}
     return {name: found[cell] for name, cell in WAYS.items() if cell in found}
 
 
 def ways_table(ways: Mapping[str, Row]) -> str:
-    """A line per way, as Markdown."""
+    """Format a line per way, as Markdown."""
     lines = []
     for name, row in ways.items():
         cell, evaluations = WAYS[name], row["evaluations"]
@@ -76,7 +76,7 @@ def ways_table(ways: Mapping[str, Row]) -> str:
 
 
 def draw(ways: Mapping[str, Row]) -> Any:
-    """A small panel per way: games won against env steps, from the map's start and from jittered starts."""
+    """Draw a small panel per way: games won against env steps, from the map's start and from jittered starts."""
     figure, panels = panel_grid(len(ways), 3.2, 2.3, sharey=True)
     for panel, (name, row) in zip(panels, ways.items(), strict=True):
         steps = np.divide(row["evaluations"]["env_step"], 1e3)

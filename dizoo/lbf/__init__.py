@@ -1,1 +1,1 @@
-"""Level-based foraging: teams that have to lift food together."""
+"""Level-based foraging: teams that collect food together."""

@@ -1,1 +1,1 @@
-"""Games small enough to know the answer."""
+"""Games small enough to know the best return."""

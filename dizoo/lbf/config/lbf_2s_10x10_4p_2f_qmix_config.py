@@ -1,4 +1,4 @@
-"""QMIX on Foraging-2s-10x10-4p-2f-v3: four agents that see two cells far; some food takes several of them."""
+"""QMIX on Foraging-2s-10x10-4p-2f-v3: four agents that see two cells far; some food needs several of them."""
 
 from easydict import EasyDict
 

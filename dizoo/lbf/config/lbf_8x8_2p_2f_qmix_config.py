@@ -1,4 +1,4 @@
-"""QMIX on a small foraging game: two agents, two foods of which some take both; learned in minutes."""
+"""QMIX on a small foraging game: two agents, two foods, some of which need both; learned in minutes."""
 
 from easydict import EasyDict
 
@@ -9,7 +9,7 @@ main_config = EasyDict(
         collector_env_num=32,
         evaluator_env_num=32,
         stop_value=0.95,  # mean return; 1 when all food is eaten in every game
-        manager=dict(type="base"),  # a step is shorter than the way to another process and back
+        manager=dict(type="base"),  # a step takes less time than the trip to another process and back
     ),
     policy=dict(
         learn=dict(update_per_collect=8, discount_factor=0.95, td_lambda=0.5),

@@ -1,1 +1,1 @@
-"""Level-based foraging behind dimix's contract."""
+"""Level-based foraging as a dimix environment."""

@@ -16,28 +16,28 @@ from dimix.registry import ENV_REGISTRY
 
 @ENV_REGISTRY.register("lbf")
 class LBFGame(GameEnv):
-    """Level-based foraging: agents on a grid load food together that one alone may be too weak for.
+    """Level-based foraging: agents on a grid collect food, some of which needs several agents.
 
     ================  ===================================================================================
     observation       the package's: (y, x, level) of each food in sight, then of the agent itself and of
-                      the others in sight; (-1, -1, 0) where there is none; cells, counted from the corner
-                      of what it sees; each divided by its largest value (``obs_normalize``)
+                      the others in sight; (-1, -1, 0) if there is none; in cells, from the corner of the
+                      agent's view; each divided by its largest value (``obs_normalize``)
     global state      all agents' observations
-    actions           none, north, south, west, east, load; all available always, one that cannot be done
-                      does nothing
+    actions           none, north, south, west, east, load; all are always available, impossible ones do
+                      nothing
     reward            sum or mean of the agents' rewards. With ``normalize_reward`` (the package's default)
                       and the sum, an episode in which all food is eaten returns 1
     end               all food eaten (``terminated``) or ``max_episode_steps`` (``truncated``; the package
-                      reports both as the first)
+                      does not distinguish them)
     ================  ===================================================================================
 
-    Nothing is won: the score is the return.
+    There is no win: an evaluation is scored by its return.
 
     Args:
         cfg: the config's ``env`` branch.
 
     Raises:
-        ConfigError: the package is missing, or does not know ``env_id`` or an option.
+        ConfigError: the package is missing, or ``env_id`` or an option is unknown to it.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -62,7 +62,7 @@ class LBFGame(GameEnv):
             known = [name for name in gymnasium.registry if name.startswith("Foraging")]
             raise ConfigError(f"env.env_id: no foraging environment '{cfg.env_id}'.{nearest(cfg.env_id, known)}")
         try:
-            # Not gymnasium.make, which keeps max_episode_steps to itself and wraps the game in checks.
+            # Not gymnasium.make, which hides max_episode_steps and wraps the game in checks.
             spec = gymnasium.spec(cfg.env_id)
             create: Any = spec.entry_point if callable(spec.entry_point) else load_env_creator(str(spec.entry_point))
             self._env = create(**{**spec.kwargs, **cfg.options})
@@ -81,7 +81,7 @@ class LBFGame(GameEnv):
     def reset(self, seed: int) -> Frame:
         """Start an episode."""
         for player in self._env.players:
-            player.position = None  # else the last episode's positions keep new agents away, whatever the seed says
+                player.position = None  # else the last episode's positions restrict new ones, whatever the seed
         obs, _ = self._env.reset(seed=seed)
         return Frame(self._rows(obs))
 
@@ -95,7 +95,7 @@ class LBFGame(GameEnv):
         return Frame(rows, reward=reward, terminated=eaten, truncated=not eaten)
 
     def close(self) -> None:
-        """Close the package's window, if there is one."""
+        """Close the package's window, if any."""
         self._env.close()
 
     def _rows(self, obs: tuple[np.ndarray, ...]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""QMIX with GRU agents on the memory game: they answer both cues, a return of 1; agents without memory stay at 0.5.
+"""QMIX with GRU agents on the memory game: they earn a return of 1; agents without memory stay at 0.5.
 
 ``policy.model.lstm_type="lstm"`` learns it too, ``"mlp"`` cannot; ``env.delay`` makes it harder.
 """
@@ -8,7 +8,7 @@ from easydict import EasyDict
 main_config = EasyDict(
     env=dict(
         map_name="cue",
-        delay=3,  # steps from the cue to its question
+        delay=3,  # steps from the cue to the question
         stop_value=1.0,  # all games won: the return of 1
     ),
     policy=dict(

@@ -1,4 +1,4 @@
-"""QTRAN on the matrix game of its paper: it finds the 8, where QMIX settles for a 0."""
+"""QTRAN on the matrix game of its paper: finds the return of 8, where QMIX settles for 0."""
 
 from easydict import EasyDict
 

@@ -1,4 +1,4 @@
-"""WQMIX on the matrix game of the QTRAN and WQMIX papers: it finds the 8, where QMIX settles for a 0.
+"""WQMIX on the matrix game of the QTRAN and WQMIX papers: finds the return of 8, where QMIX settles for 0.
 
 Policy ``qmix`` in place of ``wqmix`` shows the failure; ``policy.learn.wqmix_ow=False`` is CW-QMIX.
 """

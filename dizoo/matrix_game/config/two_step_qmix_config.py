@@ -1,4 +1,4 @@
-"""QMIX on the two-step game of its paper: it finds the return of 8, where a sum of agents' values (VDN) stays at 7."""
+"""QMIX on the two-step game of its paper: finds the return of 8, where a sum of agents' values (VDN) stays at 7."""
 
 from easydict import EasyDict
 

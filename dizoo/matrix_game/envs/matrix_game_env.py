@@ -13,23 +13,23 @@ from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import EnvError, nearest
 from dimix.registry import ENV_REGISTRY
 
-#: Team payoff of the last (or only) step, one table per stage that it can be played in; rows: agent 0's action.
+#: Team payoff of the last (or only) step, one table per stage it can be played in; rows: agent 0's action.
 GAMES: dict[str, np.ndarray] = {
-    # Rashid et al. 2018 (QMIX), section 5: agent 0's first action picks the table. The safe one pays 7 whatever is
-    # played, the other 8 only when both take action 1: a mixer that is a mere sum (VDN) settles for 7.
+    # Rashid et al. 2018 (QMIX), section 5: agent 0's first action picks the table. The safe one always pays 7, the
+    # other 8, but only if both take action 1: a mixer that is a plain sum (VDN) settles for 7.
     "two_step": np.array([[[7.0, 7.0], [7.0, 7.0]], [[0.0, 1.0], [1.0, 8.0]]], np.float32),
-    # Claus and Boutilier 1998: the best joint action is surrounded by penalties.
+    # Claus and Boutilier 1998: penalties surround the best joint action.
     "climbing": np.array([[[11.0, -30.0, 0.0], [-30.0, 7.0, 6.0], [0.0, 0.0, 5.0]]], np.float32),
     "penalty": np.array([[[10.0, 0.0, -10.0], [0.0, 2.0, 0.0], [-10.0, 0.0, 10.0]]], np.float32),
-    # Son et al. 2019 (QTRAN) and Rashid et al. 2020 (WQMIX): the best action pays only when both take it.
-    # A monotonic mixer that weighs all joint actions alike cannot hold this table, and picks one of the zeros.
+    # Son et al. 2019 (QTRAN) and Rashid et al. 2020 (WQMIX): the best action pays only if both take it. A monotonic
+    # mixer that weighs all joint actions equally cannot represent this table and picks one of the zeros.
     "non_monotonic": np.array([[[8.0, -12.0, -12.0], [-12.0, 0.0, 0.0], [-12.0, 0.0, 0.0]]], np.float32),
-    # Two roles for two agents that see the same: weights that both share, without ids, cannot play it.
+    # Two roles for two agents that see the same: with shared weights and no ids, they cannot play it.
     "roles": np.array([[[0.0, 1.0], [0.0, 0.0]]], np.float32),
     # Additive in the agents' actions: every method of the family solves it.
     "additive": np.array([[[0.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]], np.float32),
-    # A cue is shown once and asked for `delay` steps later; each agent that answers with it earns 0.5. A team with a
-    # memory earns 1; one without cannot tell the cues apart when asked, and whatever it answers earns 0.5 on average.
+    # A cue is shown once, and `delay` steps later each agent that repeats it earns 0.5. A team with a memory earns 1;
+    # one without cannot tell the cues apart when asked and earns 0.5 on average, whatever it answers.
     "cue": np.array([[[1.0, 0.5], [0.5, 0.0]], [[0.0, 0.5], [0.5, 1.0]]], np.float32),
 }
 
@@ -38,23 +38,23 @@ GAMES: dict[str, np.ndarray] = {
 class MatrixGameEnv(EnvFamily, VecEnv):
     """E copies of one matrix game.
 
-    Observation of each agent and global state: one-hot stage, which is 1 + table where the table is known, else 0. In
-    ``two_step`` agent 0's first action chooses the table, which is known from then on. In ``cue`` each copy plays both
-    tables in turns, starting with table e % 2 in copy e: it is known at the first step and never again, and until the
-    last step action 0 (wait) alone is available, so that nobody can note the cue in what they do. All other games have
-    one table. With ``image_state`` the global state is a picture (2, 6, 6): zeros but for a 2 x 2 square whose channel
-    and place tell the stage.
+    Observation of each agent and global state: one-hot stage, which is 1 + table if the table is known, else 0. In
+    ``two_step``, agent 0's first action chooses the table, which is known from then on. In ``cue``, each copy
+    alternates between both tables, starting with table e % 2 in copy e. The table is known only in the first step, and
+    until the last step only action 0 (wait) is available, so that agents cannot record the cue in their actions. All
+    other games have one table. With ``image_state``, the global state is a picture (2, 6, 6): zeros except a 2 x 2
+    square whose channel and position give the stage.
 
-    Reward: the table's entry at the last step, 0 before. The game is over (``terminated``) when the table has been
-    played; with ``repeat`` > 1 a one-shot game is played that many times and then cut by the limit (``truncated``).
-    ``battle_won``: the episode earned the largest return that the game offers.
+    The reward is the table's entry at the last step and 0 before. The game ends (``terminated``) when the table has
+    been played; with ``repeat`` > 1, a one-shot game is played that many times and then truncated. ``battle_won``: the
+    episode earned the game's largest return.
 
     Args:
         game: a name of `GAMES`.
         num_envs: copies (E).
         repeat: steps of a one-shot game.
-        image_state: show the stage as a picture.
-        delay: steps from the cue to its question.
+        image_state: show the stage as a picture in the global state.
+        delay: steps from the cue to the question.
 
     Raises:
         EnvError: no such game, or a number out of range.
@@ -100,7 +100,7 @@ class MatrixGameEnv(EnvFamily, VecEnv):
 
     @classmethod
     def describe(cls, cfg: EasyDict) -> EnvInfo:
-        """Sizes of the game that a config's ``env`` branch asks for.
+        """Return the sizes of the game in a config's ``env`` branch.
 
         Raises:
             EnvError: no such game, or a number out of range.
@@ -109,11 +109,11 @@ class MatrixGameEnv(EnvFamily, VecEnv):
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> MatrixGameEnv:
-        """The environment of a config's ``env`` branch; the games know no chance, so ``seed`` changes nothing."""
+        """Create the environment of a config's ``env`` branch; ``seed`` has no effect, as games are deterministic."""
         return cls(cfg.map_name, num_envs, cfg.repeat, cfg.image_state, cfg.delay)
 
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
-        """Start new episodes in the given games (all when None)."""
+        """Start new episodes in the given games (None: all)."""
         ids = np.arange(self.num_envs) if env_ids is None else np.asarray(env_ids, np.int64)
         self._stage[ids] = self._table[ids] = 0
         self._ep_return[ids] = 0
@@ -126,14 +126,7 @@ class MatrixGameEnv(EnvFamily, VecEnv):
         self._observe()
 
     def step(self, action: np.ndarray) -> None:
-        """Play one joint action in every running game.
-
-        Args:
-            action: (E, A) integer.
-
-        Raises:
-            EnvError: another shape or type, or an action that the game does not have.
-        """
+        """Play one joint action in every running game; see `VecEnv.step`."""
         expected = (self.num_envs, self.info.agent_num)
         if action.shape != expected or not np.issubdtype(action.dtype, np.integer):
             raise EnvError(f"action: {action.dtype} of shape {action.shape}. Right is integer of shape {expected}.")
@@ -169,11 +162,11 @@ class MatrixGameEnv(EnvFamily, VecEnv):
             raise EnvError("action: 1 while the agents wait. Until the cue is asked for only action 0 is available.")
 
     def state_dict(self) -> dict[str, Any]:
-        """Table, stage, next cue, return, length and end flags of every game."""
+        """Return table, stage, next cue, return, length and end flags of every game."""
         return {name: getattr(self, name).copy() for name in self._state_names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave.
+        """Restore what ``state_dict`` returned.
 
         Raises:
             EnvError: an array has another shape.
@@ -198,7 +191,7 @@ class MatrixGameEnv(EnvFamily, VecEnv):
 
 
 def _pictures(stages: int) -> np.ndarray:
-    """(stages, 2, 6, 6): a bright square per stage, on its own place; channels take turns."""
+    """(stages, 2, 6, 6): one bright square per stage, each in its own place; channels alternate."""
     views = np.zeros((stages, 2, 6, 6), np.float32)
     for stage, view in enumerate(views):
         view[stage % 2, 2 * stage : 2 * stage + 2, 2:4] = 1.0

@@ -1,4 +1,4 @@
-"""QMIX on MPE's simple_speaker_listener_v4: one agent sees the goal and may speak, the other hears and may move."""
+"""QMIX on MPE's simple_speaker_listener_v4: one agent sees the goal and can speak, the other hears and can move."""
 
 from easydict import EasyDict
 
@@ -8,14 +8,14 @@ main_config = EasyDict(
         env_id="simple_speaker_listener_v4",
         collector_env_num=32,
         evaluator_env_num=32,
-        stop_value=-40.0,  # mean return; random play has -84
-        manager=dict(type="base"),  # a step is shorter than the way to another process and back
+        stop_value=-40.0,  # mean return; random play gets -84
+        manager=dict(type="base"),  # a step takes less time than the trip to another process and back
     ),
     policy=dict(
         learn=dict(
             update_per_collect=16,
             learning_rate=0.0005,
-            discount_factor=0.9,  # values of an unbounded world drift with a longer view
+            discount_factor=0.9,  # with a larger one, values of an unbounded world drift
             td_lambda=0.5,
             reward_scale=0.1,
         ),

@@ -8,13 +8,13 @@ main_config = EasyDict(
         env_id="simple_spread_v3",
         collector_env_num=32,
         evaluator_env_num=32,
-        manager=dict(type="base"),  # a step is shorter than the way to another process and back
+        manager=dict(type="base"),  # a step takes less time than the trip to another process and back
     ),
     policy=dict(
         learn=dict(
             update_per_collect=16,
             learning_rate=0.0005,
-            discount_factor=0.8,  # values of an unbounded world drift with a longer view
+            discount_factor=0.8,  # with a larger one, values of an unbounded world drift
             td_lambda=0.5,
             reward_scale=0.1,
         ),

@@ -1,7 +1,7 @@
-"""QMIX on SISL's pursuit_v5: eight pursuers and thirty evaders on 16 by 16 cells, two pursuers on one cell catch.
+"""QMIX on SISL's pursuit_v5: eight pursuers and thirty evaders on 16 by 16 cells; two pursuers on one cell catch.
 
-The package's own rule wants evaders surrounded on all four sides (``surround=True``). Random play does that once in a
-hundred steps, too seldom to be learned from within some 100k steps: use ``env.options`` and a longer run for it.
+The package's own rule is that evaders must be surrounded on all four sides (``surround=True``). Random play does this
+once in a hundred steps, too rarely to learn from within some 100k steps: set ``env.options`` and use a longer run.
 """
 
 from easydict import EasyDict

@@ -1,1 +1,1 @@
-"""PettingZoo behind dimix's contract."""
+"""PettingZoo as dimix environments."""

@@ -1,4 +1,4 @@
-"""Parallel environments of PettingZoo and of packages with its interface, such as MPE (``mpe2``)."""
+"""Parallel environments of PettingZoo and of packages with the same interface, such as MPE (``mpe2``)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from dimix.envs.vec_env import EnvInfo
 from dimix.errors import ConfigError, EnvError, nearest
 from dimix.registry import ENV_REGISTRY
 
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # these environments import pygame, which greets
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # these environments import pygame, which prints a greeting
 
-#: Short names of families: what is imported, and what installs it. Other families are importable package names.
+#: Short names of families: module to import, and package to install. Other families are importable package names.
 FAMILIES = {
     "mpe": Package("mpe2", "pip install 'dimix[mpe]'", "env.env_family='mpe'", ("pygame",)),
     "sisl": Package("pettingzoo.sisl", "pip install 'dimix[sisl]'", "env.env_family='sisl'", ("pygame", "scipy")),
@@ -37,29 +37,29 @@ FAMILIES = {
 
 @ENV_REGISTRY.register("petting_zoo")
 class PettingZooGame(GameEnv):
-    """A PettingZoo parallel environment; agents may differ in observation and actions, and may leave early.
+    """A PettingZoo parallel environment; agents may have different observations and actions, and may leave early.
 
     ================  ===================================================================================
-    observation       each agent's own, flat, zeros behind a shorter one; zeros for an agent that has left.
-                      Of a dict with ``observation`` and ``action_mask`` the one is seen, the other obeyed
+    observation       each agent's own, flat, padded with zeros; zeros for an agent that has left. Of a dict
+                      with ``observation`` and ``action_mask``, the first is seen, the second obeyed
     global state      all agents' observations, or the environment's ``state()``, flat
-    actions           as many as the agent with most has; others have the first ones available, of them those
-                      that the ``action_mask`` in its observation or its infos allows, where there is one. An
+    actions           as many as the agent with the most has; others have the first ones available. Where
+                      there is an ``action_mask``, in the observation or the infos, only what it allows. An
                       agent that has left has action 0, which is not sent
     alive             agents in the environment's ``agents``
-    reward            sum over the agents, or this sum by the number of all agents
-    end               no agent is left: ``truncated`` when one was truncated in the last step and none
+    reward            sum or mean over all agents
+    end               no agent is left: ``truncated`` if one was truncated in the last step and none
                       terminated, else ``terminated``
     ================  ===================================================================================
 
-    Nothing is won: the score is the return.
+    There is no win: an evaluation is scored by its return.
 
     Args:
         cfg: the config's ``env`` branch.
 
     Raises:
         ConfigError: a package is missing, there is no such environment, or it cannot be played here.
-        EnvError: what it shows at its start is not sound, see `reset`.
+        EnvError: its first observation is invalid, see `reset`.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -100,7 +100,7 @@ class PettingZooGame(GameEnv):
         self._obs = np.zeros((agents, max(sizes)), np.float32)
         rows = [row[:size] for row, size in zip(self._obs, sizes, strict=True)]
         self._writers = [_writer(space, row) for space, row in zip(spaces, rows, strict=True)]
-        self._actions = np.arange(max(counts)) < np.array(counts)[:, None]  # (A, N) that there are
+        self._actions = np.arange(max(counts)) < np.array(counts)[:, None]  # (A, N) that exist
         self._all_actions = None if self._actions.all() else self._actions
         self._begin(*start)
 
@@ -108,23 +108,23 @@ class PettingZooGame(GameEnv):
         """Start an episode.
 
         Raises:
-            EnvError: an ``action_mask`` of another size or that allows nothing, or two of an agent that differ.
+            EnvError: an ``action_mask`` of the wrong size or that allows nothing, or two that differ for one agent.
         """
         return self._begin(*self._env.reset(seed=seed))
 
     def step(self, action: np.ndarray) -> Frame:
-        """Play one joint action; those of agents that have left are not sent. Raises as `reset` does."""
+        """Play one joint action; those of agents that have left are not sent. Raises like `reset`."""
         actions = dict(zip(self._agents, action.tolist(), strict=True))
         if len(self._playing) < len(self._agents):
             actions = {agent: actions[agent] for agent in self._playing}
         obs, rewards, terminations, truncations, infos = self._env.step(actions)
-        self._playing = list(self._env.agents)  # asked for once: wrappers make it slow
+        self._playing = list(self._env.agents)  # read once: wrappers make it slow
         over = not self._playing
         truncated = over and any(truncations.values()) and not any(terminations.values())
         return self._frame(obs, infos, sum(rewards.values()) * self._share, over and not truncated, truncated)
 
     def close(self) -> None:
-        """Close the environment's window, if there is one."""
+        """Close the environment's window, if any."""
         self._env.close()
 
     def _begin(self, obs: Mapping[str, Any], infos: Mapping[str, Any]) -> Frame:
@@ -153,7 +153,7 @@ class PettingZooGame(GameEnv):
         return Frame(self._obs, state, mask, alive, float(reward), terminated, truncated)
 
     def _given_masks(self, obs: Mapping[str, Any], infos: Mapping[str, Any]) -> dict[int, np.ndarray]:
-        """The masks that the environment gives playing agents, by the agents' numbers."""
+        """Return the masks that the environment gives to playing agents, by agent number."""
         given = {}
         for i, agent in enumerate(self._agents):
             told = _told_masks(obs.get(agent), infos.get(agent)) if agent in self._playing else None
@@ -162,7 +162,7 @@ class PettingZooGame(GameEnv):
         return given
 
     def _masks(self, given: Mapping[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Which actions may be taken (A, N), and who still acts (A,)."""
+        """Return which actions may be taken (A, N), and which agents still act (A,)."""
         mask = self._actions.copy()
         for i, allowed in given.items():
             mask[i, : len(allowed)] = allowed
@@ -173,7 +173,7 @@ class PettingZooGame(GameEnv):
 
 
 def _told_masks(obs: Any, info: Any) -> dict[str, np.ndarray]:
-    """An agent's masks, by where they stand."""
+    """Return an agent's masks, by where they were found."""
     places = (("observation", obs), ("infos", info))
     return {
         place: np.asarray(shown["action_mask"], bool)
@@ -183,7 +183,7 @@ def _told_masks(obs: Any, info: Any) -> dict[str, np.ndarray]:
 
 
 def _one_mask(where: str, told: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-    """The mask (count,) that is told in one place or in several."""
+    """Return the mask (count,) that was found in one place or several."""
     for place, mask in told.items():
         if mask.shape != (count,):
             raise EnvError(f"{where} in its {place}: shape {mask.shape}. Right is ({count},), one per action.")
@@ -197,11 +197,7 @@ def _one_mask(where: str, told: Mapping[str, np.ndarray], count: int) -> np.ndar
 
 
 def _module(family: str, env_id: str) -> ModuleType:
-    """The module that has ``parallel_env``.
-
-    Raises:
-        ConfigError: the package is missing, or has no such module.
-    """
+    """Import the module with ``parallel_env``; raises ConfigError if there is none."""
     package = FAMILIES.get(family) or Package(family, f"pip install {family.partition('.')[0]}")
     try:
         home = package.load()
@@ -228,21 +224,20 @@ def _module(family: str, env_id: str) -> ModuleType:
 
 
 def _size(space: Any) -> int:
-    """Numbers of an observation of this space."""
     from gymnasium import spaces
 
     return int(spaces.flatdim(space["observation"] if _has_mask(space) else space))
 
 
 def _writer(space: Any, row: np.ndarray) -> Callable[[Any], None]:
-    """What puts an agent's observation of this space, flat, into its row."""
+    """Return a function that writes an agent's observation of this space, flat, into its row."""
     from gymnasium import spaces
 
     if _has_mask(space):
         inner = _writer(space["observation"], row)
         return lambda obs: inner(obs["observation"])
     if isinstance(space, spaces.Box):
-        return functools.partial(row.reshape(space.shape).__setitem__, ...)  # one copy, whatever its axes
+        return functools.partial(row.reshape(space.shape).__setitem__, ...)  # one copy, for any number of axes
     return lambda obs: row.__setitem__(..., spaces.flatten(space, obs))
 
 
@@ -272,7 +267,7 @@ def _state_of(env: Any, cfg: EasyDict) -> Callable[[], np.ndarray]:
 
 
 def _max_cycles(env: Any, cfg: EasyDict) -> int:
-    """The environment's own time limit: an attribute of it or of the simulation inside."""
+    """The environment's own time limit: an attribute of it or of the simulation inside it."""
     bare = env.unwrapped
     for owner in (bare, getattr(bare, "env", None), getattr(bare, "aec_env", None)):
         limit = getattr(owner, "max_cycles", None)

@@ -1,4 +1,4 @@
-"""The compiled battle engine: SMAC's 23 maps, batched, from numpy and numba alone."""
+"""The compiled battle engine: SMAC's 23 maps, many battles at once, with only numpy and numba."""
 
 from dizoo.smac.battle.engine import BattleEngine, keeps_compiled, needs_compile, warm_up
 from dizoo.smac.battle.errors import ActionError, BattleError, MapError

@@ -1,4 +1,4 @@
-"""What the engine is given, checked before anything changes: options, battle indices, orders of execution, states."""
+"""Checks of what the engine is given: options, battle indices, orders of execution, states."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dizoo.smac.battle.text import nearest
 
 
 def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
-    """A profile with some of its reward numbers changed.
+    """Return a profile with some of its reward numbers replaced.
 
     Args:
         rules: name of a profile, or a profile.
@@ -41,7 +41,7 @@ def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
 
 
 def whole_number(name: str, value: Any, least: int | None) -> int:
-    """The value as an int.
+    """Return the value as an int.
 
     Raises:
         BattleError: it is not a whole number of at least `least`.
@@ -53,7 +53,7 @@ def whole_number(name: str, value: Any, least: int | None) -> int:
 
 
 def finite_number(name: str, value: Any, least: float | None) -> float:
-    """The value as a float.
+    """Return the value as a float.
 
     Raises:
         BattleError: it is not a finite number of at least `least`.
@@ -66,10 +66,10 @@ def finite_number(name: str, value: Any, least: float | None) -> float:
 
 
 def battle_ids(ids: ArrayLike | None, num_envs: int) -> Array:
-    """Indices of battles (n,) int64 from indices, a bool mask (E,), or None for all.
+    """Return indices of battles (n,) int64 from indices, a bool mask (E,), or None for all.
 
     Raises:
-        BattleError: something else, or an index that is not a battle.
+        BattleError: anything else, or an index out of range.
     """
     if ids is None:
         return np.arange(num_envs)
@@ -90,7 +90,7 @@ def battle_ids(ids: ArrayLike | None, num_envs: int) -> Array:
 
 
 def checked_orders(orders: Array, shape: tuple[int, int, int]) -> Array:
-    """Orders of execution (E, ticks, U) as the kernels take them.
+    """Return orders of execution (E, ticks, U) in the type that the kernels take.
 
     Raises:
         BattleError: another shape, not integers, an unknown unit, or a unit that appears twice in a tick.
@@ -107,15 +107,10 @@ def checked_orders(orders: Array, shape: tuple[int, int, int]) -> Array:
 
 
 def checked_state(state: Mapping[str, ArrayLike], own: Mapping[str, Array], n_actions: int) -> dict[str, Array]:
-    """The arrays of a state in the engine's types.
-
-    Args:
-        state: what was given.
-        own: the engine's arrays, whose names, shapes and types the given ones must have.
-        n_actions: number of actions N.
+    """Return the arrays of a state in the engine's types; ``own`` are the engine's arrays, N the number of actions.
 
     Raises:
-        BattleError: a missing or unknown name, a wrong shape or type, or a value that no battle can have.
+        BattleError: a missing or unknown name, a wrong shape or type, or an impossible value.
     """
     for name in state:
         if name not in own:
@@ -137,7 +132,7 @@ def checked_state(state: Mapping[str, ArrayLike], own: Mapping[str, Array], n_ac
 
 
 def _check_indices(arrays: Mapping[str, Array], n_actions: int) -> None:
-    """Refuse unit ids, commands and actions outside their range: the kernels index with them unchecked."""
+    """Refuse unit ids, commands and actions out of range: the kernels index with them unchecked."""
     last_unit = arrays["target"].shape[1] - 1
     ranges = {
         "target": (NO_UNIT, last_unit),

@@ -1,4 +1,4 @@
-"""The batch of battles that everything else is built on."""
+"""`BattleEngine`: a batch of battles advanced by compiled code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WEAPON_DELAY_S = (-0.0625, 0.125)
 """StarCraft II's random part of each attack period, in Normal seconds (game data: RandomDelayMin, RandomDelayMax)."""
 
 _OUTCOME_FIELDS = ("reward", "terminated", "truncated", "battle_won")
-_BATTLES_PER_TASK = 4  # smallest share of a batch that is worth a thread's wake-up
+_BATTLES_PER_TASK = 4  # smallest share of a batch worth waking a thread for
 _NO_ORDERS = np.zeros((1, TICKS_PER_STEP, 0), dtype=np.int16)
 _NO_FRAMES = np.zeros((0, 1, 1), dtype=FRAME)
 
@@ -41,11 +41,11 @@ _NO_FRAMES = np.zeros((0, 1, 1), dtype=FRAME)
 class BattleEngine:
     """Many battles on one map, advanced together by compiled code.
 
-    All arrays are owned by the engine and written in place; copy what has to outlive the next step. Letters: E battles,
-    A agents, N actions, O observation size, S state size, U units (all that ever existed, by id).
+    The engine owns all arrays and overwrites them in place; copy what you need after the next step. Letters: E battles,
+    A agents, N actions, O observation size, S state size, U units (living and dead, by id).
 
-    A battle that is over (terminated or truncated) is frozen until it is reset: its actions are ignored, its reward
-    reads 0, all else stays as it was at its end.
+    A finished battle (terminated or truncated) is frozen until it is reset: its actions are ignored, its reward is 0,
+    and everything else stays as it was at the end.
 
     Attributes:
         scenario: the map and its rules.
@@ -55,12 +55,12 @@ class BattleEngine:
         global_obs_shape: S.
         action_shape: N.
         episode_limit: steps after which a battle is truncated.
-        agent_state: (E, A, O) float32, the agents' observations.
+        agent_state: (E, A, O) float32, observations.
         global_state: (E, S) float32.
-        action_mask: (E, A, N) bool, True where an action may be taken.
+        action_mask: (E, A, N) bool, True where an action is allowed.
         reward: (E,) float64, of the last step.
         terminated: (E,) bool, the battle is over.
-        truncated: (E,) bool, the battle was cut at the episode limit and is not over.
+        truncated: (E,) bool, the episode limit ended the battle before it was decided.
         battle_won: (E,) bool.
         alive: (E, A) bool, the agent is in play.
         episode_length: (E,) int32, steps since the reset.
@@ -79,24 +79,23 @@ class BattleEngine:
         num_threads: int | None = None,
         **reward_options: float,
     ) -> None:
-        """Load the map and start all battles; the first engine of all compiles the kernels (see `needs_compile`).
+        """Load the map and start all battles. The first engine compiles the kernels (see `needs_compile`).
 
         Args:
-            map: name, path or content of a map, see `load_scenario`; or a `Scenario`, which brings its own rules.
+            map: name, path or content of a map, see `load_scenario`; or a `Scenario`, whose own rules apply.
             num_envs: number of battles, at least 1.
-            seed: any integer; battle e's randomness follows from the seed, e, and the actions alone.
+            seed: any integer; the randomness of battle e depends only on the seed, e and the actions.
             rules: ``"smaclite"``, ``"smac"`` or a `Profile`.
-            start_jitter: each start coordinate is moved by up to this many cells, kept on open ground and apart.
+            start_jitter: move each start coordinate by up to this many cells; units stay on open ground and apart.
             random_weapon_delay: lengthen each attack period by a draw from `WEAPON_DELAY_S`.
-            random_side: at each reset a fair coin mirrors the battle left to right, as its agents see it.
-            num_threads: threads that share the batch; default: all processors of this process. Results do not depend on
+            random_side: at each reset, a fair coin decides whether agents see the battle mirrored left to right.
+            num_threads: threads that share the batch; default: one per available processor. Results do not depend on
                 it.
-            **reward_options: fields of `Profile` that start with ``reward_`` (for example
-                ``reward_only_positive=False``).
+            **reward_options: fields of `Profile` that start with ``reward_``, such as ``reward_only_positive=False``.
 
         Raises:
             MapError: unknown or damaged map.
-            BattleError: an option out of its range, or an unknown one.
+            BattleError: an unknown option, or one out of range.
         """
         if isinstance(map, Scenario):
             self.scenario = map
@@ -118,7 +117,7 @@ class BattleEngine:
         self._compile()
 
     def _compile(self) -> None:
-        """Compile or load the remaining drivers (the first engine of a process), so that no step has to wait for it."""
+        """Compile or load the remaining drivers (first engine of a process), so that no step has to wait for it."""
         if not step_battles.signatures:
             first_bad_action(self._actions, self._outputs)
             self._run(0, 0, _NO_ORDERS)
@@ -159,12 +158,12 @@ class BattleEngine:
 
     @property
     def units(self) -> Array:
-        """(E, U) live state of all units by id, records `state.UNIT`: ``units["hp"]``; to be read, not written."""
+        """(E, U) current state of all units by id, `state.UNIT` records such as ``units["hp"]``; read-only."""
         return self._state.units
 
     @property
     def battles(self) -> Array:
-        """(E,) live state of each battle as a whole, records `state.BATTLE`; to be read, not written."""
+        """(E,) current state of each battle as a whole, `state.BATTLE` records; read-only."""
         return self._state.battles
 
     @property
@@ -178,15 +177,15 @@ class BattleEngine:
         return self._world.enemy_unit
 
     def reset(self, ids: ArrayLike | None = None, seed: int | None = None) -> None:
-        """Start battles anew and write their outputs.
+        """Restart battles and write their outputs.
 
         Args:
             ids: indices of the battles, or a (E,) bool mask; default: all.
-            seed: restart the random streams of these battles as a new engine with this seed would have them (the last
-                actions in the global state are forgotten too); default: the streams run on.
+            seed: restart the random streams of these battles as in a new engine with this seed, and clear the last
+                actions in the global state; default: the streams continue.
 
         Raises:
-            BattleError: an index that is not a battle, or a seed that is not an integer.
+            BattleError: an index out of range, or a seed that is not an integer.
         """
         chosen = battle_ids(ids, self.num_envs)
         if seed is not None:
@@ -196,30 +195,30 @@ class BattleEngine:
         reset_battles(self._world, self._state, self._outputs, chosen, True)
 
     def step(self, actions: ArrayLike) -> None:
-        """Advance all battles that are not over by one step of 8 ticks.
+        """Advance all running battles by one step of 8 ticks.
 
         Args:
-            actions: (E, A) integers; those of battles that are over are ignored.
+            actions: (E, A) integers; ignored for battles that are over.
 
         Raises:
-            ActionError: wrong shape or type, or an action that its agent may not take; nothing has changed then.
+            ActionError: wrong shape or type, or an action that is not allowed; nothing has changed then.
         """
         self._check_actions(actions)
         self._run(BEGIN | FINISH, TICKS_PER_STEP, _NO_ORDERS, self._frames)
 
     def film(self, battles: int) -> Array:
-        """Note the units of the first battles before every tick from now on, at the cost of copying them.
+        """Record the units of the first battles before every tick from now on, at the cost of copying them.
 
         Args:
-            battles: how many (K), at most E; 0 stops it.
+            battles: number of battles (K), at most E; 0 stops recording.
 
         Returns:
-            (K, 8 * episode_limit + 1, U) records `state.FRAME`, which every `step` writes (`begin_step` and its kin do
-            not): row 8 * t + k of a battle is the moment before tick k of its step t, and after T steps row 8 * T is
-            the present. A restarted battle is written over.
+            (K, 8 * episode_limit + 1, U) `state.FRAME` records, written by every `step` (but not by `begin_step` and
+            the like). Row 8 * t + k of a battle is the moment before tick k of step t; after T steps, row 8 * T is the
+            present. A restarted battle is overwritten.
 
         Raises:
-            BattleError: not a number of battles.
+            BattleError: not a number from 0 to E.
         """
         if whole_number("battles", battles, 0) > self.num_envs:
             raise BattleError(f"battles: found {battles}. It is at most {self.num_envs}.")
@@ -228,23 +227,17 @@ class BattleEngine:
         return self._frames
 
     def begin_step(self, actions: ArrayLike) -> None:
-        """Give the orders of a step without running it; eight times `run_tick` and `finish_step` complete it.
+        """Set the orders of a step without running it; complete it with `run_tick` eight times and `finish_step`.
 
-        Args:
-            actions: as for `step`.
-
-        Raises:
-            ActionError: as for `step`.
+        Arguments and errors are those of `step`.
         """
         self._check_actions(actions)
         self._run(BEGIN, 0, _NO_ORDERS)
 
     def run_tick(self, order: ArrayLike | None = None) -> None:
-        """Run one tick of a step that was begun.
+        """Run one tick of a step started by `begin_step`.
 
-        Args:
-            order: (E, U) unit ids in their order of execution, padded with -1; default: drawn from each battle's
-                stream.
+        The order of execution, (E, U) unit ids padded with -1, is drawn from each battle's stream by default.
 
         Raises:
             BattleError: an order of the wrong shape.
@@ -253,15 +246,15 @@ class BattleEngine:
         self._run(0, 1, _NO_ORDERS if order is None else checked_orders(np.asarray(order)[:, None], shape))
 
     def finish_step(self) -> None:
-        """Reward, end and outputs after the ticks of a step."""
+        """Compute rewards, ends and outputs after the ticks of a step."""
         self._run(FINISH, 0, _NO_ORDERS)
 
     def step_in_order(self, actions: ArrayLike, orders: ArrayLike) -> None:
-        """`step` with the order of execution given instead of drawn.
+        """Advance like `step`, with the order of execution given instead of drawn.
 
         Args:
             actions: as for `step`.
-            orders: (E, 8, U) unit ids in their order of execution, padded with -1.
+            orders: (E, 8, U) unit ids in order of execution, padded with -1.
 
         Raises:
             ActionError: as for `step`.
@@ -273,27 +266,27 @@ class BattleEngine:
         self._run(BEGIN | FINISH, TICKS_PER_STEP, checked)
 
     def get_state(self, ids: ArrayLike | None = None) -> dict[str, Array]:
-        """Copies of everything that the future of the battles depends on, and of the outcome of the last step.
+        """Copy everything that determines the battles' future, and the outcome of the last step.
 
         Args:
             ids: indices of the battles, or a (E,) bool mask; default: all.
 
         Raises:
-            BattleError: an index that is not a battle.
+            BattleError: an index out of range.
         """
         chosen = battle_ids(ids, self.num_envs)
         return {name: value[chosen] for name, value in self._state_arrays().items()}
 
     def set_state(self, state: Mapping[str, ArrayLike], ids: ArrayLike | None = None) -> None:
-        """Restore what `get_state` returned of an engine with the same map, outputs included.
+        """Restore what `get_state` returned from an engine with the same map, outputs included.
 
         Args:
-            state: arrays by name, with a row for each of the battles.
-            ids: indices of the battles that become so, or a (E,) bool mask; default: all.
+            state: arrays by name, with a row per battle.
+            ids: indices of the battles to overwrite, or a (E,) bool mask; default: all.
 
         Raises:
-            BattleError: an index that is not a battle; a missing or unknown name, a wrong shape or type, a value that
-                no battle can have. Nothing has changed then.
+            BattleError: an index out of range; a missing or unknown name, a wrong shape or type, or an impossible
+                value. Nothing has changed then.
         """
         chosen = battle_ids(ids, self.num_envs)
         arrays = checked_state(state, self.get_state(chosen), self.action_shape)
@@ -302,15 +295,15 @@ class BattleEngine:
         reset_battles(self._world, self._state, self._outputs, chosen, False)
 
     def clone(self, source: ArrayLike) -> None:
-        """Make every battle a copy of one of them, random stream and outputs included.
+        """Overwrite every battle with a copy of another, random stream and outputs included.
 
-        From then on copies go the same way as long as they are given the same actions.
+        Copies stay equal as long as they get the same actions.
 
         Args:
-            source: (E,) integers; battle e becomes what ``source[e]`` is now.
+            source: (E,) integers; battle e becomes a copy of the present ``source[e]``.
 
         Raises:
-            BattleError: not E indices of battles; nothing has changed then.
+            BattleError: not E valid indices; nothing has changed then.
         """
         given = np.asarray(source)
         if given.shape != (self.num_envs,) or not np.issubdtype(given.dtype, np.integer):
@@ -322,20 +315,19 @@ class BattleEngine:
             array[...] = array[chosen]
 
     def _state_arrays(self) -> dict[str, Array]:
-        """Views of everything that changes, by name."""
         state = self._state
         arrays = {name: state.units[name] for name in UNIT.names or ()}
         arrays |= {name: state.battles[name] for name in BATTLE.names or ()}
         return arrays | {"last_action": state.last_action} | {name: getattr(self, name) for name in _OUTCOME_FIELDS}
 
     def close(self) -> None:
-        """Let go of the threads; the engine can still be used."""
+        """End the threads; the engine can still be used."""
         if self._pool is not None and self._pool_pid == os.getpid():
             self._pool.shutdown()
         self._pool = None
 
     def _run(self, parts: int, n_ticks: int, orders: Array, frames: Array = _NO_FRAMES) -> None:
-        """Run the driver over the batch, in equal shares of neighbouring battles."""
+        """Run the driver over the batch, in equal shares of consecutive battles."""
         shares = max(1, min(len(self._scratch), self.num_envs // _BATTLES_PER_TASK))
         bounds = [self.num_envs * i // shares for i in range(shares + 1)]
 
@@ -360,14 +352,14 @@ class BattleEngine:
             other.result()
 
     def _threads(self) -> ThreadPoolExecutor:
-        """The helper threads; made anew in a forked child, which has none of its parent's."""
+        """The helper threads; created anew in a forked child, which inherits none."""
         if self._pool is None or self._pool_pid != os.getpid():
             self._pool = ThreadPoolExecutor(len(self._scratch) - 1, thread_name_prefix="battle")
             self._pool_pid = os.getpid()
         return self._pool
 
     def _check_actions(self, actions: ArrayLike) -> None:
-        """Take over the actions, or raise with the engine unchanged."""
+        """Store the actions, or raise with the engine unchanged."""
         given = np.asarray(actions)
         expected = (self.num_envs, self.agent_num)
         if given.shape != expected:
@@ -389,9 +381,9 @@ class BattleEngine:
 
 
 def needs_compile() -> bool:
-    """Whether making the first engine will compile the kernels, for want of a cache of this source on this machine.
+    """Whether the first engine will compile the kernels because this machine has no cache of them.
 
-    Loading the cache takes a second or two, compiling half a minute: ask before the first engine is made if you want to
+    Loading the cache takes a second or two, compiling half a minute. Call this before creating the first engine to
     tell the user what the wait is for.
     """
     marker = compiled_marker(step_battles)
@@ -399,7 +391,7 @@ def needs_compile() -> bool:
 
 
 def keeps_compiled() -> bool:
-    """Whether this machine has a folder that the compiled kernels are kept in; if not, every process compiles them."""
+    """Whether compiled kernels are cached on this machine; if not, every process compiles them."""
     return compiled_marker(step_battles) is not None
 
 

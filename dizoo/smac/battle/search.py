@@ -1,4 +1,4 @@
-"""Moved: `dizoo.smac.search`. The engine itself imports nothing above it; this name is for commands typed before."""
+"""Moved: `dizoo.smac.search`. The engine imports nothing above it; this module keeps old commands working."""
 
 from dizoo.smac.search.search import main
 

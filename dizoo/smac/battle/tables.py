@@ -1,4 +1,4 @@
-"""From a scenario to the tables of the kernels."""
+"""Builds the kernels' tables from a scenario."""
 
 from __future__ import annotations
 
@@ -12,16 +12,9 @@ from dizoo.smac.battle.maps.scenario import Scenario, UnitType
 
 
 def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool) -> World:
-    """The unchanging tables of a map under its rules.
+    """Build the constant tables of a map under its rules.
 
-    Args:
-        scenario: the map under its profile.
-        start_jitter: cells; see `RULES`.
-        weapon_delay: seconds; least and largest lengthening of an attack period.
-        random_side: mirror half of the battles.
-
-    Returns:
-        Tables as listed at `World`.
+    ``start_jitter`` is in cells; ``weapon_delay``, in seconds, is the range by which attack periods are lengthened.
     """
     return World(
         map=_map_record(scenario),
@@ -39,7 +32,6 @@ def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[flo
 
 
 def _filled(dtype: np.dtype[np.void], values: dict[str, Any]) -> Any:
-    """A record with exactly the given fields."""
     if set(values) != set(dtype.names or ()):
         raise KeyError(f"fields {sorted(set(values) ^ set(dtype.names or ()))} are missing or unknown")
     record = np.zeros((), dtype)
@@ -85,7 +77,6 @@ def _rules_record(scenario: Scenario, start_jitter: float, weapon_delay: tuple[f
 
 
 def _kinds(scenario: Scenario) -> Array:
-    """(U,) KIND."""
     kinds = np.zeros(len(scenario.unit_type), KIND)
     for i, type_index in enumerate(scenario.unit_type):
         unit = scenario.types[type_index]
@@ -112,18 +103,16 @@ def _kinds(scenario: Scenario) -> Array:
 
 
 def _by_index(scenario: Scenario, ally: bool) -> Array:
-    """Unit ids of one side by index in the side."""
     units = np.flatnonzero(scenario.is_ally == ally)
     return units[np.argsort(scenario.index[units])].astype(np.int32)
 
 
 def _damage(attacker: UnitType, victim: UnitType) -> float:
-    """One hit, with the bonuses for the victim's attributes."""
     return attacker.damage + sum(v for k, v in attacker.bonus.items() if k in victim.attributes)
 
 
 def _cooldown_scale(scenario: Scenario, unit: UnitType) -> float:
-    """Factor of the cooldown (healers: energy) in the state: by the own maximum, or by SMAC's table in game loops."""
+    """Factor of the cooldown (healers: energy) in the state: by its own maximum, or by SMAC's table in game loops."""
     maximum = unit.max_cooldown_in_state
     if scenario.profile.cooldown_from_table and maximum:
         return 1.0 / maximum if unit.is_healer else TICKS_PER_SECOND / maximum
@@ -140,7 +129,7 @@ def _walls(scenario: Scenario) -> Array:
 
 
 def _clearance(scenario: Scenario) -> Array:
-    """(H, W) at most the distance from any point of a cell to the nearest wall; inf where there are no walls."""
+    """(H, W) lower bound of the distance from any point of a cell to the nearest wall; inf without walls."""
     x, y = np.meshgrid(np.arange(scenario.width), np.arange(scenario.height))
     nearest = np.full(x.shape, np.inf)
     for rx, ry, rw, rh in scenario.rects:

@@ -1,4 +1,4 @@
-"""Small helpers for texts: ends of error messages, files of numbers."""
+"""Small text helpers: suggestions for error messages, files of numbers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,13 @@ from typing import Any
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> str:
-    """The known names closest to a wrong one, as the end of a message, or an empty string.
-
-    Args:
-        name: what was asked for.
-        known: the names that exist.
-        count: how many to show at most.
-    """
+    """Suggest up to ``count`` known names close to a wrong one, as the end of a message; empty if none is close."""
     by_lower = {k.lower(): k for k in known}
     hits = [by_lower[h] for h in difflib.get_close_matches(str(name).lower(), by_lower, n=count, cutoff=0.5)]
     return " Nearest: " + ", ".join(f"'{h}'" for h in hits) + "." if hits else ""
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write what was measured as a JSON list; the folder is made if it is not there."""
+    """Write measured rows as a JSON list; creates the folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

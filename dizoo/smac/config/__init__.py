@@ -1,1 +1,1 @@
-"""Ready-made training configs, one file per map and algorithm: each states what differs from the default recipe."""
+"""Ready-made training configs, one file per map and algorithm: each states its differences from the default recipe."""

@@ -1,7 +1,7 @@
 """QMIX on 27m_vs_30m, with a learning rate that drops to a tenth at about 0.6M steps.
 
-At a constant one single evaluations are lost to the end of 0.5M steps (83 % of the last ten, seed 0); with one that
-falls from the start it learns more slowly (benchmark/README.md).
+At a constant one, single evaluations are lost up to the end of 0.5M steps (83 % of the last ten, seed 0); one that
+decays from the start learns more slowly (benchmark/README.md).
 """
 
 from easydict import EasyDict

@@ -1,8 +1,8 @@
-"""QMIX on 2m_vs_1z: one Marine has to run from the Zealot while the other shoots.
+"""QMIX on 2m_vs_1z: one Marine must run from the Zealot while the other shoots.
 
-Nobody stumbles on a flight by single random steps: with the default recipe the shoot-out is all that is ever played
-(500k steps, no game won). Random actions that last make the difference, and enough of them: with half the exploration
-seed 2 won its first games at 0.8M steps (benchmark/README.md).
+Single random steps never discover running away: with the default recipe, teams only ever stand and shoot (500k steps,
+no game won). Random actions that last make the difference, and enough of them: with half the exploration, seed 2 won
+its first games at 0.8M steps (benchmark/README.md).
 """
 
 from easydict import EasyDict

@@ -1,4 +1,4 @@
-"""Independent Q-learning on 2s3z: every agent learns its own value from the team's reward."""
+"""Independent Q-learning on 2s3z: each agent learns its own value from the team's reward."""
 
 from easydict import EasyDict
 

@@ -1,4 +1,4 @@
-"""QMIX on 2s3z with LSTM agents, a step of the optimizer per ten time steps (truncated backpropagation)."""
+"""QMIX on 2s3z with LSTM agents and an optimizer step every ten time steps (truncated backpropagation)."""
 
 from easydict import EasyDict
 
@@ -6,7 +6,7 @@ main_config = EasyDict(
     env=dict(map_name="2s3z"),
     policy=dict(
         model=dict(lstm_type="lstm"),
-        learn=dict(tbptt=10, update_per_collect=1),  # some five steps of the optimizer per update
+        learn=dict(tbptt=10, update_per_collect=1),  # about five optimizer steps per update
     ),
 )
 

@@ -1,7 +1,7 @@
 """QMIX on 2s3z with little memory.
 
-The buffer always keeps every observation once, packed, without padding or copies of the next step. What is left to
-choose is how many games it holds.
+The buffer always stores each observation once, packed, without padding or copies of the next step, so only the number
+of games it holds remains to be chosen.
 """
 
 from easydict import EasyDict

@@ -1,4 +1,4 @@
-"""QMIX on 2s3z, four environments side by side and two batches after each round of them (CleanMARL's n_epochs=2)."""
+"""QMIX on 2s3z, with four parallel environments and two batches after each round (CleanMARL's n_epochs=2)."""
 
 from easydict import EasyDict
 

@@ -1,4 +1,4 @@
-"""QMIX on 2s3z with one agent network per unit type: stalkers share theirs, zealots share theirs."""
+"""QMIX on 2s3z with one agent network per unit type: stalkers share one, zealots another."""
 
 from easydict import EasyDict
 

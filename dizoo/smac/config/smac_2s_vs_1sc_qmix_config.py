@@ -1,7 +1,7 @@
-"""QMIX on 2s_vs_1sc: shooting it out loses by three shots, so Stalkers have to step out of reach in time.
+"""QMIX on 2s_vs_1sc: shooting it out loses by three shots, so Stalkers must step out of reach in time.
 
-With the default recipe the shoot-out is all that is ever played (500k steps, no game won). Random actions that last
-make the difference (benchmark/README.md).
+With the default recipe, teams only ever stand and shoot (500k steps, no game won). Random actions that last make the
+difference (benchmark/README.md).
 """
 
 from easydict import EasyDict

@@ -1,4 +1,4 @@
-"""QMIX on 3m in a single environment, agents without memory: the smallest way to run it."""
+"""QMIX on 3m in a single environment, with agents without memory: the smallest setup."""
 
 from easydict import EasyDict
 
@@ -7,7 +7,7 @@ main_config = EasyDict(
     policy=dict(
         model=dict(lstm_type="mlp"),
         learn=dict(update_per_collect=1),
-        collect=dict(n_episode=4),  # the default of 8 episodes learned from per episode played
+        collect=dict(n_episode=4),  # keeps the default of 8 episodes learned from per episode played
     ),
 )
 

@@ -1,8 +1,8 @@
-"""QMIX on 3s5z_vs_3s6z, by agents that see units as sets, with a wider network.
+"""QMIX on 3s5z_vs_3s6z with agents that see units as sets, and a wider network.
 
-The game is won by a hair: flat agents still lose single evaluations after 1M steps (with 64 units they still lost at
-0.7M). These win 99.8 % after 2M steps (seeds 0 to 9), and 73 % of the games from moved starts, where flat ones win
-44 % (benchmark/README.md).
+Wins are narrow: flat agents still lose single evaluations after 1M steps (with 64 units, at 0.7M). These agents win
+99.8 % after 2M steps (seeds 0 to 9), and 73 % of the games from moved starts, where flat ones win 44 %
+(benchmark/README.md).
 """
 
 from easydict import EasyDict

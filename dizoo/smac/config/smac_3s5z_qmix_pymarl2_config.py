@@ -1,4 +1,4 @@
-"""QMIX on 3s5z with PyMARL2's general setting (Hu et al. 2021), all that is about learning."""
+"""QMIX on 3s5z with all learning settings of PyMARL2's general recipe (Hu et al. 2021)."""
 
 from easydict import EasyDict
 

@@ -1,7 +1,7 @@
-"""QMIX on 3s_vs_3z, with a learning rate that falls.
+"""QMIX on 3s_vs_3z, with a decaying learning rate.
 
-At a constant one seed 1 lost the nominal game again at the end of 0.6M steps (80 % of the last ten evaluations); with
-one that falls it won earlier and all of the last twenty (benchmark/README.md).
+At a constant one, seed 1 started losing again at the end of 0.6M steps (80 % of the last ten evaluations); with a
+decaying one it won earlier, and all of the last twenty (benchmark/README.md).
 """
 
 from easydict import EasyDict

@@ -1,4 +1,4 @@
-"""OW-QMIX on 5m_vs_6m: QMIX's recipe, errors that weigh less where q_tot is too high, longer exploration."""
+"""OW-QMIX on 5m_vs_6m: QMIX's recipe, with a lower weight of errors where q_tot is too high, and longer exploration."""
 
 from easydict import EasyDict
 
@@ -6,7 +6,7 @@ main_config = EasyDict(
     env=dict(map_name="5m_vs_6m"),
     policy=dict(
         learn=dict(wqmix_ow=True, alpha=0.5),  # CW-QMIX: wqmix_ow=False, alpha=0.75
-        other=dict(eps=dict(decay=100_000)),  # the central value has to be learned where the greedy team does not go
+        other=dict(eps=dict(decay=100_000)),  # the central value must be learned where the greedy team does not go
     ),
 )
 

@@ -1,10 +1,10 @@
 """QMIX on 6h_vs_8z: most training battles begin in the middle of won games, which a search finds first.
 
-One or two Hydralisks have to draw the Zealots away while the others shoot: each of the two alone makes things worse,
-and exploration ends in a shoot-out that is lost. So the win is learned from its end backwards (`env.backplay`), by
-agents that see units as sets, with a discount that still sees the end of sixty steps. The shorter the games, the sooner
-the start is reached: the search plays 144 rounds, three to eight minutes of one core. A random action may cost the
-bait: few are played, and none ten steps after the team plays on. Ablations: benchmark/README.md.
+To win, one or two Hydralisks draw the Zealots away while the others shoot. Either part alone makes things worse, so
+exploration ends in a lost shoot-out. The win is therefore learned backwards from its end (`env.backplay`), by agents
+that see units as sets, with a discount that still reaches the end of sixty steps. Shorter games lead to the start
+sooner, so the search plays 144 rounds, three to eight minutes of one core. A random action may kill the bait, so there
+are few, and none from ten steps after the team takes over. Ablations: benchmark/README.md.
 """
 
 from easydict import EasyDict

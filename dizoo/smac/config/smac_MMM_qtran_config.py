@@ -1,7 +1,7 @@
-"""QTRAN on MMM: QMIX's recipe under small weights of the two conditions, equal ones.
+"""QTRAN on MMM: QMIX's recipe, with small and equal weights of the two conditions.
 
-DI-engine's SMAC runs give the second one a hundredth of the first (0.0001). Then values of good actions that are not
-greedy now hardly rise: on 2s3z the team stayed at a return of 13 (600k steps, no game won), with 0.01 it won at 0.21M.
+DI-engine's SMAC runs give the second a hundredth of the first's (0.0001). Values of good actions that are not yet
+greedy then hardly rise: on 2s3z the team stayed at a return of 13 (600k steps, no game won); with 0.01 it won at 0.21M.
 """
 
 from easydict import EasyDict

@@ -1,7 +1,7 @@
-"""QMIX on bane_vs_bane, with a learning rate that falls.
+"""QMIX on bane_vs_bane, with a decaying learning rate.
 
 A few Banelings decide the battle, and at a constant learning rate wins come and go: 77 % of the last ten evaluations at
-0.5M steps, seed 0; with one that falls 98 % (benchmark/README.md).
+0.5M steps, seed 0; with a decaying one, 98 % (benchmark/README.md).
 """
 
 from easydict import EasyDict

@@ -1,8 +1,8 @@
-"""QMIX on corridor with agents that see units as sets, and a learning rate that falls.
+"""QMIX on corridor with agents that see units as sets, and a decaying learning rate.
 
-24 Zerglings are 24 times the same: what is learned about one holds for all. First evaluations are won at 0.2M to 0.35M
-steps, by flat agents none in 0.45M. At a constant learning rate the wins come and go (0.44 of the last ten evaluations
-at 0.5M); with one that falls they stay: 99.1, 100 and 99.7 % at 0.9M, seeds 0 to 2 (benchmark/README.md).
+What is learned about one of the 24 Zerglings holds for all. Teams win their first evaluations at 0.2M to 0.35M steps,
+flat agents none in 0.45M. At a constant learning rate, wins come and go (0.44 of the last ten evaluations at 0.5M);
+with a decaying one they stay: 99.1, 100 and 99.7 % at 0.9M, seeds 0 to 2 (benchmark/README.md).
 """
 
 from easydict import EasyDict

@@ -1,7 +1,7 @@
-"""SMAC battles as environments: for dimix itself and, as drop-ins, for other people's code.
+"""SMAC battles as environments for dimix and, as drop-ins, for other code.
 
-Importing this package registers ``gymnasium.make("dimix/MMM-v0")`` and its like where gymnasium is installed. Neither
-gymnasium nor pettingzoo is needed for anything else here: the names below are loaded when they are asked for.
+Importing this package registers ``gymnasium.make("dimix/MMM-v0")`` and the like if gymnasium is installed. Nothing else
+here needs gymnasium or pettingzoo: the names below are loaded on first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The compiled battle engine behind dimix's batch contract."""
+"""The compiled battle engine as a dimix environment."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from dizoo.smac.envs.map_info import map_info
 
 
 class BattleVecEnv(VecEnv):
-    """E battles on one map, whose games can be recorded.
+    """E battles on one map; their games can be recorded.
 
-    See `VecEnv` for the arrays, ``dizoo/smac/battle/README.md`` for what they hold.
+    See `VecEnv` for the arrays and ``dizoo/smac/battle/README.md`` for their content.
 
     Args:
         engine: the battles.
-        open_loop: observations are the number of the step, one-hot, and nothing else.
+        open_loop: observations are only the one-hot number of the step.
 
     Attributes:
-        engine: the battles themselves, for what the batch contract does not show.
+        engine: the battles themselves, for what `VecEnv` does not show.
     """
 
     def __init__(self, engine: BattleEngine, open_loop: bool = False) -> None:
         self.engine = engine
         self._step_one_hot = np.eye(engine.episode_limit + 1, dtype=np.float32) if open_loop else None
-        self._battles: BattleEngine | BattleRecorder = engine  # what is stepped
+        self._battles: BattleEngine | BattleRecorder = engine  # the one that is stepped
         self.info = map_info(engine.scenario, open_loop)
         self.num_envs = engine.num_envs
         self.agent_state = (
@@ -61,19 +61,12 @@ class BattleVecEnv(VecEnv):
         self._battles = BattleRecorder(self.engine, games, on_game, q) if games else self.engine
 
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
-        """Start new battles in the given places (all when None)."""
+        """Start new battles in the given places (None: all)."""
         self._battles.reset(env_ids)
         self.refresh()
 
     def step(self, action: np.ndarray) -> None:
-        """Advance every running battle by one step.
-
-        Args:
-            action: (E, A) integer, one available action per agent.
-
-        Raises:
-            EnvError: an action outside the mask, or an array of another shape or type; nothing has changed then.
-        """
+        """Advance every running battle by one step; see `VecEnv.step`."""
         try:
             self._battles.step(action)
         except BattleError as error:
@@ -81,11 +74,11 @@ class BattleVecEnv(VecEnv):
         self.refresh()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides the future of all battles, random streams included."""
+        """Return everything that determines the future of all battles, random streams included."""
         return self.engine.get_state()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave, exactly.
+        """Restore exactly what ``state_dict`` returned.
 
         Raises:
             EnvError: it belongs to another map or another number of battles.
@@ -101,7 +94,7 @@ class BattleVecEnv(VecEnv):
         self.engine.close()
 
     def refresh(self) -> None:
-        """Show the engine as it is now, also after somebody else has changed it."""
-        self.reward[:] = self.engine.reward  # the engine adds up in float64
+        """Show the engine's present state, also after someone else changed it."""
+        self.reward[:] = self.engine.reward  # the engine sums in float64
         if self._step_one_hot is not None:
             self.agent_state[:] = self._step_one_hot[self.episode_length, None]

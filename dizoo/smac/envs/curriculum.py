@@ -17,26 +17,26 @@ from dizoo.smac.search.search import won_games
 
 
 class BackplayCurriculum(Curriculum):
-    """Looks for won games once, then begins battles in them; see `dizoo.smac.search.backplay`.
+    """Searches for won games once, then begins battles in them; see `dizoo.smac.search.backplay`.
 
     Args:
         env: the battles.
         cfg: the branch ``env.backplay``.
-        seed: of the search, and of the choice among what it found.
+        seed: of the search, and of the choice among its games.
     """
 
     def __init__(self, env: BattleVecEnv, cfg: EasyDict, seed: int) -> None:
         self._env, self._cfg, self._seed = env, cfg, seed
-        self._backplay: Backplay | None = None  # made by `prepare` or by a load
+        self._backplay: Backplay | None = None  # created by `prepare` or by loading a state
 
     @property
     def backplay(self) -> Backplay:
-        """What chooses, once it is prepared or loaded."""
+        """The chooser, once prepared or loaded."""
         assert self._backplay is not None, "neither prepared nor loaded"
         return self._backplay
 
     def prepare(self, out: Callable[[str], None]) -> None:
-        """Look for won games.
+        """Search for won games.
 
         Raises:
             EnvError: none was found.
@@ -61,7 +61,7 @@ class BackplayCurriculum(Curriculum):
         )
 
     def reset(self, env_ids: np.ndarray) -> None:
-        """Start new battles, some of them in the middle of a game; now and then say how these are won."""
+        """Start new battles, some in the middle of a game; now and then report how these are won."""
         env, backplay = self._env, self.backplay
         backplay.ended(env_ids, env.battle_won)
         env.reset(env_ids)
@@ -81,14 +81,14 @@ class BackplayCurriculum(Curriculum):
         return np.where(shown >= 0, shown, action)
 
     def state_dict(self) -> dict[str, Any]:
-        """Games, win rates, choices; empty before `prepare`."""
+        """Return games, win rates and choices; empty before `prepare`."""
         return {} if self._backplay is None else self._backplay.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave.
+        """Restore what ``state_dict`` returned.
 
         Raises:
-            EnvError: its games are of another map.
+            EnvError: its games belong to another map.
         """
         if not state:
             return

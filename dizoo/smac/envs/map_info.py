@@ -1,4 +1,4 @@
-"""What a SMAC map looks like to dimix: sizes, unit types, and where an observation tells of which unit."""
+"""Describes a SMAC map to dimix: sizes, unit types, and which columns of an observation belong to which unit."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario
 
 
 def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = True) -> EnvInfo:
-    """The sizes of a map.
+    """Return the sizes of a map.
 
-    Args:
-        scenario: the map.
-        open_loop: agents see the number of the step instead of an observation.
-        has_jitter: whether its starts can be moved.
+    With ``open_loop``, agents see the number of the step instead of an observation; ``has_jitter``: its starts can be
+    moved.
     """
     return EnvInfo(
         scenario.name,
@@ -28,10 +26,10 @@ def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = Tru
 
 
 def obs_entities(scenario: Scenario) -> tuple[Entities, ...]:
-    """The enemies, then the other allies, as `Scenario.obs_layout` has them.
+    """Return the enemies, then the other allies, as laid out in `Scenario.obs_layout`.
 
-    A fighter's actions name enemies, a healer's name allies; which of them an agent is, its own type tells. Where types
-    are not shown, all actions count as naming enemies.
+    A fighter's actions name enemies, a healer's name allies; an agent's own type tells which it is. If types are not
+    shown, all actions count as naming enemies.
     """
     _, enemy, ally, own = scenario.obs_layout
     heals = [scenario.types[scenario.unit_type[unit]].is_healer for unit in scenario.agent_units]
@@ -51,10 +49,10 @@ def obs_entities(scenario: Scenario) -> tuple[Entities, ...]:
 
 
 def _first_healed(heals: list[bool], n_actions: int) -> int | None:
-    """Action that names the first other ally of a healer; None where the others do not follow in the actions' order.
+    """Return the action that names a healer's first other ally; None if the others do not follow in action order.
 
-    Action 6 + k heals the ally with index k, and the healer itself is left out of its observation: only where all
-    healers come first, or last, are the fighters in both in one row.
+    Action 6 + k heals the ally with index k, and a healer is missing from its own observation: only if all healers come
+    first, or last, are the fighters consecutive in both.
     """
     ordered = sorted(heals)
     if heals not in (ordered, ordered[::-1]):

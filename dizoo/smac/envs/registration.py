@@ -1,4 +1,4 @@
-"""Gymnasium's table of environments. Kept apart from the environments so that registering them imports no simulator."""
+"""Registers Gymnasium environments; a separate module so that this imports no simulator."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _MAPS = Path(__file__).resolve().parent.parent / "battle" / "maps" / "data" / "m
 
 
 def register_envs() -> None:
-    """Register ``dimix/<map>-v0`` for every shipped map and ``dimix/custom-v0``, which takes ``map_file=PATH``.
+    """Register ``dimix/<map>-v0`` for every shipped map, and ``dimix/custom-v0``, which takes ``map_file=PATH``.
 
-    Registering twice does nothing. The function can also stand as an entry point in the group ``gymnasium.envs``.
+    Registering twice does nothing. The function can be used as an entry point in the group ``gymnasium.envs``.
 
     Raises:
         ModuleNotFoundError: gymnasium is not installed.

@@ -1,4 +1,4 @@
-"""SMAC battles for training: their config keys, and who plays them."""
+"""SMAC battles for training: config keys and backends."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _ROLES = {"collect": 0, "evaluate": 1, "evaluate_jitter": 2}
 
 @ENV_REGISTRY.register("smac")
 class SMACEnv(ManagerKeys, EnvFamily):
-    """E battles on one of SMAC's maps.
+    """SMAC battles, played by the compiled engine or another ``backend``.
 
-    They are a `BattleVecEnv`; with another ``backend`` `SmacliteGame` or `SC2Game` plays them, one at a time.
+    The engine plays them as a `BattleVecEnv`; other backends play them one at a time, as `SmacliteGame` or `SC2Game`.
     """
 
     config: ClassVar[dict[str, Any]] = dict(
@@ -139,10 +139,10 @@ class SMACEnv(ManagerKeys, EnvFamily):
 
     @classmethod
     def describe(cls, cfg: EasyDict) -> EnvInfo:
-        """Sizes of the map that a config's ``env`` branch names; nothing is compiled or allocated.
+        """Return the sizes of the map in a config's ``env`` branch, without compiling or allocating anything.
 
         Raises:
-            ConfigError: naming the key: no such map or rules, a damaged map file, another number of agents.
+            ConfigError: no such map or rules, a damaged map file, or a wrong number of agents; names the key.
         """
         if cfg.backend == "engine":
             info = map_info(_scenario(cfg), cfg.open_loop)
@@ -157,7 +157,7 @@ class SMACEnv(ManagerKeys, EnvFamily):
 
     @classmethod
     def notes(cls, cfg: EasyDict) -> list[str]:
-        """What to know about a config's ``env`` branch before training: SMAC's reward can keep a team from winning."""
+        """Warn about a config's ``env`` branch before training: SMAC's reward can keep a team from winning."""
         paid = cfg.backend == "engine" and cfg.rules == "smac" and cfg.reward_only_positive
         if not paid or not _scenario(cfg).enemy_recovers:
             return []
@@ -169,17 +169,17 @@ class SMACEnv(ManagerKeys, EnvFamily):
 
     @classmethod
     def input_files(cls, cfg: EasyDict) -> dict[str, list[Path]]:
-        """Files behind a config's ``env`` branch, by key: those of a map that did not come with the engine."""
+        """Return the files used by a config's ``env`` branch, by key: those of a map that is not shipped."""
         return {} if cfg.backend == "sc2" else {"map_name": map_files(cfg.map_name)}
 
     @classmethod
     def map_names(cls) -> list[str]:
-        """Names of the maps that come with the engine."""
+        """Return the names of the shipped maps."""
         return map_names()
 
     @classmethod
     def compile_notice(cls) -> str | None:
-        """What to tell before the first battle on this machine, None when the simulator is compiled already."""
+        """Return a message to show before the first battle, or None if the simulator is compiled already."""
         if not needs_compile():
             return None
         if keeps_compiled():
@@ -191,16 +191,12 @@ class SMACEnv(ManagerKeys, EnvFamily):
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:
-        """The environment of a config's ``env`` branch.
+        """Create the environment of a config's ``env`` branch.
 
-        Args:
-            cfg: the branch, defaults merged in.
-            role: ``"collect"``, ``"evaluate"`` or ``"evaluate_jitter"``; they differ in variation and random stream.
-            num_envs: battles (E).
-            seed: of the role.
+        The roles ``"collect"``, ``"evaluate"`` and ``"evaluate_jitter"`` differ in variation and random stream.
 
         Raises:
-            EnvError: no such role, or options that the engine or another backend refuses.
+            EnvError: no such role, or options that the backend refuses.
         """
         if role not in _ROLES:
             raise EnvError(f"environment role '{role}'. Right is one of {', '.join(_ROLES)}.")
@@ -221,17 +217,17 @@ class SMACEnv(ManagerKeys, EnvFamily):
 
     @classmethod
     def curriculum(cls, cfg: EasyDict, env: VecEnv, seed: int) -> Curriculum | None:
-        """Battles that begin in won games, where ``backplay`` asks for them."""
+        """Return the curriculum that begins battles in won games, if ``backplay`` asks for it."""
         if not cfg.backplay.share:
             return None
         from dizoo.smac.envs.curriculum import BackplayCurriculum
 
-        assert isinstance(env, BattleVecEnv)  # `describe` has refused other backends
+        assert isinstance(env, BattleVecEnv)  # `describe` refuses other backends
         return BackplayCurriculum(env, cfg.backplay, _stream(seed, "collect"))
 
     @classmethod
     def show_replays(cls, files: Sequence[Path], out: Path | None, write: Callable[[str], None]) -> bool:
-        """See `EnvFamily.show_replays`: recorded games, or traces of the reference; .html, .png, .gif or .mp4."""
+        """Show recorded games, or traces of the reference; .html, .png, .gif or .mp4. See `EnvFamily.show_replays`."""
         from dizoo.smac.replay import show
 
         show(files, out, write)
@@ -239,11 +235,6 @@ class SMACEnv(ManagerKeys, EnvFamily):
 
 
 def _scenario(cfg: EasyDict) -> Scenario:
-    """The engine's map.
-
-    Raises:
-        ConfigError: see `SMACEnv.describe`.
-    """
     try:
         get_profile(cfg.rules)
     except BattleError as error:
@@ -255,5 +246,4 @@ def _scenario(cfg: EasyDict) -> Scenario:
 
 
 def _stream(seed: int, role: str) -> int:
-    """Seed of a role's battles."""
     return int(np.random.SeedSequence([seed, _ROLES[role]]).generate_state(1)[0])

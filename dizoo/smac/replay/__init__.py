@@ -1,4 +1,4 @@
-"""Showing recorded battles: a page for the browser, pictures, films, and play in the terminal."""
+"""Shows recorded battles: a page for the browser, pictures, films, and text in the terminal."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def show(files: Sequence[Path], out: Path | None, write: Callable[[str], None] =
     Args:
         files: replays (``.replay``) or traces (``.npz``).
         out: file to write: .html, .png, .gif or .mp4; None plays the games as text.
-        write: takes text.
+        write: called with text.
 
     Raises:
-        EnvError: a file is none of these or damaged, or another ending.
+        EnvError: a file is damaged or of another kind, or an unknown extension.
         OutputError: `out` cannot be written, or a package for it is missing.
     """
     endings = (".html", ".png", ".gif", ".mp4")

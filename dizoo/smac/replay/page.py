@@ -1,7 +1,7 @@
-"""One page for the browser that holds the games and everything to show them; it needs no network and runs nothing else.
+"""Builds one self-contained browser page with the games and their viewer; it works offline and runs no other code.
 
-The games travel as base64 of the replay layout, so no text of theirs becomes part of the page's markup; the script puts
-names into the page as text only.
+The games are embedded as base64 in the replay layout, so their texts never become part of the page's markup; the script
+inserts names only as text.
 """
 
 from __future__ import annotations
@@ -19,14 +19,7 @@ from dizoo.smac.replay.scene import Scene
 
 
 def page(scenes: Sequence[Scene]) -> str:
-    """The page.
-
-    Args:
-        scenes: games, shown side by side.
-
-    Returns:
-        HTML.
-    """
+    """Return the page as HTML, with the games side by side."""
     here = resources.files("dizoo.smac.replay")
     text = (here / "page.html").read_text("utf-8")
     title = " | ".join(f"{scene.header['map']['name']}: {scene.verdict()}" for scene in scenes)
@@ -45,7 +38,6 @@ def page(scenes: Sequence[Scene]) -> str:
 
 
 def _base64(scene: Scene) -> str:
-    """A game with everything worked out that the script draws."""
     header = {
         **scene.header,
         "verdict": scene.verdict(),
@@ -63,6 +55,5 @@ def _base64(scene: Scene) -> str:
 
 
 def _action_texts(scene: Scene) -> list[list[str]]:
-    """Per agent: the name of every action."""
     agents = int(np.count_nonzero(scene.is_ally))
     return [[scene.action_name(k, n) for n in range(len(scene.header["action_names"]))] for k in range(agents)]

@@ -23,14 +23,9 @@ _END_S = 2.0
 
 
 def contact_sheet(scenes: Sequence[Scene], out: Path, moments: int = 8, columns: int = 4, width: int = 400) -> None:
-    """Moments of each game, first to last, in one picture.
+    """Draw ``moments`` of each game, first to last, into one .png picture, games one below another.
 
-    Args:
-        scenes: games, one below the other.
-        out: a .png file.
-        moments: pictures a game.
-        columns: pictures side by side.
-        width: pixels of one picture.
+    ``width`` is that of one moment, in pixels.
 
     Raises:
         OutputError: Pillow is not installed.
@@ -52,15 +47,10 @@ def contact_sheet(scenes: Sequence[Scene], out: Path, moments: int = 8, columns:
 
 
 def film(scenes: Sequence[Scene], out: Path, width: int = 480) -> None:
-    """The games one after the other, at the game's pace.
-
-    Args:
-        scenes: games.
-        out: a .gif or .mp4 file.
-        width: pixels.
+    """Write the games, one after another, as a .gif or .mp4 at the game's pace; ``width`` in pixels.
 
     Raises:
-        OutputError: a package that this needs is not installed.
+        OutputError: a required package is not installed.
     """
     _package("PIL.Image", out)
     frames = [draw(scene, f, width) for scene in scenes for f in _film_frames(scene)]
@@ -78,16 +68,7 @@ def film(scenes: Sequence[Scene], out: Path, width: int = 480) -> None:
 
 
 def draw(scene: Scene, frame: int, width: int) -> Any:
-    """One moment of a game.
-
-    Args:
-        scene: the game.
-        frame: which.
-        width: pixels; the height follows from the field.
-
-    Returns:
-        A PIL image.
-    """
+    """Draw one frame of a game as a PIL image, ``width`` pixels wide; the height follows from the field."""
     image = importlib.import_module("PIL.Image")
     pen_of = importlib.import_module("PIL.ImageDraw")
     x0, y0, x1, y1 = scene.field()
@@ -110,7 +91,7 @@ def draw(scene: Scene, frame: int, width: int) -> Any:
 
 
 class _View:
-    """Draws in cells."""
+    """Draws in units of cells."""
 
     def __init__(self, pen: Any, scale: float, left: float, top: float) -> None:
         self.pen, self.scale, self._left, self._top = pen, scale, left, top
@@ -217,14 +198,13 @@ def _colour(scene: Scene, u: int) -> tuple[int, int, int]:
 
 
 def _film_frames(scene: Scene) -> list[int]:
-    """Frames at the film's rate, the last one held."""
+    """Return the frames to show at the film's rate, with the last one held."""
     count = max(2, round(scene.seconds(scene.frames - 1) * FILM_FPS))
     last = scene.frames - 1
     return [*np.linspace(0, last, count).astype(int).tolist(), *([last] * round(_END_S * FILM_FPS))]
 
 
 def _on_canvas(frame: Any, width: int, height: int) -> Any:
-    """A frame on a canvas of even size, as video wants it."""
     canvas = importlib.import_module("PIL.Image").new("RGB", (width + width % 2, height + height % 2), _BACK)
     canvas.paste(frame, (0, 0))
     return canvas

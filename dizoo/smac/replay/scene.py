@@ -1,4 +1,4 @@
-"""A recorded game with what every way of showing it needs: who fires at whom, where units look, how the teams stand."""
+"""A recorded game with what every viewer needs: who fires at whom, where units look, how the teams stand."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Scene:
     """One game. F frames, U units; the last frame is the end.
 
     Attributes:
-        replay: what was recorded.
+        replay: the recording.
         source: file name, for titles.
-        shown: the part of the map that is shown; where the game was when None.
+        shown: the part of the map to show; None: where the game was.
     """
 
     replay: Replay
@@ -44,22 +44,22 @@ class Scene:
 
     @property
     def header(self) -> dict[str, Any]:
-        """The replay's."""
+        """The replay's header."""
         return self.replay.header
 
     @property
     def units(self) -> list[dict[str, Any]]:
-        """What is fixed about each unit."""
+        """Fixed properties of each unit."""
         return self.header["units"]
 
     @property
     def frames_per_step(self) -> int:
-        """Frames between two decisions."""
+        """Number of frames between two decisions."""
         return int(self.header["frames_per_step"])
 
     @property
     def frames(self) -> int:
-        """F."""
+        """Number of frames F."""
         return len(self.replay.arrays["x"])
 
     def seconds(self, frame: int) -> float:
@@ -73,10 +73,10 @@ class Scene:
 
     @cached_property
     def victim(self) -> Array:
-        """(F, U) int16: whom a unit used its weapon on since the frame before; -1 for nobody.
+        """(F, U) int16: the unit that each unit used its weapon on since the frame before; -1 for none.
 
-        A weapon was used when its cooldown is longer than waiting would have left it; a healer's, when energy fell. Who
-        was killed before its turn did not even wait.
+        A weapon was used if its cooldown is longer than waiting would have left it, or, for healers, if energy fell.
+        Units killed before their turn did not even wait.
         """
         a = self.replay.arrays
         waited = np.maximum(a["cooldown"][:-1] - STEP_S / self.frames_per_step, 0.0)
@@ -91,7 +91,7 @@ class Scene:
 
     @cached_property
     def facing(self) -> Array:
-        """(F, U) float32 radians, 0 = east, counterclockwise: towards the victim, else where the unit moves."""
+        """(F, U) float32 radians, 0 = east, counterclockwise: towards the victim, else the direction of movement."""
         a = self.replay.arrays
         x, y = a["x"].astype(np.float64), a["y"].astype(np.float64)
         out = np.empty(x.shape, np.float32)
@@ -110,7 +110,7 @@ class Scene:
 
     @cached_property
     def strength(self) -> Array:
-        """(F, 2) float32: hit points and shields of each side's living, as a share of what it had at full health."""
+        """(F, 2) float32: hit points and shields of each side's living units, as a share of the side's total."""
         a = self.replay.arrays
         full = np.array([u["hp"] + u["shield"] for u in self.units])
         points = (a["hp"] + a["shield"]) * a["in_play"]
@@ -125,12 +125,12 @@ class Scene:
         return [(int(f) + 1, int(u)) for f, u in zip(*np.nonzero(gone), strict=True)]
 
     def unit_name(self, unit: int) -> str:
-        """For people: ``agent 3 (marine)``, ``enemy 0 (zealot)``."""
+        """Readable name: ``agent 3 (marine)``, ``enemy 0 (zealot)``."""
         u = self.units[unit]
         return f"{'agent' if u['ally'] else 'enemy'} {u['index']} ({u['type'].lower().replace('_', ' ')})"
 
     def action_name(self, agent: int, action: int) -> str:
-        """For people: ``north``, ``attack enemy 2 (zealot)``, ``heal agent 1 (marine)``."""
+        """Readable name: ``north``, ``attack enemy 2 (zealot)``, ``heal agent 1 (marine)``."""
         unit = target_unit(self.header, agent, action)
         if unit is None:
             names = self.header["action_names"]
@@ -138,7 +138,7 @@ class Scene:
         return f"{'heal' if self.units[unit]['ally'] else 'attack'} {self.unit_name(unit)}"
 
     def verdict(self) -> str:
-        """How it ended, in a few words; empty while it goes on."""
+        """The result in a few words; empty while the game is running."""
         outcome = self.header["outcome"]
         if not outcome.get("over", True):
             return ""
@@ -147,7 +147,7 @@ class Scene:
         return "time ran out" if outcome["truncated"] else "allies lost"
 
     def story(self) -> str:
-        """Who won and with what left, in one sentence."""
+        """The winner and what it had left, in one sentence."""
         alive = self.replay.arrays["in_play"][-1].astype(bool)
         counts = [f"{alive[side].sum()} of {side.sum()}" for side in (self.is_ally, ~self.is_ally)]
         ours, theirs = self.strength[-1]
@@ -160,7 +160,7 @@ class Scene:
     def obs_names(self) -> list[str]:
         """Meaning of each entry of an observation.
 
-        Older files number the places in the one-hot of types; these get the names of the types that were seen in them.
+        Older files number the slots in the one-hot of types; these get the names of the types seen in them.
         """
         types = self._seen_types()
 
@@ -171,7 +171,7 @@ class Scene:
         return [_SLOT.sub(named, name) for name in self.header["obs_names"]]
 
     def _seen_types(self) -> dict[tuple[bool, str], set[str]]:
-        """By side (True: allies) and place in the one-hot: the types for which agents saw a number there."""
+        """By side (True: allies) and slot of the one-hot: the types for which agents saw a number there."""
         obs = self.replay.arrays["obs"]
         types = {(u["ally"], u["index"]): u["type"].lower() for u in self.units}
         seen: dict[tuple[bool, str], set[str]] = {}
@@ -186,7 +186,7 @@ class Scene:
         return seen
 
     def field(self) -> Box:
-        """The part of the map that is shown."""
+        """The part of the map to show."""
         if self.shown is not None:
             return self.shown
         a, board = self.replay.arrays, self.header["map"]
@@ -201,10 +201,10 @@ class Scene:
 
 
 def open_scenes(paths: Sequence[Path]) -> list[Scene]:
-    """Read games; those of one map show the same part of it, so that they can be compared.
+    """Read games; those of one map show the same part of it, so they can be compared.
 
     Raises:
-        BattleError: one line that says what is wrong with a file.
+        BattleError: one line about what is wrong with a file.
     """
     scenes = [open_scene(path) for path in paths]
     fields: dict[str, Box] = {}
@@ -219,7 +219,7 @@ def open_scene(path: Path) -> Scene:
     """Read a replay, or a trace of the reference (``.npz``).
 
     Raises:
-        BattleError: one line that says what is wrong with the file.
+        BattleError: one line about what is wrong with the file.
     """
     if path.suffix.lower() == ".npz":
         return Scene(trace_replay(path), path.name)
@@ -227,7 +227,7 @@ def open_scene(path: Path) -> Scene:
 
 
 def trace_replay(path: Path) -> Replay:
-    """A trace of the reference as a replay: after every tick where it holds them, else after every step.
+    """Convert a trace of the reference to a replay: after every tick if it holds them, else after every step.
 
     Raises:
         BattleError: the file is damaged, or its map is unknown.

@@ -1,4 +1,4 @@
-"""Playing a recorded game in the terminal, for those on a cluster: plain characters, no colours."""
+"""Plays a recorded game in the terminal, for instance on a cluster: plain characters, no colours."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from dizoo.smac.replay.scene import STEP_S, Scene
 
 _BAR = 20
 _CLEAR = "\x1b[2J\x1b[H"
-_AROUND = 12  # lines of a screen that are not the field: title, bars, edges, deaths, legend
+_AROUND = 12  # lines of a screen around the field: title, bars, edges, deaths, legend
 
 
 def play(scene: Scene, write: Callable[[str], None] = print, speed: float = 4.0) -> None:
     """Show a game step by step.
 
-    On a terminal each step replaces the one before, at `speed` times the game's pace, as much of the field as there is
-    room for; elsewhere the steps follow each other without a pause, whole and without control characters.
+    On a terminal, each step replaces the one before, at `speed` times the game's pace, with as much of the field as
+    fits. Elsewhere the steps follow each other without a pause, complete and without control characters.
 
     Args:
         scene: the game.
-        write: takes each step's text.
+        write: called with each step's text.
         speed: seconds of the game per second.
     """
     moving = write is print and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -44,17 +44,17 @@ def play(scene: Scene, write: Callable[[str], None] = print, speed: float = 4.0)
 
 
 def legend_text(scene: Scene) -> str:
-    """What the marks of `step_text` mean."""
+    """Explain the marks of `step_text`."""
     return f"{legend(_letters(scene))}, x just fell\n[=====] health and shields left, of all of a side's units"
 
 
 def step_text(scene: Scene, step: int, room: tuple[int, int] | None = None) -> str:
-    """One moment as text: title, both sides' health, the field, who died since the step before.
+    """Return one moment as text: title, both sides' health, the field, units that died since the step before.
 
     Args:
         scene: the game.
         step: steps since the start; the number of steps is the end.
-        room: columns and lines that there are for the field: of a larger one, the part around the living is shown. None
+        room: columns and lines available for the field; of a larger field, the part around the living is shown. None
             shows all.
     """
     frame = step * scene.frames_per_step
@@ -76,7 +76,6 @@ def _letters(scene: Scene) -> dict[str, str]:
 
 
 def _field(scene: Scene, frame: int, room: tuple[int, int] | None) -> list[str]:
-    """The part of the map that is shown, framed."""
     a, board = scene.replay.arrays, scene.header["map"]
     rows = _marked(scene, frame)
     x0, y0, x1, y1 = (int(v) for v in scene.field())
@@ -91,7 +90,7 @@ def _field(scene: Scene, frame: int, room: tuple[int, int] | None) -> list[str]:
 
 
 def _marked(scene: Scene, frame: int) -> list[list[str]]:
-    """The map's cells, top row first, as ``dizoo.smac.battle.maps`` draws them, and ``x`` where a unit fell lately."""
+    """Return the map's cells, top row first, drawn as in ``dizoo.smac.battle.maps``, with ``x`` for recent deaths."""
     a, board, letters = scene.replay.arrays, scene.header["map"], _letters(scene)
     width, height = board["width"], board["height"]
     rows = [list(row) for row in board["terrain"]]
@@ -111,7 +110,7 @@ def _marked(scene: Scene, frame: int) -> list[list[str]]:
 
 
 def _around(cells: slice, places: np.ndarray, room: int) -> slice:
-    """Of a row of cells no more than there is room for, the middle of the places in the middle."""
+    """Cut a row of cells to the available room, centred on the places."""
     room = max(room, 1)
     if cells.stop - cells.start <= room or not len(places):
         return slice(cells.start, min(cells.stop, cells.start + room))
@@ -126,7 +125,7 @@ def _bar(share: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without control characters and what the terminal cannot show: a name in a file cannot steer or stop it."""
+    """Remove control characters and what the terminal cannot show, so a name in a file cannot control it."""
     encoding = sys.stdout.encoding or "ascii"
     text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
     return text.encode(encoding, "replace").decode(encoding)

@@ -1,10 +1,10 @@
-"""Battles that begin in the middle of won games: for maps whose wins nobody meets by chance.
+"""Battles that begin in the middle of won games: for maps whose wins are never found by chance.
 
-Wins far from the start are learned backwards: first how a game that is nearly won is ended, then what leads there.
-After Salimans and Chen 2018, "Learning Montezuma's Revenge from a Single Demonstration", and Resnick et al. 2018,
-"Backplay"; the games are found by `dizoo.smac.search`. Where a step back takes several units to do the right
-thing at once, chance does not find it either: so some battles first follow the game for a few steps, as in Hester et
-al. 2018, "Deep Q-learning from Demonstrations", and the team plays on from there.
+A long win is learned backwards: first how to finish a game that is nearly won, then the steps that lead there. After
+Salimans and Chen 2018, "Learning Montezuma's Revenge from a Single Demonstration", and Resnick et al. 2018, "Backplay";
+`dizoo.smac.search` finds the games. Where a step back requires several units to do the right thing at once, chance does
+not find it either, so some battles first follow the game for a few steps, as in Hester et al. 2018, "Deep Q-learning
+from Demonstrations", and the team takes over from there.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from dizoo.smac.battle.maps.scenario import Scenario
 from dizoo.smac.battle.teams.scripted import available
 from dizoo.smac.search.rounds import Plan
 
-BAND_STEPS = 5  # moments of games that begin alike, with about as many steps to go, count as one
+BAND_STEPS = 5  # moments of similar games with about as many steps to go count as one
 LEAST_WEIGHT = 0.01  # of any band
 RATE = 0.1  # of the running win rates
-FOLLOW_STEPS = 2 * BAND_STEPS  # of the game that a battle follows at most, before the team plays
+FOLLOW_STEPS = 2 * BAND_STEPS  # most steps that a battle follows the game before the team plays
 PARTS = ("first", "second", "third", "last")  # quarters of a game
-NEWS_EVERY = 2_000  # battles that began in the middle and in which the team played from there
+NEWS_EVERY = 2_000  # battles that began in the middle and that the team played from there
 _STREAM = ("stream_key", "stream_count")
 
 
 class Backplay:
     """Chooses moments of won games and begins battles there.
 
-    A band of moments is drawn by (1 - p) (p + q / 5) + `LEAST_WEIGHT`, where p is the share of battles from there that
-    were won lately, and q the same for the next band of the game (1 at its end): most often where the team wins some
-    and loses some, and sometimes just before. In every family of games this goes at a pace of its own, from the end of
-    the game backwards. Battles that follow the game for a while do not count in p.
+    A band of moments is drawn with weight (1 - p) (p + q / 5) + `LEAST_WEIGHT`. Here p is the recent win rate of
+    battles that began in the band, and q that of the next band of the game (1 at its end). So most battles begin where
+    the team wins some and loses some, and some just before. Each family of games moves backwards from its end at its
+    own pace. Battles that follow the game for a while do not count in p.
 
     Args:
         scenario: of the games.
         plans: the games, at least one.
-        num_envs: battles of the engine (E) that are begun.
-        share: of the battles that begin so, in [0, 1]; the others begin at the start.
+        num_envs: battles of the engine (E).
+        share: share of the battles that begin in a game, in [0, 1]; the others begin at the start.
         follow: share of those that first follow the game, for 1 to `FOLLOW_STEPS` steps, in [0, 1].
-        explore: steps with random actions, from where the team plays on in such a battle; None: all.
+        explore: number of steps with random actions after the team takes over in such a battle; None: all.
         seed: of the choices.
 
     Attributes:
@@ -51,7 +51,7 @@ class Backplay:
         won: (bands,) running win rates by family and steps to go, 0.5 at first.
         band: (moments,) int64, the band of each moment of the games, by step and game.
         moment: (E,) int64, the moment in which each battle began; -1 for the start.
-        until: (E,) int64, the step up to which each battle follows its game; 0 where it does not.
+        until: (E,) int64, the step up to which each battle follows its game; 0 if it does not.
     """
 
     def __init__(
@@ -74,17 +74,17 @@ class Backplay:
         family = np.array([plan.family for plan in self.plans])[self._game]
         bands, band = np.unique(np.stack([family, (length - self._step) // BAND_STEPS]), axis=1, return_inverse=True)
         self.band = band.ravel()
-        # Bands are in the order of families and steps to go: the one before is the next of the game, if there is one.
+        # Bands are ordered by family and steps to go: the one before is the next of the game, if any.
         self._is_last = np.diff(bands[0], prepend=-1) != 0
         self._by_band = np.argsort(self.band, kind="stable")
         self._band_start = np.searchsorted(self.band[self._by_band], np.arange(bands.shape[1] + 1))
         self.won = np.full(bands.shape[1], 0.5)
         self.moment = np.full(num_envs, -1)
         self.until = np.zeros(num_envs, np.int64)
-        self._ended = np.zeros((len(PARTS), 2), np.int64)  # battles and wins since the last news
+        self._ended = np.zeros((len(PARTS), 2), np.int64)  # battles and wins since the last report
 
     def ended(self, ids: Array, won: Array) -> None:
-        """Learn how battles went that are about to be reset.
+        """Record the results of battles that are about to be reset.
 
         Args:
             ids: (K,) int64.
@@ -97,7 +97,7 @@ class Backplay:
         self.moment[ids], self.until[ids] = -1, 0
 
     def news(self) -> str | None:
-        """A line about how it goes, once in `NEWS_EVERY` battles."""
+        """Return a progress line, once in `NEWS_EVERY` battles, else None."""
         if self._ended[:, 0].sum() < NEWS_EVERY:
             return None
         parts = [f"{name} {won / n:.2f}" for name, (n, won) in zip(PARTS, self._ended.tolist(), strict=True) if n]
@@ -105,7 +105,7 @@ class Backplay:
         return f"battles begun in won games are won, by the quarter they began in: {', '.join(parts)}"
 
     def begin(self, engine: BattleEngine, ids: Array) -> None:
-        """Move some of the battles that were just reset to chosen moments; their random streams stay their own.
+        """Move some of the battles that were just reset to chosen moments; their random streams are unchanged.
 
         Args:
             engine: the battles.
@@ -126,13 +126,10 @@ class Backplay:
         self.until[chosen] = np.where(follows, self._step[moment] + steps, 0)
 
     def demonstration(self, engine: BattleEngine) -> Array:
-        """The game's actions in the battles that still follow theirs.
-
-        Args:
-            engine: the battles.
+        """Return the game's actions for battles that still follow one.
 
         Returns:
-            (E, A) int64; -1 in all other battles, and where luck has made an action unavailable.
+            (E, A) int64; -1 in all other battles, and where randomness has made an action unavailable.
         """
         game = self._game[self.moment]
         action = self._actions[game, np.minimum(engine.episode_length, self._actions.shape[1] - 1)]
@@ -140,13 +137,10 @@ class Backplay:
         return np.where(follows, action, -1)
 
     def explores(self, engine: BattleEngine) -> Array | None:
-        """(E,) bool, where random actions may be played; None: everywhere.
+        """(E,) bool: where random actions may be played; None: everywhere.
 
-        A team that knows the rest of a game by heart loses it by a random action there, and does not learn that the
-        step before was right.
-
-        Args:
-            engine: the battles.
+        A random action would lose a game that the team knows by heart from there, and hide that the step before was
+        right.
         """
         if self._explore is None:
             return None
@@ -154,7 +148,7 @@ class Backplay:
         return (self.moment < 0) | (engine.episode_length < plays_from + self._explore)
 
     def state_dict(self) -> dict[str, Any]:
-        """Games, win rates, choices."""
+        """Return games, win rates and choices."""
         starts, actions, length = _stacked(self.plans)
         return {
             "starts": starts,
@@ -172,7 +166,7 @@ class Backplay:
     def from_state_dict(
         cls, scenario: Scenario, state: Mapping[str, Any], share: float, follow: float, explore: int | None
     ) -> Backplay:
-        """What ``state_dict`` was taken of; the others as in the constructor."""
+        """Rebuild from what ``state_dict`` returned; other arguments as in the constructor."""
         plans = [
             Plan({name: value[i : i + 1] for name, value in state["starts"].items()}, actions[:steps], family)
             for i, (actions, steps, family) in enumerate(
@@ -187,7 +181,7 @@ class Backplay:
 
 
 def _moments(scenario: Scenario, plans: Sequence[Plan]) -> tuple[dict[str, Array], Array, Array]:
-    """The state before every step of all games; of which game, and before which step."""
+    """Return the state before every step of all games, and the game and step of each."""
     engine = BattleEngine(scenario, len(plans), num_threads=1)
     starts, actions, length = _stacked(plans)
     engine.set_state(starts)
@@ -204,7 +198,7 @@ def _moments(scenario: Scenario, plans: Sequence[Plan]) -> tuple[dict[str, Array
 
 
 def _stacked(plans: Sequence[Plan]) -> tuple[dict[str, Array], Array, Array]:
-    """Starts of all games, their actions (games, T, A), 0 behind the end, and their lengths."""
+    """Return starts of all games, their actions (games, T, A) padded with 0, and their lengths."""
     length = np.array([len(plan.actions) for plan in plans])
     actions = [np.pad(plan.actions, ((0, length.max() - len(plan.actions)), (0, 0))) for plan in plans]
     starts = {name: np.concatenate([plan.start[name] for plan in plans]) for name in plans[0].start}

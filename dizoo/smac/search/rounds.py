@@ -1,7 +1,7 @@
-"""Rounds of a search: all battles of an engine from start to end, in one of two ways, and what comes of them.
+"""Rounds of a search: each plays all battles of an engine from start to end, in one of two ways.
 
-Selected: the best battles are copied over the others every few steps. Bred: whole games, whose teams descend from those
-that did best in the games before.
+Selected: the best battles are copied over the others every few steps. Bred: whole games are played, by teams that
+descend from the best of the games before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.kernels.state import Array
 from dizoo.smac.search.teams import RestingTeam, Side, StyledTeam
 
-OTHER_GAMES = 128  # with other luck, for what a plan is worth
+OTHER_GAMES = 128  # games with other random numbers, to estimate what a plan is worth
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Selection:
     """How battles are chosen for copying.
 
     Attributes:
-        caution: weight of the own side's points left against those that the enemy has lost, both as shares.
+        caution: weight of the own side's remaining points against the enemy's lost ones, both as shares.
         every: steps between two choices.
         keep: share of the battles that are copied.
     """
@@ -35,7 +35,7 @@ class Selection:
     keep: float
 
 
-#: Tried in turn: none of them is best everywhere.
+#: Tried in turn: none is best everywhere.
 SELECTIONS = (
     Selection(2.0, 3, 0.05),
     Selection(1.5, 2, 0.05),
@@ -46,19 +46,19 @@ SELECTIONS = (
 )
 
 GENERATIONS = 24  # of bred teams in a round, at most
-PATIENCE = 6  # generations without a better one that end a round
-PARENTS = 32  # as many battles as these have one parent in the generation before
+PATIENCE = 6  # generations without improvement that end a round
+PARENTS = 32  # number of battles per parent in the generation before
 BRED_WON = 0.1  # share of won battles that is enough
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The actions of a game and the state in which it began: the engine plays it again exactly.
+    """The actions of a game and the state in which it began: the engine can replay it exactly.
 
     Attributes:
-        start: what `BattleEngine.get_state` gave of that one battle.
+        start: `BattleEngine.get_state` of that one battle.
         actions: (T, A) int64.
-        family: number of the round that it comes from: games of one round begin alike.
+        family: number of the round that found it: games of one round begin alike.
     """
 
     start: dict[str, Array]
@@ -68,7 +68,7 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         map: name of the map.
@@ -80,7 +80,7 @@ class Outcome:
         enemies_left: enemies alive at the end of the best game.
         enemy_points_left: their hit points and shields.
         agents_left: own units alive at its end.
-        again: of `OTHER_GAMES` games with other luck, those that its actions win as well.
+        again: how many of `OTHER_GAMES` games with other random numbers its actions win.
         plan: the best game.
     """
 
@@ -97,7 +97,7 @@ class Outcome:
     plan: Plan
 
     def line(self) -> str:
-        """The outcome in words."""
+        """Describe the outcome in words."""
         cost = f"{self.rounds} round{'s' * (self.rounds > 1)}, {self.env_steps:,} steps, {self.seconds:.0f} s"
         steps = len(self.plan.actions)
         if self.won:
@@ -112,11 +112,11 @@ class Outcome:
 
 
 class Round(ABC):
-    """All battles of an engine once or more often, from start to end, and what came of them.
+    """Plays all battles of an engine from start to end, once or more often, and keeps the results.
 
     Args:
         engine: the battles.
-        number: of the round.
+        number: number of the round.
         seed: of the search.
         began: when the search began, by `time.monotonic`.
         env_steps: steps of all battles in the rounds before.
@@ -138,23 +138,23 @@ class Round(ABC):
 
     @abstractmethod
     def until_won(self, longest: int | None = None) -> None:
-        """Play until a battle is won or nothing better comes; ``longest`` steps at most."""
+        """Play until a battle is won or progress ends; at most ``longest`` steps."""
 
     @abstractmethod
     def _best_first(self, won: Array) -> Array:
-        """Won battles, (n,) numbers, in the order of preference."""
+        """Return won battles, (n,) numbers, in order of preference."""
 
     def any_won(self) -> bool:
         """Whether a battle is won."""
         return bool(self.engine.battle_won.any())
 
     def to_the_end(self) -> None:
-        """Play on, so that others win as well."""
+        """Continue to the end, so that other battles win as well."""
         while not self._step():
             pass
 
     def best(self) -> Outcome:
-        """The game that was won, else the one in which the enemy has least left."""
+        """Return the won game, else the one in which the enemy has least left."""
         engine, (own, enemy) = self.engine, self._sides()
         e = int(np.lexsort((enemy.points.sum(axis=1), ~engine.battle_won))[0])
         return Outcome(
@@ -172,9 +172,9 @@ class Round(ABC):
         )
 
     def won(self, most: int) -> list[Plan]:
-        """Some of the won games, all different, in the order of preference; of equals, any."""
+        """Return some of the won games, all different, in order of preference; ties are arbitrary."""
         won = self._rng.permutation(np.flatnonzero(self.engine.battle_won))
-        plans: dict[bytes, Plan] = {}  # by their actions: copies may have won alike
+        plans: dict[bytes, Plan] = {}  # by their actions: copies may win in the same way
         for e in self._best_first(won):
             if len(plans) == most:
                 break
@@ -183,7 +183,7 @@ class Round(ABC):
         return list(plans.values())
 
     def progress(self, rounds: int) -> str:
-        """How far a search of so many rounds has come, and about how long it still takes."""
+        """Describe the progress of a search of this many rounds, and its remaining time."""
         played, seconds = self._number + 1, time.monotonic() - self._began
         to_play = max(rounds, played)
         return (
@@ -194,12 +194,12 @@ class Round(ABC):
 
     def _begin(self) -> None:
         self.engine.reset()
-        self._start, self._root = self.engine.get_state(), np.arange(self.engine.num_envs)  # where each comes from
+        self._start, self._root = self.engine.get_state(), np.arange(self.engine.num_envs)  # origin of each
         self._actions: list[Array] = []  # (E, A) of each step
         self._full = [side.points[0].sum() for side in self._sides()]
 
     def _step(self) -> bool:
-        """One step of all battles; True when all are over."""
+        """Play one step of all battles; True if all are over."""
         engine = self.engine
         self.env_steps += int((~(engine.terminated | engine.truncated)).sum())
         action = self._team.act()
@@ -238,7 +238,7 @@ class SelectedRound(Round):
         engine, (own, enemy), (own_full, enemy_full) = self.engine, self._sides(), self._full
         score = choice.caution * own.points.sum(axis=1) / own_full - enemy.points.sum(axis=1) / enemy_full
         score[engine.terminated | engine.truncated] = -np.inf  # lost
-        score += self._rng.uniform(0.0, 1e-3, len(score))  # or of equals always the same are chosen
+        score += self._rng.uniform(0.0, 1e-3, len(score))  # breaks ties at random
         best = np.argsort(-score)[: int(choice.keep * len(score)) or 1]
         source = best[np.arange(len(score)) % len(best)]
         engine.clone(source)
@@ -248,13 +248,13 @@ class SelectedRound(Round):
 
 
 class BredRound(Round):
-    """Games to the end, one generation after the other, whose teams descend from the best of the one before."""
+    """Plays generations of whole games by teams that descend from the best of the generation before."""
 
     TEAM = RestingTeam
     _team: RestingTeam
 
     def until_won(self, longest: int | None = None) -> None:
-        """Play generations until enough battles are won, or for some time no team has done better."""
+        """Play generations until enough battles are won, or no team has improved for some time."""
         best, since = np.inf, 0
         for _ in range(GENERATIONS):
             value = self._generation(longest)
@@ -265,7 +265,7 @@ class BredRound(Round):
             self._team.breed(np.argsort(value, kind="stable")[: max(1, len(value) // PARENTS)])
 
     def _generation(self, longest: int | None) -> Array:
-        """Play all battles; (E,) what the enemy had left when it had least, for a win the less the earlier it came."""
+        """Play all battles; returns (E,) what the enemy had left at its lowest, smaller for earlier wins."""
         self._begin()
         self._team.begin()
         engine, least, over = self.engine, np.full(self.engine.num_envs, np.inf), False

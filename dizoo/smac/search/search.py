@@ -1,18 +1,18 @@
-"""Can this map be won at all? A search for one won game, with many battles that are copied and thrown away.
+"""Can this map be won at all? Searches for a won game with many battles that are copied and discarded.
 
 ``python -m dizoo.smac.search --maps 6h_vs_8z [--rules smac] [--replay games]``
 
-Where a learning team is stuck, this tells whether the map or the learner is in the way. All battles begin alike and act
-at random, each in a style of its own (how often it attacks, how long it holds an action, when it flees). Every few
-steps the best of them are copied over the others, styles included and a little changed: a particle filter ("go with
-the winners", Aldous and Vazirani 1994) in which the weight is how much the enemy has lost and the own side has kept.
+If a team stops learning, this tells whether the map or the learner is to blame. All battles begin alike and act at
+random, each in its own style (how often it attacks, how long it holds an action, when it flees). Every few steps the
+best are copied over the others, with slightly changed styles. This is a particle filter ("go with the winners", Aldous
+and Vazirani 1994) weighted by what the enemy has lost and the own side has kept.
 
-A win found so is a fact, and its game can be looked at; that none was found proves nothing. Teams can learn from such
-games: see `dizoo.smac.search.backplay`.
+If that wins nothing, an evolution strategy, scored by whole games, breeds scripts that advance, fight, retreat when
+hurt and return when rested, at thresholds that are drawn and improved from game to game. Resting pays only later, so
+choosing every few steps would discard those who rest.
 
-Where that wins nothing, teams are bred (an evolution strategy with whole games as its measure): scripts that go, fight,
-step back when they are hurt and come back when they have rested, at points that are drawn and improved from game to
-game. Resting pays only later, so a choice every few steps throws away who does it.
+A win is a proof, and its game can be watched; finding none proves nothing. Teams can learn from won games: see
+`dizoo.smac.search.backplay`.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from dizoo.smac.battle.text import write_rows
 from dizoo.smac.search.rounds import OTHER_GAMES, BredRound, Outcome, Plan, Round, SelectedRound
 
 BATTLES = 4096  # side by side
-FROM_A_ROUND = 4  # won games kept of one round at most: they are alike but for their ends
-#: Share of a round's battles that are won in the end. What only few of those that begin alike can win is won by a hair,
-#: and hard to learn from.
+FROM_A_ROUND = 4  # most won games kept of one round: they differ only towards the end
+#: Required share of a round's battles that win in the end. If few of those that begin alike win, the win is narrow and
+#: hard to learn from.
 SAFE_SHARE = 0.9
-BRED_SHARE = 6  # as many rounds as these are played for one of bred teams
+BRED_SHARE = 6  # selected rounds per round of bred teams
 
 
 def search(
@@ -53,22 +53,22 @@ def search(
     seed: int = 0,
     threads: int | None = None,
 ) -> Outcome:
-    """Look for a won game.
+    """Search for a won game.
 
     Args:
-        map: name or path of a map, or a scenario, which brings its own rules.
+        map: name or path of a map, or a scenario, whose own rules apply.
         rules: rule profile.
         battles: played side by side, >= 50.
-        rounds: at most; each begins anew with the next of `SELECTIONS`. Where they win nothing, rounds of bred teams
-            follow, one for six of these.
-        seed: of everything that is drawn.
+        rounds: maximum number of rounds; each starts anew with the next of `SELECTIONS`. If they win nothing, rounds
+            of bred teams follow, one per six of these.
+        seed: of all random draws.
         threads: of the engine, None: all processors. The result does not depend on it.
 
     Returns:
         The first win, else the best game of all rounds.
 
     Raises:
-        BattleError: no such map or profile, or a number out of its range.
+        BattleError: no such map or profile, or a number out of range.
     """
     best: Outcome | None = None
     for play in _rounds(map, rules, battles, rounds, seed, threads):
@@ -94,32 +94,32 @@ def won_games(
     threads: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Plan]:
-    """Look for several won games, good ones to learn from.
+    """Search for several won games that are good to learn from.
 
-    A round that wins usually wins often, in games that begin alike: `FROM_A_ROUND` of them at most are kept, those that
-    leave the most units. Of all rounds those are preferred that win nearly always in the end (`SAFE_SHARE`), and of
-    these the shortest: less is to be learned until the start is reached. A round is given up when its games would be
-    longer than ``count`` that are there.
+    A round that wins usually wins often, in games that begin alike. At most `FROM_A_ROUND` of them are kept, those that
+    leave the most units. Across rounds, those that nearly always win in the end (`SAFE_SHARE`) are preferred, and among
+    them the shortest, since a team must learn them back to the start. A round is abandoned once its games would be
+    longer than the best ``count`` so far.
 
     Args:
-        map: name or path of a map, or a scenario, which brings its own rules.
+        map: name or path of a map, or a scenario, whose own rules apply.
         count: games wanted, >= 1.
         rules: rule profile.
         battles: played side by side, >= 50.
         rounds: to play, as in `search`.
-        seed: of everything that is drawn.
+        seed: of all random draws.
         threads: of the engine, None: all processors. The result does not depend on it.
-        say: takes a line after every round.
+        say: called with a line after every round.
 
     Returns:
-        ``count`` games or fewer, in the order of preference.
+        At most ``count`` games, in order of preference.
 
     Raises:
-        BattleError: no such map or profile, or a number out of its range.
+        BattleError: no such map or profile, or a number out of range.
     """
     if count < 1:
         raise BattleError(f"count: {count}. Look for at least 1 game.")
-    found: list[tuple[bool, int, list[Plan]]] = []  # best first: won by a hair or safely, steps, games
+    found: list[tuple[bool, int, list[Plan]]] = []  # best first: narrow (True) or safe, steps, games
     longest = None
     for play in _rounds(map, rules, battles, rounds, seed, threads):
         play.until_won(longest)
@@ -137,7 +137,7 @@ def won_games(
 def _rounds(
     map: str | Scenario, rules: str, battles: int, rounds: int, seed: int, threads: int | None
 ) -> Iterator[Round]:
-    """The rounds of a search; after they have won nothing some with bred teams."""
+    """Yield the rounds of a search; some with bred teams once others have won nothing."""
     if battles < 50 or rounds < 1:
         raise BattleError(f"battles {battles}, rounds {rounds}. Right is at least 50 and at least 1.")
     began, env_steps, won = time.monotonic(), 0, False
@@ -151,7 +151,7 @@ def _rounds(
 
 
 def _won_again(scenario: Scenario, plan: Plan, seed: int) -> int:
-    """How many games the plan wins as it stands; where an action is not to be had, agents stop."""
+    """Count the games that the plan wins unchanged; agents stop where an action is unavailable."""
     other = BattleEngine(scenario, OTHER_GAMES, seed=seed + 1, num_threads=1)
     for actions in plan.actions:
         wished = np.broadcast_to(actions, (OTHER_GAMES, other.agent_num))
@@ -160,14 +160,14 @@ def _won_again(scenario: Scenario, plan: Plan, seed: int) -> int:
 
 
 def play_again(outcome: Outcome, map: str) -> RecordedGame:
-    """Play the best game of a search again and record it.
+    """Replay the best game of a search and record it.
 
     Args:
-        outcome: what `search` returned.
+        outcome: the result of `search`.
         map: the map it was given.
 
     Raises:
-        BattleError: the game does not go as it went: the engine has changed since.
+        BattleError: the game takes another course: the engine has changed since.
     """
     engine = BattleEngine(map, 1, rules=outcome.rules, num_threads=1)
     engine.set_state(outcome.plan.start)
@@ -182,7 +182,7 @@ def play_again(outcome: Outcome, map: str) -> RecordedGame:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m dizoo.smac.search", description="Look for one won game on a map.")
     parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: all shipped maps")
     parser.add_argument("--rules", nargs="+", choices=sorted(PROFILES), default=["smaclite"])

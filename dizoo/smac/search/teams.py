@@ -17,7 +17,7 @@ from dizoo.smac.battle.teams.scripted import NO_OP, NORTH, STOP, available, or_i
 from dizoo.smac.battle.teams.stateview import StateView
 
 STEP_CELLS = 1.6  # about what a unit walks in a step
-FAR = 99.0  # cells: nobody is there
+FAR = 99.0  # cells: no unit there
 REST_TIMES = 6  # how often a unit leaves a fight, at most
 
 
@@ -32,33 +32,33 @@ class Side:
 
     @classmethod
     def of(cls, units: Array, ids: Array) -> Side:
-        """Those with the given ids."""
+        """Select the units with the given ids."""
         alive = units["in_play"][:, ids]
         points = (units["hp"] + units["shield"])[:, ids] * alive
         return cls(units["x"][:, ids].astype(np.float64), units["y"][:, ids].astype(np.float64), alive, points)
 
     def distances(self, others: Side, dx: float = 0.0, dy: float = 0.0) -> Array:
-        """(E, n, m) cells from each unit, moved by (dx, dy), to each of the others; `FAR` where that is dead."""
+        """(E, n, m) cells from each unit, moved by (dx, dy), to each of the others; `FAR` if that is dead."""
         away_x, away_y = (self.x + dx)[:, :, None] - others.x[:, None, :], (self.y + dy)[:, :, None] - others.y[:, None]
         return np.where(others.alive[:, None, :], np.hypot(away_x, away_y), FAR)
 
 
 class Styles:
-    """How each battle's team draws its actions; rows are battles, and are copied and changed with them.
+    """How each battle's team draws its actions; one row per battle, copied and changed with it.
 
     Args:
         count: battles.
-        rng: what draws.
+        rng: random number generator.
     """
 
-    #: By name: least and greatest value at the start.
+    #: By name: smallest and largest value at the start.
     RANGES = {
-        "attack": (0.2, 0.95),  # chance to attack where something is in reach
-        "hold": (0.3, 0.95),  # chance to go on with the last action
-        "weakest": (0.0, 1.0),  # chance to attack the weakest in reach and not the nearest
-        "flee_first": (0.0, 5.0),  # cells: the unit that an enemy is nearest to flees from nearer ones
-        "flee": (0.0, 4.0),  # cells: every unit flees from nearer ones
-        "middle": (0.0, 2.0),  # how much those who flee keep off the edge
+        "attack": (0.2, 0.95),  # probability to attack if something is in reach
+        "hold": (0.3, 0.95),  # probability to repeat the last action
+        "weakest": (0.0, 1.0),  # probability to attack the weakest in reach instead of the nearest
+        "flee_first": (0.0, 5.0),  # cells: the unit nearest to an enemy flees from closer ones
+        "flee": (0.0, 4.0),  # cells: every unit flees from closer ones
+        "middle": (0.0, 2.0),  # how far fleeing units keep off the edge
     }
 
     def __init__(self, count: int, rng: np.random.Generator) -> None:
@@ -73,7 +73,7 @@ class Styles:
         return self._values[:, column : column + 1]
 
     def inherit(self, source: Array) -> None:
-        """Take over the styles of the battles that were copied, a little changed."""
+        """Copy the styles of the battles that were copied, with small changes."""
         chosen = self._values[source]
         self._values = chosen + self._rng.normal(0.0, 1.0, chosen.shape) * self._change
 
@@ -83,7 +83,7 @@ class StyledTeam:
 
     Args:
         engine: the battles.
-        rng: what draws.
+        rng: random number generator.
     """
 
     def __init__(self, engine: BattleEngine, rng: np.random.Generator) -> None:
@@ -113,18 +113,17 @@ class StyledTeam:
         return self._last
 
     def inherit(self, source: Array) -> None:
-        """Battle e goes on as ``source[e]``."""
+        """Continue battle e as ``source[e]``."""
         self.styles.inherit(source)
         self._last = self._last[source]
 
     def _attack(self, own: Side, enemy: Side, apart: Array, otherwise: Array) -> Array:
-        """The nearest or the weakest target in reach of each agent; healers: the ally that has least left."""
         weakest = self.rng.random(self._last.shape) < self.styles["weakest"]
         target = best_target(self.engine.action_mask, own, enemy, apart, self._is_healer, weakest)
         return np.where(target >= 0, target, otherwise)
 
     def _flee(self, own: Side, enemy: Side) -> Array:
-        """The move that ends farthest from every enemy, -1 where none is free."""
+        """Move as far as possible from every enemy; -1 if no move is free."""
 
         def value(dx: float, dy: float) -> Array:
             off = np.hypot(own.x + dx - self._middle[0], own.y + dy - self._middle[1])
@@ -135,26 +134,26 @@ class StyledTeam:
 
 
 class RestingTeam:
-    """Units that go and fight, step back when they are hurt, and come back when they have rested.
+    """Units that advance and fight, retreat when hurt, and return when rested.
 
-    When and how far is told by each unit's numbers, which differ from battle to battle and are bred: a game's numbers
-    stay as they are to its end, and the next game has those of the best, some of them drawn anew.
+    Each unit has numbers that decide when and how far. They differ between battles and stay fixed during a game; the
+    next game inherits those of the best, some of them drawn anew.
 
     Args:
         engine: the battles, at their start.
-        rng: what draws.
+        rng: random number generator.
     """
 
-    #: By name: least and greatest value. The two lists have a number for each time that a unit leaves.
+    #: By name: smallest and largest value. The last two lists have a number for each time that a unit leaves.
     RANGES = {
         "late": (0.0, 6.0),  # steps of waiting at the start
-        "far": (0.0, 3.0),  # cells between those who rest and what enemies reach
-        "wait": (0.0, 3.0),  # steps of rest at least
-        "weakest": (0.0, 1.0),  # above 1/2: attacks the weakest in reach and not the nearest
+        "far": (0.0, 3.0),  # cells between resting units and the enemies' reach
+        "wait": (0.0, 3.0),  # least steps of rest
+        "weakest": (0.0, 1.0),  # above 1/2: attacks the weakest in reach instead of the nearest
         **{f"leave{i}": (0.0, 0.65) for i in range(REST_TIMES)},  # share of its points at which it leaves
-        **{f"back{i}": (-0.7, 1.0) for i in range(REST_TIMES)},  # share of its shield with which it comes back
+        **{f"back{i}": (-0.7, 1.0) for i in range(REST_TIMES)},  # share of its shield with which it returns
     }
-    CHANGE = 0.15  # chance of a number to be drawn anew
+    CHANGE = 0.15  # probability of a number to be drawn anew
 
     def __init__(self, engine: BattleEngine, rng: np.random.Generator) -> None:
         self.engine, self.rng = engine, rng
@@ -167,13 +166,13 @@ class RestingTeam:
         self.begin()
 
     def begin(self) -> None:
-        """The battles stand at their start."""
+        """Start a game: all battles are at their start."""
         shape = self._numbers.shape[:2]
         self._rests, self._times = np.zeros(shape, bool), np.zeros(shape, int)
         self._since, self._steps = np.zeros(shape, int), 0
 
     def breed(self, parents: Array) -> None:
-        """Give all battles the numbers of the parents, changed a little but for the first of each."""
+        """Give all battles the numbers of their parents, with small changes except in the first child of each."""
         source = parents[np.arange(len(self._numbers)) % len(parents)]
         fresh = self.rng.random(self._numbers.shape) < self.CHANGE
         fresh[: len(parents)] = False
@@ -203,7 +202,6 @@ class RestingTeam:
         return self.rng.uniform(low, high, (self.engine.num_envs, self.engine.agent_num, len(low)))
 
     def _change_minds(self, own: Side, shield: Array, near: Array) -> None:
-        """Who leaves now, and who comes back."""
         leave, back = (self._this_time(name) for name in ("leave", "back"))
         hurt = (own.points <= leave * self._points) & (self._times < REST_TIMES)
         leaves = hurt & ~self._rests & (self._steps > 0)
@@ -219,20 +217,20 @@ class RestingTeam:
         return np.take_along_axis(self._numbers, column[..., None], axis=2)[..., 0]
 
     def _toward(self, near: Array) -> Array:
-        """What a move is worth that ends so near the nearest enemy."""
+        """Value of a move that ends this close to the nearest enemy."""
         return np.where(self._rests, near, -near)
 
 
 def best_target(mask: Array, own: Side, enemy: Side, apart: Array, is_healer: Array, weakest: Array) -> Array:
-    """(E, A) actions: the nearest target in reach or the weakest, for healers the ally that has least left; -1: none.
+    """(E, A) actions: the nearest or weakest target in reach, for healers the ally with least left; -1: none.
 
     Args:
         mask: (E, A, N) bool, available actions.
         own: the agents' units.
         enemy: the others.
-        apart: (E, A, K) cells.
+        apart: (E, A, K) distances in cells.
         is_healer: (A,) bool.
-        weakest: (E, A) bool, who takes the weakest.
+        weakest: (E, A) bool, who attacks the weakest.
     """
     reach = mask[..., FIRST_TARGET_ACTION:]
     distance, points = np.full(reach.shape, FAR), np.full(reach.shape, FAR)
@@ -244,11 +242,11 @@ def best_target(mask: Array, own: Side, enemy: Side, apart: Array, is_healer: Ar
 
 
 def best_move(mask: Array, value: Callable[[float, float], Array]) -> Array:
-    """(E, A) actions: the free direction of the greatest value, -1 where none is free.
+    """(E, A) actions: the free direction of greatest value, -1 if none is free.
 
     Args:
         mask: (E, A, N) bool, available actions.
-        value: (E, A) values of a step of (dx, dy) cells.
+        value: returns (E, A) values of a step of (dx, dy) cells.
     """
     best, best_value = np.full(mask.shape[:2], -1), np.full(mask.shape[:2], -np.inf)
     for direction, (dx, dy) in enumerate(((0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0))):
@@ -259,7 +257,7 @@ def best_move(mask: Array, value: Callable[[float, float], Array]) -> Array:
 
 
 def _fewer_attacks(mask: Array, rng: np.random.Generator) -> Array:
-    """The mask, for four of five agents without attacks: these have a chance of their own."""
+    """Remove the attacks of four in five agents from the mask: attacks have a probability of their own."""
     quiet = mask.copy()
     quiet[..., FIRST_TARGET_ACTION:] &= (rng.random(mask.shape[:2]) < 0.2)[..., None]
     return quiet

@@ -5,7 +5,7 @@ from easydict import EasyDict
 main_config = EasyDict(
     env=dict(
         map_name="2s3z",
-        state_normalize=True,  # else the mixer sees cooldowns of -30, and values grow without end
+        state_normalize=True,  # else the mixer sees cooldowns of -30, and values grow without bound
     ),
     policy=dict(learn=dict(reward_scale=10.0)),  # a won battle counts 20, as in SMAC
     run=dict(env_step=600_000),

@@ -28,13 +28,13 @@ _ENV_KEYS = ("see_enemy_actions", "walls_cause_death", "observation_type", "atta
 class _Carry(NamedTuple):
     """E games between two steps, as jax arrays.
 
-    What is shown stands in two arrays, whatever its parts are: each array that goes to numpy costs some 20 us.
+    Outputs are packed into two arrays, because each array passed to numpy costs about 20 us.
 
     Attributes:
         state: SMAX's own state.
         key: (E, 2) uint32, each game's random stream.
         over: (E,) bool, terminated or truncated.
-        numbers: (E, A * O_base + S + 2) float32, the fields `_NUMBERS` of `VecEnv` one after the other.
+        numbers: (E, A * O_base + S + 2) float32, the fields `_NUMBERS` of `VecEnv`, concatenated.
         flags: (E, A * N + A + 3) bool, the fields `_FLAGS`.
     """
 
@@ -51,8 +51,8 @@ class _Compiled(NamedTuple):
     Attributes:
         info: sizes.
         begin: (E, 2) keys -> the games at the start of their first episode.
-        reset: (games, (K,) numbers of games) -> the games, those named at the start of a new episode.
-        step: (games, action (E, A)) -> the games; one that is over stays as it is, with reward 0.
+        reset: (games, (K,) indices) -> the games, with new episodes in those listed.
+        step: (games, action (E, A)) -> the games; finished ones are unchanged, with reward 0.
     """
 
     info: EnvInfo
@@ -65,19 +65,18 @@ class _Compiled(NamedTuple):
 class SMAXEnv(EnvFamily, VecEnv):
     """E battles of SMAX against its scripted enemy, on one of its maps.
 
-    Observations (``unit_list`` or ``conic``) and global state are SMAX's own, as are its units and rules: no shields or
-    healers, starts drawn anew in every episode. The team's reward is the enemy's loss of health in shares of a whole
-    enemy team, and 1 for a win: 2 in all. (JaxMARL's Q-learners multiply it by 10: ``policy.learn.reward_scale``.) A
-    battle in which both sides die together is over and not won. SMAX reports the time limit as an end; here it is
-    ``truncated``.
+    Observations (``unit_list`` or ``conic``), global state, units and rules are SMAX's own: no shields or healers,
+    starts drawn anew in every episode. The team's reward is the enemy's loss of health as a share of its whole team,
+    plus 1 for a win: 2 in total. (JaxMARL's Q-learners multiply it by 10: ``policy.learn.reward_scale``.) A battle in
+    which both sides die together ends without a win. SMAX reports the time limit as an end; here it is ``truncated``.
 
-    Steps are ``jit(vmap(step_env))``: SMAX's automatic reset is left out, as a game that is over waits for `reset`. jax
-    runs on the CPU unless the environment variable JAX_PLATFORMS says otherwise.
+    Steps are ``jit(vmap(step_env))`` without SMAX's automatic reset, as a finished game waits for `reset`. jax runs on
+    the CPU unless the environment variable JAX_PLATFORMS is set.
 
     Args:
         cfg: the config's ``env`` branch, defaults merged in.
         num_envs: battles (E).
-        seed: of all battles; each has a stream of its own, made from this seed and its number.
+        seed: of all battles; each has its own stream, derived from the seed and its index.
 
     Raises:
         ConfigError: SMAX has no such map.
@@ -126,7 +125,7 @@ class SMAXEnv(EnvFamily, VecEnv):
 
     @classmethod
     def describe(cls, cfg: EasyDict) -> EnvInfo:
-        """Sizes of the map that a config's ``env`` branch names; nothing is compiled.
+        """Return the sizes of the map in a config's ``env`` branch, without compiling anything.
 
         Raises:
             ConfigError: SMAX has no such map.
@@ -136,13 +135,7 @@ class SMAXEnv(EnvFamily, VecEnv):
 
     @classmethod
     def create(cls, cfg: EasyDict, role: str, num_envs: int, seed: int) -> SMAXEnv:
-        """The environment of a config's ``env`` branch.
-
-        Args:
-            cfg: the branch, defaults merged in.
-            role: ``"collect"`` or ``"evaluate"``; they differ in their random streams.
-            num_envs: battles (E).
-            seed: of the role.
+        """Create the environment of a config's ``env`` branch for ``"collect"`` or ``"evaluate"``.
 
         Raises:
             EnvError: no such role, or jaxmarl is not installed.
@@ -152,7 +145,7 @@ class SMAXEnv(EnvFamily, VecEnv):
         return cls(cfg, num_envs, seed)
 
     def reset(self, env_ids: Sequence[int] | np.ndarray | None = None) -> None:
-        """Start new battles in the given places (all when None)."""
+        """Start new battles in the given places (None: all)."""
         carry, ids = self._carry, as_ids(env_ids, self.num_envs)
         for first in range(0, len(ids), _RESET_TOGETHER):
             some = ids[first : first + _RESET_TOGETHER]
@@ -160,24 +153,17 @@ class SMAXEnv(EnvFamily, VecEnv):
         self._show(carry)
 
     def step(self, action: np.ndarray) -> None:
-        """Advance every running battle by one step.
-
-        Args:
-            action: (E, A) integer, one available action per agent.
-
-        Raises:
-            EnvError: an action outside the mask, or an array of another shape or type; nothing has changed then.
-        """
+        """Advance every running battle by one step; see `VecEnv.step`."""
         check_actions(action, self._arrays, ~(self.terminated | self.truncated))
         self._show(self._compiled.step(self._carry, action.astype(np.int32)))
 
     def state_dict(self) -> dict[str, Any]:
-        """All battles with their random streams, as arrays."""
+        """Return all battles with their random streams, as arrays."""
         jax = _jax()
         return {"leaves": [np.array(leaf) for leaf in jax.tree.leaves(self._carry)]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state_dict`` gave, exactly.
+        """Restore exactly what ``state_dict`` returned.
 
         Raises:
             EnvError: it belongs to another map or another number of battles.
@@ -206,18 +192,13 @@ def _options(cfg: EasyDict) -> tuple[str, int, tuple[tuple[str, Any], ...]]:
 
 
 def _jax() -> Any:
-    """jax, on the CPU where the user has not chosen: torch wants the memory of a GPU for itself."""
+    """Import jax, on the CPU unless the user chose otherwise: torch needs the GPU's memory for itself."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     return Package("jax", JAXMARL.install).load()
 
 
 def _make(map_name: str, episode_limit: int, options: tuple[tuple[str, Any], ...]) -> Any:
-    """SMAX with its scripted enemy.
-
-    Raises:
-        ConfigError: SMAX has no such map.
-        EnvError: jaxmarl is not installed.
-    """
+    """Create SMAX with its scripted enemy; raises ConfigError or EnvError if that is not possible."""
     _jax()
     smax = JAXMARL.load("environments.smax")
     maps = JAXMARL.load("environments.smax.smax_env").MAP_NAME_TO_SCENARIO
@@ -245,7 +226,7 @@ def _describe(env: Any, map_name: str) -> EnvInfo:
 def _compile(
     map_name: str, episode_limit: int, options: tuple[tuple[str, Any], ...], state_normalize: bool
 ) -> _Compiled:
-    """The functions of one map; training and evaluation share them, and with E alike their compiled form."""
+    """Compile the functions of one map; training and evaluation share them, and with equal E their compiled form."""
     jax = _jax()
     jnp = jax.numpy
     env = _make(map_name, episode_limit, options)
@@ -255,7 +236,7 @@ def _compile(
     limits = jnp.array([env.map_width, env.map_height, env.unit_type_weapon_cooldowns.max()])
 
     def world(obs: Any) -> Any:
-        """The global state: for each unit health, x, y, cooldown and type; behind that all units' teams and types."""
+        """Global state: health, x, y, cooldown and type of each unit, then all units' teams and types."""
         state = obs["world_state"]
         if not state_normalize:
             return state
@@ -292,7 +273,7 @@ def _compile(
         return show(strong, key, obs, 0.0)
 
     def reset(games: _Carry, ids: Any) -> _Carry:
-        # Types are made those of `games`: one that came out differently would compile everything a second time.
+        # Types are cast to those of `games`: a different one would compile everything a second time.
         fresh = jax.vmap(begin)(games.key[ids])
         return jax.tree.map(lambda old, new: old.at[ids].set(new.astype(old.dtype)), games, fresh)
 

@@ -1,1 +1,1 @@
-"""The compiled code: one phase of a tick a file, and the driver that runs them over all battles."""
+"""The compiled code: one file per phase of a tick, and the driver that runs them over all battles."""

@@ -16,18 +16,11 @@ from dizoo.smac.battle.maps.units import GROUND
 
 @inlined
 def turn_apart(x, y, d2, vx, vy, distance):
-    """The ORCA line of two discs that do not touch yet, over a horizon of one second (RULES 9.3).
+    """Return the ORCA line of two discs that do not touch yet, over a horizon of one second (RULES 9.3).
 
-    Args:
-        x: relative position of the other.
-        y: its y.
-        d2: its squared length.
-        vx: relative velocity.
-        vy: its y.
-        distance: sum of the radii.
-
-    Returns:
-        Direction (dx, dy) of the line and the smallest change (ux, uy) of the relative velocity that reaches it.
+    (x, y) is the other's relative position and d2 its squared length, (vx, vy) the relative velocity, `distance` the
+    sum of the radii. The result is the line's direction (dx, dy) and the smallest change (ux, uy) of the relative
+    velocity that reaches it.
     """
     wx, wy = vx - x, vy - y
     w2 = wx * wx + wy * wy
@@ -47,12 +40,9 @@ def turn_apart(x, y, d2, vx, vy, distance):
 
 @inlined
 def unit_line(lines, n, me, other, d2, distance, share):
-    """The line that makes a unit take its share in not running into another (RULES 9.3).
+    """Append the line for a unit's share in avoiding another (RULES 9.3); returns the new number of lines.
 
-    Two units at one point with one velocity have no direction to part in: no line.
-
-    Returns:
-        The new number of lines.
+    Two units at one point with the same velocity have no direction to part in, so they get no line.
     """
     x = np.float64(other.x) - np.float64(me.x)
     y = np.float64(other.y) - np.float64(me.y)
@@ -96,7 +86,7 @@ def unit_lines(kinds, units, scratch, n, i, reach):
 
 @inlined
 def avoid_collisions(world, units, scratch):
-    """P4: new velocities from positions, velocities and preferences as they are before this phase.
+    """P4: compute new velocities from the positions, velocities and preferences before this phase.
 
     A unit that wants to stand is never pushed (RULES 9.1).
     """

@@ -1,4 +1,4 @@
-"""Phases P5 and P6 of a tick: move, regenerate, fire, heal; then take the dead out of play (RULES 10)."""
+"""Phases P5 and P6 of a tick: move, regenerate, fire, heal; then remove the dead (RULES 10)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ ENERGY_TO_START_HEALING = 5.0
 
 @inlined
 def hit(world, units, attacker, victim):
-    """All hits of one attack on one unit (RULES 10.1).
+    """Apply all hits of one attack to one unit (RULES 10.1); returns the damage and the kill reward.
 
-    Returns:
-        Damage done, and the reward of a kill, if the victim is an enemy; else 0.
+    The kill reward is 0 unless the victim is an enemy that dies.
     """
     target, kind = units[victim], world.kinds[victim]
     base = world.damage[world.kinds[attacker].type, kind.type]
@@ -47,7 +46,7 @@ def hit(world, units, attacker, victim):
 
 @outlined
 def heal(world, units, draft, healer, patient):
-    """One tick of healing, paid with energy in advance; a dead patient may be revived (RULES 10.2)."""
+    """Run one tick of healing, paid with energy in advance; a dead patient may be revived (RULES 10.2)."""
     me, other = units[healer], units[patient]
     hp_max = world.kinds[patient].hp_max
     turned_away = draft.prev_target != me.target and me.energy < ENERGY_TO_START_HEALING
@@ -68,7 +67,7 @@ def heal(world, units, draft, healer, patient):
 
 @inlined
 def was_near(draft, unit, radius):
-    """Whether somebody stood within `radius` of where a unit is now, at the start of the tick."""
+    """Whether, at the start of the tick, a unit stood within `radius` of where `unit` is now."""
     dx = draft.start_x - np.float64(unit.x)
     dy = draft.start_y - np.float64(unit.y)
     return dx * dx + dy * dy <= radius * radius
@@ -76,7 +75,7 @@ def was_near(draft, unit, radius):
 
 @outlined
 def blast(world, units, scratch, i):
-    """A suicide unit goes off and hits everyone of the other side around it, on all planes (RULES 10.3)."""
+    """A suicide unit explodes and hits all units of the other side around it, on all planes (RULES 10.3)."""
     me, kind = units[i], world.kinds[i]
     reward = 0.0
     if not kind.is_ally and me.hp > 0.0:
@@ -93,7 +92,7 @@ def blast(world, units, scratch, i):
 
 @outlined
 def beam(world, units, scratch, i, target):
-    """A beam sweeps a rectangle around its target, `width` across the line of fire, `height` along it (RULES 10.4)."""
+    """A beam hits a rectangle around its target, `width` across the line of fire, `height` along it (RULES 10.4)."""
     aim, kind = units[target], world.kinds[i]
     query = 0.5 * math.hypot(kind.beam_width, kind.beam_height)
     angle = np.float32(math.atan(np.float32(-1.0) / ((aim.y - units[i].y) / (aim.x - units[i].x))))
@@ -114,7 +113,7 @@ def beam(world, units, scratch, i, target):
 
 @inlined
 def use_weapon(world, units, scratch, i, target):
-    """Fire, blast or heal at the target, which may be dead already; returns the reward."""
+    """Fire at, explode at or heal the target, which may already be dead; returns the reward."""
     weapon = world.kinds[i].weapon
     if weapon == HEAL:
         heal(world, units, scratch.drafts[i], i, target)
@@ -128,7 +127,7 @@ def use_weapon(world, units, scratch, i, target):
 
 @inlined
 def move(unit, draft):
-    """Take over the new velocity and follow it for one tick."""
+    """Set the new velocity and follow it for one tick."""
     unit.vx = draft.new_vx
     unit.vy = draft.new_vy
     unit.x = np.float32(np.float64(unit.x) + draft.new_vx * TICK_S)
@@ -137,7 +136,7 @@ def move(unit, draft):
 
 @inlined
 def run_timers(unit, kind):
-    """Weapon and shield timers, then regeneration; without branches, as units of all kinds come in random order."""
+    """Run weapon and shield timers, then regeneration; branch-free, as units of all kinds come in random order."""
     unit.cooldown = max(unit.cooldown - TICK_S, 0.0)
     unit.shield_cooldown = max(unit.shield_cooldown - TICK_S, 0.0)
     recovered = SHIELD_PER_TICK if unit.shield_cooldown == 0.0 else 0.0
@@ -148,7 +147,7 @@ def run_timers(unit, kind):
 
 @inlined
 def weapon_cooldown(rules, kind, battle):
-    """Seconds until the weapon can be used again; drawn from the battle's stream if periods vary."""
+    """Return the seconds until the weapon is ready again; drawn from the battle's stream if periods vary."""
     if kind.period == 0.0 or rules.weapon_delay_max <= rules.weapon_delay_min:
         return kind.period
     spread = rules.weapon_delay_max - rules.weapon_delay_min
@@ -157,7 +156,7 @@ def weapon_cooldown(rules, kind, battle):
 
 @inlined
 def act(world, units, battle, scratch, i):
-    """What the command does at the end of a unit's turn (RULES 10, item 7); returns the reward.
+    """Carry out the command at the end of a unit's turn (RULES 10, item 7); returns the reward.
 
     Stop also drops the target, but P1 has done that already.
     """
@@ -181,10 +180,9 @@ def act(world, units, battle, scratch, i):
 
 @inlined
 def execute(world, units, battle, scratch, n_order):
-    """P5: the units take their turns in the order `scratch.order[:n_order]`; who died before its turn does nothing.
+    """P5: units take their turns in the order `scratch.order[:n_order]`; returns the reward from damage and kills.
 
-    Returns:
-        The tick's reward from damage and kills.
+    Units that died before their turn do nothing.
     """
     reward = 0.0
     for k in range(n_order):
@@ -199,7 +197,7 @@ def execute(world, units, battle, scratch, n_order):
 
 @outlined
 def explode_the_killed(world, units, scratch):
-    """Blast units that explode when killed go off, and so do those they kill; returns the reward."""
+    """Explode units that explode when killed, and in turn those they kill; returns the reward."""
     reward = 0.0
     again = True
     while again:
@@ -214,7 +212,7 @@ def explode_the_killed(world, units, scratch):
 
 @inlined
 def remove_dead(units, scratch):
-    """P6: units without hit points leave play."""
+    """P6: remove units without hit points from play."""
     for k in range(scratch.everyone.size[0]):
         i = scratch.everyone.ids[k]
         if units[i].hp == 0.0:

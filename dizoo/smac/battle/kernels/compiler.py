@@ -1,4 +1,4 @@
-"""How the kernels are compiled: one set of options, and an on-disk cache that notices every edited kernel file."""
+"""How kernels are compiled: one set of options, and an on-disk cache that notices changes in any kernel file."""
 
 from __future__ import annotations
 
@@ -15,30 +15,26 @@ from numba import njit
 
 _HERE = Path(__file__).parent
 _CONSTANTS = [_HERE.parent / "maps" / name for name in ("layout.py", "rules.py", "scenario.py", "units.py")]
-#: What goes into the machine code: every file of this folder, and those whose constants they use.
+#: Files that determine the machine code: every file of this folder, and those whose constants they use.
 KERNEL_FILES = (*sorted(_HERE.glob("*.py")), *_CONSTANTS)
 
 _OPTIONS = {
-    "error_model": "numpy",  # division as IEEE says, without exception branches
-    "_nrt": False,  # no reference counts (a call would count every array of its tables) and so no allocation
+    "error_model": "numpy",  # IEEE division, without exception branches
+    "_nrt": False,  # no reference counts (a call would count every array of its tables), hence no allocation
 }
 
-#: A function that becomes part of its callers: passing the tables of the map costs more than most functions do.
+#: Compiles a function into its callers: passing the map's tables would cost more than most functions do.
 inlined = njit(forceinline=True, **_OPTIONS)
 
-#: A function that stays one, being large and called rarely.
+#: Compiles a large, rarely called function on its own.
 outlined = njit(**_OPTIONS)
 
 
 def source_digest() -> str:
-    """A hash of all kernel sources.
+    """Return a hash of all kernel sources, 64 hexadecimal digits.
 
-    Numba's cache looks only at the file of the cached function, not at the functions that it calls. A driver therefore
-    closes over this digest, which makes it part of the cache key: after an edit of any kernel file the drivers are
-    compiled anew.
-
-    Returns:
-        64 hexadecimal digits.
+    Numba's cache checks only the file of the cached function, not of the functions it calls. Drivers therefore close
+    over this digest, which makes it part of the cache key: editing any kernel file recompiles the drivers.
     """
     digest = hashlib.sha256()
     for file in KERNEL_FILES:
@@ -47,29 +43,25 @@ def source_digest() -> str:
 
 
 def cached_driver(make: Callable[[str], Callable[..., Any]]) -> Any:
-    """Compile a driver, cached on disk; it runs without the interpreter lock.
+    """Compile a driver on its first call, cached on disk; it runs without the interpreter lock.
 
     Args:
-        make: takes the digest and returns the function to compile, which has to refer to the digest.
-
-    Returns:
-        The lazily compiled function: nothing is compiled before its first call.
+        make: takes the digest and returns the function to compile, which must refer to the digest.
     """
     function = make(source_digest())
     try:
         return njit(nogil=True, cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # numba finds no folder that it could write its cache to
+    except RuntimeError:  # numba finds no writable folder for its cache
         return njit(nogil=True, **_OPTIONS)(function)
 
 
 def compiled_marker(driver: Any) -> Path | None:
-    """The file beside numba's cache that says: this source was compiled here, for this Python, numba and processor.
+    """Path of the file that marks this source as compiled for this Python, numba and processor.
+
+    It lies in numba's cache and may not exist. None if this machine has no place for a cache.
 
     Args:
         driver: a function made by `cached_driver`.
-
-    Returns:
-        Its path, whether or not it exists; None if this machine has no place for a cache.
     """
     if driver.stats.cache_path is None:
         return None
@@ -78,10 +70,10 @@ def compiled_marker(driver: Any) -> Path | None:
 
 
 def mark_compiled(driver: Any) -> None:
-    """Leave the marker; without a writable cache there is none, and the kernels are compiled in every process.
+    """Create the marker, unless there is no writable cache.
 
     Args:
-        driver: a function made by `cached_driver` that has been compiled.
+        driver: a compiled function made by `cached_driver`.
     """
     marker = compiled_marker(driver)
     if marker is not None:

@@ -1,7 +1,7 @@
 """A tick, a step, and the drivers that run them over many battles (RULES 6).
 
-The phases work on one battle. The only loops over battles are in the drivers at the end; a driver works on the battles
-[first, last) with the scratch space of one thread and holds no interpreter lock, so that threads can share a batch.
+Phases work on one battle. Only the drivers at the end loop over battles: each handles the battles [first, last) with
+the scratch space of one thread and without the interpreter lock, so threads can share a batch.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def set_command(world, unit, kind, battle, action):
 
 @inlined
 def begin_step(world, units, battle, last_action, actions):
-    """What happens once, before the ticks of a step: remember the actions (A,), set the commands."""
+    """Start a step, before its ticks: store the actions (A,) and set the commands."""
     for k in range(actions.shape[0]):
         last_action[k] = actions[k]
         i = world.agent_unit[k]
@@ -56,7 +56,7 @@ def begin_step(world, units, battle, last_action, actions):
 
 @inlined
 def take_stock(kinds, units, scratch):
-    """List the living in ascending id and note where they are (RULES 7)."""
+    """List the living units by ascending id and record their positions (RULES 7)."""
     everyone, allies = scratch.everyone, scratch.allies
     n = n_allies = 0
     for i in range(units.shape[0]):
@@ -82,10 +82,9 @@ def take_stock(kinds, units, scratch):
 
 @inlined
 def set_order(battle, scratch, imposed):
-    """Order of execution: a fresh shuffle of the living, or the imposed (U,) ids up to the first negative one.
+    """Set the order of execution: a fresh shuffle of the living, or the imposed (U,) ids up to the first negative one.
 
-    Returns:
-        Number of units in the order.
+    Returns the number of units in the order.
     """
     n = 0
     if imposed.shape[0] == 0:
@@ -102,7 +101,7 @@ def set_order(battle, scratch, imposed):
 
 @inlined
 def tick(world, units, battle, scratch, imposed):
-    """One sixteenth of a second: the phases P1 to P6 of RULES 6."""
+    """Run one tick, a sixteenth of a second: the phases P1 to P6 of RULES 6."""
     take_stock(world.kinds, units, scratch)
     clean_up_targets(world.kinds, units, scratch)
     prefer_velocities(world, units, scratch)
@@ -116,7 +115,7 @@ def tick(world, units, battle, scratch, imposed):
 
 @inlined
 def is_beaten(world, units, side):
-    """Whether a side has nobody left in play, or only healers where the rules count that."""
+    """Whether a side has no unit left in play, or only healers where the rules count that."""
     for i in side:
         if units[i].in_play and not (world.rules.end_on_healers_only and world.kinds[i].is_healer):
             return False
@@ -125,7 +124,7 @@ def is_beaten(world, units, side):
 
 @outlined
 def losses(world, units, allies):
-    """What a side lost over the step as SMAC counts it: hit points and shields, net of regeneration, and deaths."""
+    """Sum a side's losses in the step as SMAC counts them: hit points and shields net of regeneration, and deaths."""
     lost = 0.0
     for i in range(units.shape[0]):
         unit = units[i]
@@ -139,7 +138,7 @@ def losses(world, units, allies):
 
 @inlined
 def step_reward(world, units, battle):
-    """Reward of the step before what its end pays, unscaled."""
+    """Return the step's unscaled reward, without the reward for the end of the battle."""
     rules = world.rules
     reward = losses(world, units, False) if rules.reward_net else battle.tick_reward
     if rules.reward_only_positive:
@@ -149,7 +148,7 @@ def step_reward(world, units, battle):
 
 @inlined
 def write_outputs(world, units, battle, last_action, outputs, e):
-    """Everything that is seen of battle e, from its state."""
+    """Write all outputs of battle e from its state."""
     write_features(
         world, units, battle, last_action, outputs.action_mask[e], outputs.agent_state[e], outputs.global_state[e]
     )
@@ -160,7 +159,7 @@ def write_outputs(world, units, battle, last_action, outputs, e):
 
 @inlined
 def finish_step(world, units, battle, outputs, e):
-    """Reward and end of the battle, after the ticks of a step (RULES 11)."""
+    """Compute the reward and end of the battle, after the ticks of a step (RULES 11)."""
     allies_beaten = is_beaten(world, units, world.allies)
     enemies_beaten = is_beaten(world, units, world.enemies)
     won = enemies_beaten and not (world.rules.win_needs_living_ally and allies_beaten)
@@ -178,7 +177,7 @@ def finish_step(world, units, battle, outputs, e):
 
 @inlined
 def note_frame(units, frame):
-    """Copy what a recording keeps of the units (U,) into a frame (U,)."""
+    """Copy the parts of the units (U,) that a recording keeps into a frame (U,)."""
     for i in range(units.shape[0]):
         unit, noted = units[i], frame[i]
         noted.x = unit.x
@@ -193,7 +192,7 @@ def note_frame(units, frame):
 
 def _make_step_battles(digest: str) -> Callable[..., None]:
     def step_battles(world, state, outputs, scratch, actions, orders, frames, first, last, parts, n_ticks):
-        """Advance the battles [first, last) by a step or a part of it; finished battles are frozen and get reward 0.
+        """Advance the battles [first, last) by a step or part of one; finished battles are frozen and get reward 0.
 
         Args:
             world: the map.
@@ -202,10 +201,10 @@ def _make_step_battles(digest: str) -> Callable[..., None]:
             scratch: of this thread.
             actions: (E, A) i64.
             orders: (E, n_ticks, U) i16 imposed orders of execution, or (1, n_ticks, 0) to draw them.
-            frames: (K, 8 * episode_limit + 1, U) FRAME, written for the first K battles: row 8 * t + k is the moment
-                before tick k of step t, the row behind the last step's is the end; only for whole steps.
+            frames: (K, 8 * episode_limit + 1, U) FRAME, written for the first K battles and only for whole steps. Row
+                8 * t + k is the moment before tick k of step t; the row after the last step's is the end.
             first: first battle.
-            last: one behind the last battle.
+            last: one past the last battle.
             parts: BEGIN, FINISH, both or none.
             n_ticks: ticks to run in between.
         """
@@ -233,7 +232,7 @@ def _make_step_battles(digest: str) -> Callable[..., None]:
 
 def _make_reset_battles(digest: str) -> Callable[..., None]:
     def reset_battles(world, state, outputs, ids, restart):
-        """Start the battles `ids` (n,) anew, or leave them as they are unless `restart`; then write their outputs."""
+        """Restart the battles `ids` (n,), or leave them unchanged unless `restart`; then write their outputs."""
         digest  # noqa: B018  # part of the cache key
         for e in ids:
             units, battle, last_action = state.units[e], state.battles[e], state.last_action[e]
@@ -250,7 +249,7 @@ def _make_reset_battles(digest: str) -> Callable[..., None]:
 
 def _make_first_bad_action(digest: str) -> Callable[..., int]:
     def first_bad_action(actions, outputs):
-        """Flat index (battle * A + agent) of the first action that may not be taken, or -1; frozen battles pass."""
+        """Flat index (battle * A + agent) of the first forbidden action, or -1; frozen battles are skipped."""
         digest  # noqa: B018  # part of the cache key
         n_envs, n_agents, n_actions = outputs.action_mask.shape
         for e in range(n_envs):

@@ -1,6 +1,6 @@
-"""Linear programs of collision avoidance: the permitted velocity nearest to a wanted one (RULES 9.4; RVO2's ORCA).
+"""Linear programs of collision avoidance: the allowed velocity nearest to a wanted one (RULES 9.4; RVO2's ORCA).
 
-Half-planes are points p and unit directions d; a velocity w is permitted by a line if det(d, p - w) <= 0.
+Half-planes are points p and unit directions d; a line allows a velocity w if det(d, p - w) <= 0.
 """
 
 from __future__ import annotations
@@ -30,15 +30,10 @@ def set_line(lines, n, px, py, dx, dy):
 
 @outlined
 def best_on_line(lines, k, speed_max, opt_x, opt_y, by_direction):
-    """LP1: the best velocity on line k that all earlier lines and the speed limit permit.
+    """LP1: find the best velocity on line k that all earlier lines and the speed limit allow.
 
-    Args:
-        lines: half-planes; those before k count.
-        k: the line to stay on.
-        speed_max: the speed limit.
-        opt_x: wanted velocity, or wanted direction if `by_direction`.
-        opt_y: its y.
-        by_direction: go as far as possible along (opt_x, opt_y), else as near to it as possible.
+    If `by_direction`, (opt_x, opt_y) is a direction, and best means farthest along it; else it is a velocity, and best
+    means nearest to it.
 
     Returns:
         Whether there is such a velocity; its x; its y.
@@ -79,7 +74,7 @@ def best_on_line(lines, k, speed_max, opt_x, opt_y, by_direction):
 
 @inlined
 def best_velocity(lines, n, speed_max, opt_x, opt_y, by_direction):
-    """LP2: the best velocity under the first n lines, taken one after the other.
+    """LP2: find the best velocity under the first n lines, taken one after another.
 
     Returns:
         The number of the first line that left no velocity, n if there was none; the velocity's x; its y.
@@ -104,10 +99,9 @@ def best_velocity(lines, n, speed_max, opt_x, opt_y, by_direction):
 
 @inlined
 def project(lines, projected, n_fixed, i):
-    """The lines on which line i is violated as much as an earlier line j, for every soft j < i; fixed lines stay.
+    """Project every soft line j < i onto line i: the lines on which both are violated equally. Fixed lines stay.
 
-    Returns:
-        Number of lines written to `projected`.
+    Returns the number of lines written to `projected`.
     """
     for j in range(n_fixed):
         set_line(projected, j, lines[j].px, lines[j].py, lines[j].dx, lines[j].dy)
@@ -133,20 +127,10 @@ def project(lines, projected, n_fixed, i):
 
 @outlined
 def least_violation(lines, projected, n, n_fixed, start, speed_max, x, y):
-    """LP3: when no velocity satisfies all lines, the one whose largest violation of a soft line is smallest.
+    """LP3: if no velocity satisfies all lines, find the one whose largest violation of a soft line is smallest.
 
-    Args:
-        lines: half-planes; the first `n_fixed` are hard (walls).
-        projected: space for as many lines.
-        n: number of lines.
-        n_fixed: number of hard lines.
-        start: the line at which `best_velocity` stopped.
-        speed_max: the speed limit.
-        x: the velocity so far.
-        y: its y.
-
-    Returns:
-        The velocity's x and y.
+    Of the n lines, the first `n_fixed` are hard (walls); `projected` is space for as many. `start` is the line at which
+    `best_velocity` stopped, and (x, y) the velocity so far. Returns the velocity's x and y.
     """
     violation = 0.0
     for i in range(start, n):

@@ -1,6 +1,6 @@
 """What agents and trainers see: action mask, observations and global state (RULES 5.2, 12, 13).
 
-Where a value goes is said by ``maps/layout.py``: the blocks in the tables of the map, the columns of a part here.
+``maps/layout.py`` defines where each value goes: the blocks are in the map's tables, the columns of a part below.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION
 NO_OP, STOP, FIRST_MOVE = 0, 1, 2
 _PER_SIGHT = 1.0 / SIGHT_RANGE
 
-# Columns of a part; those that only some maps show come after them (`write_tail`).
+# Columns of a part; those shown on only some maps come last (`write_tail`).
 _FLAG, _DISTANCE, _DX, _DY, _HP = map(SEEN_ENEMY.index, ("can_target", "distance", "dx", "dy", "hp"))
 _ALLY_HP, _ALLY_TIMER, _ALLY_X, _ALLY_Y = map(ALLY_STATE.index, ("hp", "cooldown_or_energy", "x", "y"))
 _ENEMY_HP, _ENEMY_X, _ENEMY_Y = map(ENEMY_STATE.index, ("hp", "x", "y"))
@@ -28,7 +28,7 @@ _SEEN, _OWN, _ALLY, _ENEMY = map(len, (SEEN_ENEMY, OWN, ALLY_STATE, ENEMY_STATE)
 
 @inlined
 def heading(battle, direction):
-    """Unit vector of north, south, east, west (0 to 3); east and west change places in a mirrored battle."""
+    """Unit vector of north, south, east, west (0 to 3); a mirrored battle swaps east and west."""
     if direction < 2:
         return 0.0, 1.0 - 2.0 * direction
     return (1.0 if (direction == 2) != battle.mirrored else -1.0), 0.0
@@ -36,7 +36,7 @@ def heading(battle, direction):
 
 @inlined
 def can_move(world, unit, battle, direction):
-    """Whether the cell one ahead is open; SMAClite exchanges width and height in the bounds (RULES 5.2)."""
+    """Whether the next cell is open; SMAClite swaps width and height in the bounds (RULES 5.2)."""
     dx, dy = heading(battle, direction)
     x, y = np.float64(unit.x) + dx, np.float64(unit.y) + dy
     width, height = world.map.width, world.map.height
@@ -49,7 +49,7 @@ def can_move(world, unit, battle, direction):
 
 @inlined
 def write_action_mask(world, units, battle, agent, row):
-    """Availability of all actions of one agent into row (N,) bool."""
+    """Write which actions one agent may take into row (N,) bool."""
     row[:] = False
     i = world.agent_unit[agent]
     me = units[i]
@@ -93,7 +93,7 @@ def write_seen(battle, me, other, kind, flag, distance, show_shield, n_slots, ro
 
 @inlined
 def target_flag(world, units, i, j, distance, mask):
-    """Flag in the block of enemy j: in target range; for a healer, whether *ally* j is (RULES 12)."""
+    """Flag in the block of enemy j: whether it, or for a healer *ally* j, is in target range (RULES 12)."""
     if not world.kinds[i].is_healer:
         return distance <= TARGET_RANGE
     if not world.rules.healer_flags_show_healers:
@@ -106,7 +106,7 @@ def target_flag(world, units, i, j, distance, mask):
 
 @inlined
 def write_enemy_blocks(world, units, battle, i, mask, row):
-    """What unit i sees of the enemies, into row (O,)."""
+    """Write what unit i sees of the enemies into row (O,)."""
     me = units[i]
     show_shield, n_slots = world.map.show_enemy_shield, world.map.n_slots
     at, size = world.map.obs.enemies.first, world.map.obs.enemies.size
@@ -124,7 +124,7 @@ def write_enemy_blocks(world, units, battle, i, mask, row):
 
 @inlined
 def write_ally_blocks(world, units, battle, i, row):
-    """What unit i sees of the other allies, into row (O,)."""
+    """Write what unit i sees of the other allies into row (O,)."""
     me = units[i]
     show_shield, n_slots = world.map.show_ally_shield, world.map.n_slots
     at, size = world.map.obs.other_allies.first, world.map.obs.other_allies.size
@@ -141,7 +141,7 @@ def write_ally_blocks(world, units, battle, i, row):
 
 @inlined
 def write_observation(world, units, battle, agent, mask, row):
-    """The observation of one agent into row (O,) f32, given its row of the action mask; zeros out of play."""
+    """Write one agent's observation into row (O,) f32, given its row of the action mask; zeros out of play."""
     i = world.agent_unit[agent]
     me, kind = units[i], world.kinds[i]
     if not me.in_play:
@@ -166,7 +166,7 @@ def write_position(world, unit, battle, row, x_at, y_at):
 
 @inlined
 def write_global_state(world, units, battle, last_action, row):
-    """The global state into row (S,) f32: allies, enemies, last actions; zeros for units out of play."""
+    """Write the global state into row (S,) f32: allies, enemies, last actions; zeros for units out of play."""
     row[:] = 0.0
     n_slots, blocks = world.map.n_slots, world.map.state
     at, size = blocks.allies.first, blocks.allies.size
@@ -195,7 +195,7 @@ def write_global_state(world, units, battle, last_action, row):
 
 @inlined
 def write_features(world, units, battle, last_action, mask, observations, state):
-    """Mask (A, N), observations (A, O) and global state (S,) of one battle."""
+    """Write mask (A, N), observations (A, O) and global state (S,) of one battle."""
     for agent in range(world.agent_unit.shape[0]):
         write_action_mask(world, units, battle, agent, mask[agent])
         write_observation(world, units, battle, agent, mask[agent], observations[agent])

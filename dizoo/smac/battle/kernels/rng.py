@@ -1,4 +1,4 @@
-"""One counter-based random stream per battle: draw n of a battle depends on its key and n alone."""
+"""One counter-based random stream per battle: draw n of a battle depends only on its key and n."""
 
 from __future__ import annotations
 
@@ -27,14 +27,9 @@ mix = inlined(_mix)
 
 
 def stream_keys(seed: int, battles: NDArray[np.integer]) -> NDArray[np.uint64]:
-    """The keys of the streams of some battles.
+    """Return keys (n,) of the random streams of battles with indices (n,).
 
-    Args:
-        seed: any integer; only its lowest 64 bits count.
-        battles: (n,) indices of the battles.
-
-    Returns:
-        (n,) keys. A battle's key depends on the seed and its own index only, not on the number of battles.
+    A key depends only on the lowest 64 bits of the seed and on the battle's index, not on the number of battles.
     """
     seed_word = _mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64) + _GOLDEN)
     keys: NDArray[np.uint64] = _mix(seed_word ^ _mix(battles.astype(np.uint64) * _GOLDEN + _ONE))
@@ -43,7 +38,7 @@ def stream_keys(seed: int, battles: NDArray[np.integer]) -> NDArray[np.uint64]:
 
 @inlined
 def next_word(battle):
-    """The next 64 random bits of a battle (BATTLE record), whose count of draws goes up by one."""
+    """Return the next 64 random bits of a battle (BATTLE record) and advance its count of draws."""
     count = battle.stream_count + _ONE
     battle.stream_count = count
     return mix(mix(count * _GOLDEN + battle.stream_key) ^ battle.stream_key)
@@ -51,13 +46,13 @@ def next_word(battle):
 
 @inlined
 def next_unit(battle):
-    """A float uniform in [0, 1) with 53 random bits."""
+    """Return a float uniform in [0, 1), with 53 random bits."""
     return np.float64(next_word(battle) >> _S11) * _TO_UNIT
 
 
 @inlined
 def shuffle(order, n, battle):
-    """Shuffle order[:n] in place (Fisher-Yates); all orders are equally probable up to n / 2^32.
+    """Shuffle order[:n] in place (Fisher-Yates); all orders are equally likely up to n / 2^32.
 
     One word of the stream serves two swaps. Nothing is drawn for n <= 1.
     """

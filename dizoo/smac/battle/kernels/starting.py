@@ -1,4 +1,4 @@
-"""Starting a battle: nominal placement, and the variations that may be asked for (jittered starts, mirrored battle)."""
+"""Start of a battle: nominal placement, and the optional variations (jittered starts, mirrored battle)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ JITTER_SWEEPS = 24  # moves offered to each unit; more no longer change the spre
 
 @inlined
 def is_open(world, x, y):
-    """Whether a point lies in an open cell of the map."""
+    """Whether a point is in an open cell of the map."""
     if not (0.0 <= x < world.map.width and 0.0 <= y < world.map.height):
         return False
     return world.open_cells[int(y), int(x)]
@@ -21,7 +21,7 @@ def is_open(world, x, y):
 
 @inlined
 def is_clear_of_walls(world, x, y, r):
-    """Whether a point and the corners of the square around it lie in open cells."""
+    """Whether a point and the corners of the square around it are in open cells."""
     return (
         is_open(world, x, y)
         and is_open(world, x - r, y - r)
@@ -33,7 +33,7 @@ def is_clear_of_walls(world, x, y, r):
 
 @inlined
 def is_apart(kinds, units, i, x, y):
-    """Whether unit i at (x, y) touches nobody of its plane; it may come as near as the map itself places the two."""
+    """Whether unit i at (x, y) touches no unit of its plane; two may be as close as the map itself places them."""
     kind = kinds[i]
     for j in range(kinds.shape[0]):
         other = kinds[j]
@@ -50,7 +50,7 @@ def is_apart(kinds, units, i, x, y):
 
 @outlined
 def is_legal_start(world, units, i, x, y):
-    """Whether unit i may start at (x, y): on open ground, clear of walls (where its nominal start is) and of others."""
+    """Whether unit i may start at (x, y): on open ground, clear of others and (if its nominal start is) of walls."""
     kind = world.kinds[i]
     nominal_is_clear = is_clear_of_walls(world, np.float64(kind.start_x), np.float64(kind.start_y), kind.body)
     clear = is_clear_of_walls(world, x, y, kind.body if nominal_is_clear else 0.0)
@@ -59,7 +59,7 @@ def is_legal_start(world, units, i, x, y):
 
 @outlined
 def shift_group(world, units, group, dx, dy):
-    """Move a whole group, if every unit of it may stand there."""
+    """Move a whole group, if every unit of it may start there."""
     n_units = world.kinds.shape[0]
     for i in range(n_units):
         if world.kinds[i].group == group:
@@ -96,7 +96,7 @@ def jitter_starts(world, units, battle, jitter):
     """Spread the starts over the legal placements within `jitter` of the nominal ones.
 
     A dense group leaves its members no room, so its units are first offered one common shift, then take turns with
-    large and small moves of their own (hard-disk Monte Carlo, Metropolis et al. 1953): every state on the way is legal.
+    large and small moves of their own (hard-disk Monte Carlo, Metropolis et al. 1953). Every state on the way is legal.
     """
     for group in range(world.map.n_groups):
         dx = signed_draw(battle, jitter)
@@ -112,7 +112,7 @@ def jitter_starts(world, units, battle, jitter):
 
 @inlined
 def place_unit(world, unit, kind):
-    """Full health at the nominal start; enemies are sent to the attack point (RULES 3, 4)."""
+    """Place a unit at its nominal start with full health; enemies are sent to the attack point (RULES 3, 4)."""
     unit.x = kind.start_x
     unit.y = kind.start_y
     unit.vx = 0.0
@@ -135,7 +135,7 @@ def place_unit(world, unit, kind):
 
 @inlined
 def start_battle(world, units, battle, last_action):
-    """Reset one battle; the random stream runs on."""
+    """Reset one battle; its random stream continues."""
     for i in range(units.shape[0]):
         place_unit(world, units[i], world.kinds[i])
     if not world.rules.last_action_survives_reset:

@@ -1,4 +1,4 @@
-"""The data of the kernels: what a map fixes (`World`), what changes (`State`), what is written out, and scratch space.
+"""Data of the kernels: what a map fixes (`World`), what changes (`State`), the outputs, and scratch space.
 
 Units are records, so that a rule reads as `unit.hp -= wound`; numba compiles a record to a plain pointer. Letters in
 shapes: E battles, U units, A agents (allies), K enemies, N actions, Y unit types, R walls, H rows and W columns of the
@@ -42,13 +42,13 @@ UNIT = _record(
     ("shield_cooldown", _f8),
     ("healing", _f8),  # hit points already paid for with energy ("healing_available")
     ("target", _i4),  # unit id or NO_UNIT
-    ("command", _i4),  # one of the *_COMMAND
+    ("command", _i4),  # one of *_COMMAND
     ("command_unit", _i4),  # the unit of a TARGET_COMMAND
     ("attacking", _flag),
     ("in_play", _flag),
     ("command_x", _f8),  # the point of a MOVE_COMMAND or ATTACK_MOVE_COMMAND
     ("command_y", _f8),
-    ("value", _f8),  # hp + shield at the start of the step; 0 for units out of play
+    ("value", _f8),  # hp + shield at the start of the step; 0 out of play
 )
 """What changes about a unit."""
 
@@ -57,7 +57,7 @@ BATTLE = _record(
     ("stream_count", _u8),  # draws so far
     ("tick_reward", _f8),  # unscaled rewards since the start of the step
     ("clock", _i4),  # steps since the reset
-    ("mirrored", _flag),  # shown to its agents left to right
+    ("mirrored", _flag),  # agents see it mirrored left to right
 )
 """What changes about a battle as a whole."""
 
@@ -81,12 +81,12 @@ KIND = _record(
     ("start_x", _f4),
     ("start_y", _f4),
     ("type", _i4),
-    ("group", _i4),  # the group that the unit was placed with
+    ("group", _i4),  # group that the unit was placed with
     ("attacks", _i4),  # hits of one attack
     ("plane", _i4),
     ("can_hit", _i4),  # bits 1 << plane
     ("weapon", _i4),
-    ("slot", _i4),  # place in the type one-hot, -1 when the map shows none
+    ("slot", _i4),  # index in the type one-hot, -1 if the map shows none
     ("is_ally", _flag),
     ("is_healer", _flag),
     ("explodes", _flag),  # also when killed by others
@@ -166,14 +166,14 @@ DRAFT = _record(
     ("start_x", _f8),  # position at the start of the tick (the snapshot of RULES 7)
     ("start_y", _f8),
     ("prev_target", _i4),
-    ("attacker", _i4),  # the ally with the lowest id that targets this unit and that it can hit
-    ("exploded", _flag),  # a blast unit that has gone off
+    ("attacker", _i4),  # the ally with the lowest id that targets this unit and can be hit by it
+    ("exploded", _flag),  # a blast unit that has exploded
 )
 """What a tick works out about a unit and then forgets."""
 
 
 class World(NamedTuple):
-    """What the map, the unit types and the rules fix; shared by all battles and never written."""
+    """What the map, the unit types and the rules fix; shared by all battles and read-only."""
 
     map: Any  # MAP record
     rules: Any  # RULES record
@@ -189,7 +189,7 @@ class World(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that changes, for all battles."""
+    """Everything that changes, for all battles."""
 
     units: Array  # (E, U) UNIT
     battles: Array  # (E,) BATTLE
@@ -197,7 +197,7 @@ class State(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What a step writes for its caller, one row per battle."""
+    """Outputs of a step, one row per battle."""
 
     agent_state: Array  # (E, A, O) f32
     global_state: Array  # (E, S) f32
@@ -211,7 +211,7 @@ class Outputs(NamedTuple):
 
 
 class Roster(NamedTuple):
-    """Units in play at the start of a tick, ascending id; positions side by side, for distances taken in vectors."""
+    """Units in play at the start of a tick, by ascending id; separate coordinates allow vectorised distances."""
 
     size: Array  # (1,) i32
     ids: Array  # (U,) i32
@@ -232,16 +232,7 @@ class Scratch(NamedTuple):
 
 
 def empty_state(num_envs: int, n_units: int, n_agents: int) -> State:
-    """The state of `num_envs` battles, all zero (not yet a legal state: reset it).
-
-    Args:
-        num_envs: number of battles E.
-        n_units: units U of both sides.
-        n_agents: agents A.
-
-    Returns:
-        Arrays as listed at `State`.
-    """
+    """Create the state of E battles with U units and A agents, all zero (not legal until reset)."""
     return State(
         units=np.zeros((num_envs, n_units), UNIT),
         battles=np.zeros(num_envs, BATTLE),
@@ -250,14 +241,9 @@ def empty_state(num_envs: int, n_units: int, n_agents: int) -> State:
 
 
 def empty_scratch(n_units: int, n_walls: int) -> Scratch:
-    """Scratch space for one thread.
+    """Create scratch space for one thread, for U units and R walls.
 
-    Args:
-        n_units: units U of both sides.
-        n_walls: walls R; from outside, a rectangle shows at most two edges, each giving one line.
-
-    Returns:
-        Arrays as listed at `Scratch`.
+    From outside, a rectangular wall shows at most two edges, each giving one line.
     """
     line_count = 2 * n_walls + n_units
 

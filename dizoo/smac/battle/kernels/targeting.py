@@ -1,4 +1,4 @@
-"""Phases P1 to P3 of a tick: who is targeted by whom, and where everybody wants to go (RULES 8)."""
+"""Phases P1 to P3 of a tick: who targets whom, and where each unit wants to go (RULES 8)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dizoo.smac.battle.kernels.state import ATTACK_MOVE_COMMAND, MOVE_COMMAND, N
 
 @inlined
 def near(a, b, reach):
-    """Whether the centres of two units are within `reach`; all in float32, as RULES 5.2 says."""
+    """Whether the centres of two units are within `reach`; in float32, as in RULES 5.2."""
     limit = np.float32(reach)
     dx = abs(a.x - b.x)
     dy = abs(a.y - b.y)
@@ -29,13 +29,13 @@ def in_weapon_range(units, kinds, i, j):
 
 @inlined
 def can_hit(kinds, i, j):
-    """Whether the plane of unit j is among those that the weapon of unit i reaches."""
+    """Whether the weapon of unit i reaches the plane of unit j."""
     return (kinds[i].can_hit >> kinds[j].plane) & 1 == 1
 
 
 @inlined
 def squared_distance(a, b):
-    """Squared distance of the centres of two units in float64 (the `query` of RULES 7 while nobody moves)."""
+    """Squared distance of the centres of two units in float64 (the `query` of RULES 7 while no unit moves)."""
     dx = np.float64(b.x) - np.float64(a.x)
     dy = np.float64(b.y) - np.float64(a.y)
     return dx * dx + dy * dy
@@ -43,7 +43,7 @@ def squared_distance(a, b):
 
 @inlined
 def clean_up_targets(kinds, units, scratch):
-    """P1: drop targets that died or got away; ascending id, each seeing the changes before it (RULES 8.1)."""
+    """P1: drop targets that died or escaped; by ascending id, each seeing the changes before it (RULES 8.1)."""
     for k in range(scratch.everyone.size[0]):
         i = scratch.everyone.ids[k]
         unit = units[i]
@@ -60,7 +60,7 @@ def clean_up_targets(kinds, units, scratch):
 
 @inlined
 def measure(roster, x, y, squared):
-    """Squared distances of the units of a roster from a point into `squared`; branch-free, in vectors."""
+    """Write the squared distances of a roster's units from a point into `squared`; branch-free and vectorised."""
     for k in range(roster.size[0]):
         dx = roster.x[k] - x
         dy = roster.y[k] - y
@@ -69,7 +69,7 @@ def measure(roster, x, y, squared):
 
 @inlined
 def choose_target(world, units, scratch, enemy):
-    """The ally in scan range that an enemy damage dealer goes for: healers first, then the nearest (RULES 8.3)."""
+    """Choose the ally in scan range that an enemy fighter attacks: healers first, then the nearest (RULES 8.3)."""
     best = NO_UNIT
     best_class = 2
     best_distance = math.inf
@@ -97,7 +97,7 @@ def choose_target(world, units, scratch, enemy):
 
 @inlined
 def note_attackers(world, units, scratch):
-    """Note for each unit the first ally that targets it and that it can hit (the 2e9 entries of RULES 8.3)."""
+    """Record for each unit the first ally that targets it and that it can hit (the 2e9 entries of RULES 8.3)."""
     for k in range(scratch.allies.size[0]):
         i = scratch.allies.ids[k]
         target = units[i].target
@@ -110,11 +110,10 @@ def note_attackers(world, units, scratch):
 
 @outlined
 def choose_patient(world, units, healer):
-    """What an enemy healer without a target goes for, and its speed on the way there (RULES 8.4).
+    """Choose the target of an enemy healer that has none, and its speed on the way (RULES 8.4).
 
     Returns:
-        The weakest unit in scan range that is hurt or fighting, or NO_UNIT; the smallest speed among all units in
-        range.
+        The weakest unit in scan range that is hurt or fighting, or NO_UNIT; the lowest speed among all units in range.
     """
     best = NO_UNIT
     best_hp = math.inf
@@ -137,7 +136,7 @@ def choose_patient(world, units, healer):
 
 @inlined
 def walk_to_point(unit, draft, x, y, speed):
-    """Prefer to walk straight to a point, in float64; no slowing down near it (RULES 8.2)."""
+    """Prefer to walk straight to a point, in float64, without slowing down near it (RULES 8.2)."""
     dx = x - np.float64(unit.x)
     dy = y - np.float64(unit.y)
     distance = math.sqrt(dx * dx + dy * dy)
@@ -160,7 +159,7 @@ def walk_to_unit(unit, draft, other, speed):
 
 @inlined
 def approach_or_attack(kinds, units, draft, i, target, speed):
-    """Make unit i ready to fire at its target if it is in weapon range, else walk to it (RULES 8.2)."""
+    """Prepare unit i to fire if its target is in weapon range, else to walk to it (RULES 8.2)."""
     if in_weapon_range(units, kinds, i, target) and can_hit(kinds, i, target):
         units[i].attacking = True
     else:
@@ -169,7 +168,7 @@ def approach_or_attack(kinds, units, draft, i, target, speed):
 
 @inlined
 def attack_move(world, units, scratch, i, healer_to_hunt):
-    """An enemy's turn in P3: keep or choose a target, then go for it or on to the attack point."""
+    """Take an enemy's turn in P3: keep or choose a target, then go for it or on to the attack point."""
     unit, kind, draft = units[i], world.kinds[i], scratch.drafts[i]
     target = unit.target
     speed = kind.speed
@@ -191,7 +190,7 @@ def attack_move(world, units, scratch, i, healer_to_hunt):
 
 @inlined
 def any_healer(kinds, roster):
-    """Whether there is a healer on a roster."""
+    """Whether a roster contains a healer."""
     for k in range(roster.size[0]):
         if kinds[roster.ids[k]].is_healer:
             return True
@@ -200,7 +199,7 @@ def any_healer(kinds, roster):
 
 @inlined
 def prefer_velocities(world, units, scratch):
-    """P2 and P3: preferred velocities of all living units in ascending id; enemies choose their targets on the way."""
+    """P2 and P3: set preferred velocities of all living units by ascending id; enemies choose targets on the way."""
     healer_to_hunt = any_healer(world.kinds, scratch.allies)
     note_attackers(world, units, scratch)
     for k in range(scratch.everyone.size[0]):

@@ -1,4 +1,4 @@
-"""Lines that keep a ground unit off the walls (RULES 9.2): one at most per facing edge of each rectangle in reach."""
+"""Lines that keep a ground unit off the walls (RULES 9.2): at most one per facing edge of each rectangle in reach."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def already_covered(lines, n, ax, ay, bx, by, radius):
 
 @inlined
 def corner_line(lines, n, cx, cy, vx, vy, radius):
-    """Line tangent to the circle around corner (cx, cy) at the side of the velocity (cut-off circle)."""
+    """Line tangent to the circle around corner (cx, cy) on the side of the velocity (cut-off circle)."""
     wx, wy = vx - cx, vy - cy
     length = math.sqrt(wx * wx + wy * wy)
     if length == 0.0:
-        return n  # the velocity leads exactly to the corner: no direction to turn away in
+        return n  # the velocity points exactly at the corner: no direction to turn away in
     wx, wy = wx / length, wy / length
     set_line(lines, n, cx + radius * wx, cy + radius * wy, wy, -wx)
     return n + 1
@@ -64,25 +64,12 @@ def offset_line(lines, n, base_x, base_y, dx, dy, radius, on_both_axes):
 def velocity_obstacle_line(lines, n, i1, i2, left_edge, ax, ay, bx, by, leg_a, leg_b, vx, vy, radius, on_both_axes):
     """Steps 4 to 7 of RULES 9.2: the line for the truncated cone that an edge casts in velocity space.
 
-    Args:
-        lines: where to write.
-        n: number of lines so far.
-        i1: edge that starts at the left corner.
-        i2: edge that starts at the right corner; the same as i1 when only one corner counts.
-        left_edge: the edge before the original one.
-        ax: left corner relative to the unit.
-        ay: its y.
-        bx: right corner relative to the unit.
-        by: its y.
-        leg_a: length of the tangent to the left corner.
-        leg_b: length of the tangent to the right corner.
-        vx: velocity of the unit.
-        vy: its y.
-        radius: of the unit.
-        on_both_axes: see `offset_line`.
+    (ax, ay) and (bx, by) are the left and right corner relative to the unit, leg_a and leg_b the lengths of the
+    tangents to them, (vx, vy) and `radius` those of the unit. Edge i1 starts at the left corner, i2 at the right one
+    (i1 again if only one corner counts); `left_edge` is the edge before the original one. For `on_both_axes` see
+    `offset_line`.
 
-    Returns:
-        The new number of lines.
+    Returns the new number of lines.
     """
     left_x, left_y = left_leg(ax, ay, leg_a, radius)
     right_x, right_y = right_leg(bx, by, leg_b, radius)
@@ -137,7 +124,7 @@ def edge_line(lines, n, i, ax, ay, bx, by, vx, vy, radius, on_both_axes):
         set_line(lines, n, 0.0, 0.0, -ay / length, ax / length)
         return n + 1
     if s > 1.0 and b_squared <= r_squared:
-        return n  # the next edge takes care of the corner
+        return n  # the next edge handles the corner
     if 0.0 < s < 1.0 and q <= r_squared:
         set_line(lines, n, 0.0, 0.0, -EDGE_DX[i], -EDGE_DY[i])
         return n + 1
@@ -149,7 +136,7 @@ def edge_line(lines, n, i, ax, ay, bx, by, vx, vy, radius, on_both_axes):
         i1 = after
         ax, ay, a_squared = bx, by, b_squared
     if a_squared < r_squared or b_squared < r_squared:
-        return n  # s exactly 0 or 1 at a corner nearer than the radius: the reference's numbers are not numbers here
+        return n  # s exactly 0 or 1 at a corner nearer than the radius: the reference computes NaN here
     leg_a, leg_b = math.sqrt(a_squared - r_squared), math.sqrt(b_squared - r_squared)
     return velocity_obstacle_line(lines, n, i1, i2, before, ax, ay, bx, by, leg_a, leg_b, vx, vy, radius, on_both_axes)
 
@@ -172,7 +159,7 @@ def in_reach(wall, x, y, reach):
 
 @inlined
 def no_wall_near(clearance, x, y, reach):
-    """Whether the cell of a point is known to be farther than `reach` from every wall; unknown outside the grid."""
+    """Whether the cell of a point is known to be farther than `reach` from every wall; False outside the grid."""
     if not (0.0 <= x < clearance.shape[1] and 0.0 <= y < clearance.shape[0]):
         return False
     return clearance[int(y), int(x)] > reach
@@ -180,10 +167,9 @@ def no_wall_near(clearance, x, y, reach):
 
 @inlined
 def wall_lines(world, lines, unit, kind):
-    """The lines of all walls within one second of travel, in the order of the walls.
+    """Write the lines of all walls within one second of travel, in the order of the walls.
 
-    Returns:
-        Number of lines written from the start of `lines`.
+    Returns the number of lines, written from the start of `lines`.
     """
     x, y = np.float64(unit.x), np.float64(unit.y)
     radius = kind.body

@@ -1,1 +1,1 @@
-"""What is fought where: maps, units, rules, and the scenario that they make."""
+"""Maps, units, rules, and the scenario that combines them."""

@@ -17,7 +17,7 @@ from dizoo.smac.battle.maps.units import PLANES, WEAPONS, UnitType
 
 
 def list_maps(rules: str = "smaclite") -> str:
-    """A table of the shipped maps: units, episode limit and sizes."""
+    """Return a table of the shipped maps: units, episode limit and sizes."""
     head = f"{'map':<17}{'agents':>7}{'enemies':>8}{'limit':>6}{'actions':>8}{'obs':>5}{'state':>6}  units"
     lines = [head]
     for name in map_names():
@@ -30,14 +30,10 @@ def list_maps(rules: str = "smaclite") -> str:
 
 
 def draw(scenario: Scenario, pos: np.ndarray | None = None, in_play: np.ndarray | None = None) -> str:
-    """The map as text, top row first: ``#`` blocked, ``.`` open, ``*`` attack point, allies in capitals, enemies small.
+    """Draw the map as text, top row first: ``#`` blocked, ``.`` open, ``*`` attack point, allies in upper case.
 
-    Where several units stand in one cell, the one placed first is drawn; units outside the map are left out.
-
-    Args:
-        scenario: the map.
-        pos: (U, 2) positions in placement order; the starts when None.
-        in_play: (U,) bool, which units to draw; all when None.
+    If several units are in one cell, the one placed first is drawn; units outside the map are left out. ``pos`` (U, 2)
+    replaces the starts, in placement order; ``in_play`` (U,) bool selects the units to draw.
     """
     pos = scenario.start_pos if pos is None else pos
     letters = unit_letters([t.name for t in scenario.types])
@@ -53,7 +49,7 @@ def draw(scenario: Scenario, pos: np.ndarray | None = None, in_play: np.ndarray 
 
 
 def unit_letters(names: Sequence[str]) -> dict[str, str]:
-    """One capital letter per type: the first of its name that is still free, else one of the alphabet."""
+    """Assign each type a capital letter: the first free one of its name, else one of the alphabet."""
     letters: dict[str, str] = {}
     for name in names:
         free = [c for c in name.upper() + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c.isalpha() and c not in letters.values()]
@@ -62,17 +58,13 @@ def unit_letters(names: Sequence[str]) -> dict[str, str]:
 
 
 def legend(letters: Mapping[str, str]) -> str:
-    """What the marks of a drawn map mean, in a line.
-
-    Args:
-        letters: see `unit_letters`.
-    """
+    """Explain the marks of a drawn map in one line; for ``letters`` see `unit_letters`."""
     types = ", ".join(f"{letter} {name.lower().replace('_', ' ')}" for name, letter in letters.items())
     return f"{types}; allies in capitals, enemies in small letters; # blocked, * attack point"
 
 
 def show(map_name: str, rules: str) -> str:
-    """Everything about one map as text: sizes, drawing, unit stats."""
+    """Return everything about one map as text: sizes, drawing, unit stats."""
     s = load_scenario(map_name, rules)
     lines = [
         f"{s.name} ({s.profile.name} rules, {s.width} x {s.height} cells): {_army(s, True)} vs {_army(s, False)}",
@@ -91,7 +83,7 @@ def show(map_name: str, rules: str) -> str:
 
 
 def check(path: str, rules: str) -> list[str]:
-    """What is wrong with a map file, one line each; empty when nothing is."""
+    """List the errors of a map file, one line each; empty if there are none."""
     try:
         spec = load_map(path, rules)
     except BattleError as e:
@@ -102,7 +94,7 @@ def check(path: str, rules: str) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status: 0 fine, 1 something is wrong with the map."""
+    """Run the command line; returns the exit status: 0 fine, 1 if the map has errors."""
     parser = argparse.ArgumentParser(prog="python -m dizoo.smac.battle.maps", description="SMAC maps as data.")
     parser.add_argument("--rules", choices=sorted(PROFILES), default="smaclite", help="rule profile (default smaclite)")
     commands = parser.add_subparsers(dest="command", required=True)

@@ -1,7 +1,7 @@
-"""Where everything stands in an observation and in the global state (RULES 12, 13): the one table of their columns.
+"""Columns of observations and of the global state (RULES 12, 13), defined once.
 
-Names, sizes and all readers follow from it, and so do the places to which the kernels of ``kernels/observation.py``
-write: a new column is an entry here and its value there.
+Names, sizes, all readers and the columns that ``kernels/observation.py`` writes follow from this table. To add a
+column, add an entry here and write its value there.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ ENEMY_STATE = ("hp", "x", "y")
 
 
 class Block(NamedTuple):
-    """Parts of equal size, one after the other, such as one for each enemy.
+    """Parts of equal size, one after another, such as one per enemy.
 
     Attributes:
-        label: of a part; ``{}`` stands for its number.
+        label: label of a part; ``{}`` stands for its number.
         first: column where the first part begins.
-        parts: how many.
+        parts: number of parts.
         columns: names of the columns of one part.
     """
 
@@ -38,7 +38,7 @@ class Block(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Columns of one part."""
+        """Number of columns of one part."""
         return len(self.columns)
 
     @property
@@ -47,7 +47,7 @@ class Block(NamedTuple):
         return self.first + self.parts * self.size
 
     def read(self, rows: np.ndarray, column: str) -> np.ndarray:
-        """One column of all parts: (..., parts) out of observations or states (..., O or S).
+        """Return one column of all parts: (..., parts) from observations or states (..., O or S).
 
         Raises:
             ValueError: no such column.
@@ -56,7 +56,7 @@ class Block(NamedTuple):
 
 
 class ObsLayout(NamedTuple):
-    """Blocks of one agent's observation, in order; a part for each other ally follows their index."""
+    """Blocks of one agent's observation, in order; the other allies' parts are ordered by index."""
 
     can_move: Block
     enemies: Block
@@ -101,7 +101,7 @@ def state_layout(agents: int, enemies: int, actions: int, ally: Columns, enemy: 
 
 
 def column_names(blocks: ObsLayout | StateLayout) -> list[str]:
-    """Meaning of each column, such as ``can_move.north``, ``enemy3.distance``, ``last_action.agent2.action5``."""
+    """Name each column, such as ``can_move.north``, ``enemy3.distance``, ``last_action.agent2.action5``."""
     return [f"{b.label.format(part)}.{column}" for b in blocks for part in range(b.parts) for column in b.columns]
 
 

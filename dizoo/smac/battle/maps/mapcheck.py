@@ -1,4 +1,4 @@
-"""What is wrong with a map: errors, with which it cannot be played, and doubts, with which it likely should not be."""
+"""Checks of a whole map: errors, which make it unplayable, and doubts, which are probably mistakes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_LINES = 8
 
 
 def unit_table(spec: MapSpec, profile: str) -> dict[str, UnitType]:
-    """All types that a map may use: the profile's, and its own, which win."""
+    """Return all types that a map may use: the profile's and its own, which take precedence."""
     return {**standard_units(profile), **spec.own_units}
 
 
@@ -30,7 +30,7 @@ def start_positions(spec: MapSpec, table: Mapping[str, UnitType]) -> np.ndarray:
 
 
 def find_errors(spec: MapSpec, table: Mapping[str, UnitType]) -> list[str]:
-    """Why a map cannot be played, one line each; empty when it can."""
+    """List why a map cannot be played, one line each; empty if it can."""
     out = _count_errors(spec)
     for name in dict.fromkeys(name for name, _, _ in spec.roster()):
         if name not in table:
@@ -47,7 +47,7 @@ def find_errors(spec: MapSpec, table: Mapping[str, UnitType]) -> list[str]:
 
 
 def find_doubts(spec: MapSpec, table: Mapping[str, UnitType]) -> list[str]:
-    """What is likely not meant in a map without errors: blocked starts, overlaps, an attack point nobody can reach."""
+    """List probable mistakes in a valid map: blocked starts, overlaps, an unreachable attack point."""
     pos = start_positions(spec, table).tolist()
     types = [table[name] for name, _, _ in spec.roster()]
     blocked = [

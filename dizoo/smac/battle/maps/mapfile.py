@@ -1,24 +1,24 @@
-"""Map files: what a map's JSON says, checked and in one form, from this package's schema or SMAClite's.
+"""Map files: reads a map's JSON, in this package's schema or SMAClite's, into one checked form.
 
 Schema of a map (cells, origin bottom left; optional fields with their default)::
 
-    {"name": "bridge",                    name of the file without ending
+    {"name": "bridge",                    default: name of the file without extension
      "size": [32, 32],                    width, height
      "episode_limit": 150,                steps; DEFAULT_EPISODE_LIMIT
      "terrain": "SIMPLE",                 a preset's name, or rows, TOP row first, '.' walkable and '#' blocked
-     "attack_point": [9, 16],             where the enemies are sent
+     "attack_point": [9, 16],             the point that the enemies are sent to
      "groups": [{"side": "ally", "at": [9, 16], "units": {"MARINE": 3}}, ...],
                                           placed in this order, units of a group in the order of its keys
      "n_agents": 3, "n_enemies": 3,       optional: checked against the groups
      "type_slots": {"MARINE": 0},         {}: no one-hot of types in observation and state
      "ally_shields": false,               whether shields are shown; default: whether any unit of the side has one
      "enemy_shields": false,
-     "units": {"TYPE": {...}},            types of your own, schema in units.py; they win over the standard ones
-     "smac": {"agent_order": ["TYPE", ...], "enemy_type_slots": {"TYPE": 0}}}     what only the smac profile uses
+     "units": {"TYPE": {...}},            your own types, schema in units.py; they override standard ones
+     "smac": {"agent_order": ["TYPE", ...], "enemy_type_slots": {"TYPE": 0}}}     used only by the smac profile
 
-A SMAClite map file (it has ``faction`` in its groups) is recognised and read by its own rules: terrain rows bottom
-first, ``terrain_preset``, ``custom_unit_path`` (looked up from the map file's folder, then from the
-working directory; a type that is in neither is looked for beside the map file).
+A SMAClite map file (its groups have ``faction``) is recognised and read by its own rules: terrain rows bottom first,
+``terrain_preset``, ``custom_unit_path`` (looked up from the map file's folder, then from the working directory; a type
+found in neither is looked up beside the map file).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Group:
 
 @dataclass(frozen=True)
 class MapSpec:
-    """A map as its file says it, before unit types are looked up and units are placed."""
+    """A map as written in its file, before unit types are looked up and units are placed."""
 
     name: str
     source: str
@@ -88,7 +88,7 @@ class MapSpec:
     unit_files: tuple[Path, ...] = ()
 
     def roster(self) -> list[tuple[str, bool, int]]:
-        """Every unit in placement order: (type name, is an ally, index of its group)."""
+        """Return every unit in placement order: (type name, is an ally, index of its group)."""
         return [(n, g.is_ally, i) for i, g in enumerate(self.groups) for n, count in g.units for _ in range(count)]
 
 
@@ -101,22 +101,22 @@ def _package_data(name: str) -> dict[str, Any]:
 
 @functools.cache
 def standard_units(profile: str) -> dict[str, UnitType]:
-    """The unit table of a profile (``"smaclite"`` or ``"smac"``)."""
+    """Return the unit table of a profile (``"smaclite"`` or ``"smac"``)."""
     return {name: parse_unit(name, data) for name, data in _package_data("units.json")[profile].items()}
 
 
 def standard_maps() -> dict[str, Any]:
-    """The JSON objects of the shipped maps by name, in the order of the list in the documentation."""
+    """Return the JSON objects of the shipped maps by name, in the order of the documentation."""
     return _package_data("maps.json")
 
 
 def terrain_presets() -> list[str]:
-    """Names of the shipped terrains."""
+    """Return the names of the shipped terrains."""
     return list(_package_data("terrains.json"))
 
 
 def terrain_grid(where: str, preset: Any, profile: str) -> np.ndarray:
-    """A shipped terrain: (H, W) bool, row y = 0 first; the ``smac`` profile has StarCraft II's where it is confirmed.
+    """Return a shipped terrain, (H, W) bool with row y = 0 first; ``smac`` uses StarCraft II's where confirmed.
 
     Raises:
         MapError: no such preset.
@@ -130,10 +130,10 @@ def terrain_grid(where: str, preset: Any, profile: str) -> np.ndarray:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+    """Return the content of a JSON file.
 
     Raises:
-        MapError: the file cannot be read or is not JSON; the message has the line.
+        MapError: the file cannot be read or is not JSON; the message gives the line.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -146,13 +146,13 @@ def read_json(path: Path) -> Any:
 
 
 def parse_map(data: Any, name: str, source: str, profile: str, folder: Path | None = None) -> MapSpec:
-    """A map from its JSON object, in either schema.
+    """Read a map from its JSON object, in either schema.
 
     Args:
         data: the JSON object.
-        name: the map's name when the object has none.
-        source: where it comes from, for messages.
-        profile: ``"smaclite"`` or ``"smac"``: decides the grid of terrain presets.
+        name: the map's name if the object has none.
+        source: origin of the object, for messages.
+        profile: ``"smaclite"`` or ``"smac"``; decides the grid of terrain presets.
         folder: folder of the map file, where ``custom_unit_path`` starts.
 
     Raises:
@@ -250,7 +250,7 @@ def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str
 
 
 def _units_of_folder(groups: list[Group], folder: Path, custom_path: str) -> dict[str, Path]:
-    """Types that are not standard and have a file ``<type>.json`` in the custom folder, or else beside the map."""
+    """Find types that are not standard but have a file ``<type>.json`` in the custom folder or beside the map."""
     found: dict[str, Path] = {}
     for name in {name for g in groups for name, _ in g.units} - set(standard_units("smaclite")):
         for base in (folder / custom_path, Path(custom_path), folder):

@@ -1,4 +1,4 @@
-"""Where units start: groups as small grids around their point, allies from the bottom left, enemies mirrored."""
+"""Start positions: groups as small grids around their point, allies from the bottom left, enemies mirrored."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ GAP = 0.05
 
 
 def place_group(x: float, y: float, is_ally: bool, radii: Sequence[float]) -> np.ndarray:
-    """Start positions of one group.
+    """Return the start positions of one group.
 
-    The units fill a k x k grid row by row, k = ceil(sqrt(n)). A row is as high as its largest unit. The width that
-    centres the group leaves the gaps out, so a group stands slightly off its point (as in SMAClite).
+    The units fill a k x k grid row by row, k = ceil(sqrt(n)). A row is as high as its largest unit. The width used to
+    centre the group omits the gaps, so a group is slightly off its point (as in SMAClite).
 
     Args:
         x: centre of the group.

@@ -1,7 +1,7 @@
-"""The two rule profiles: what differs between SMAClite's battles and StarCraft II's SMAC, as data and switches.
+"""The two rule profiles: the differences between SMAClite's battles and StarCraft II's SMAC, as data and switches.
 
-Unit stats are data too (``data/units.json`` has one table per profile). Both profiles run the same phases; 8 ticks a
-step, 16 ticks a second, sight 9 and target range 6 hold in both.
+Unit stats are data too (``data/units.json`` has one table per profile). Both profiles run the same phases, with 8 ticks
+a step, 16 ticks a second, sight 9 and target range 6.
 """
 
 from __future__ import annotations
@@ -22,23 +22,22 @@ class Profile:
     """Switches and numbers of one rule set.
 
     Attributes:
-        name: ``"smaclite"`` or ``"smac"``; also the unit table and the terrain grid that are used.
+        name: ``"smaclite"`` or ``"smac"``; also selects the unit table and the terrain grid.
         sort_agents: allied indices by (type, x, y) of the start as in SMAC, else in placement order.
-        own_enemy_slots: enemies use the map's separate type slots where it has them (SMAC's 2s3z, 3s5z, 3s5z_vs_3s6z).
+        own_enemy_slots: enemies use the map's separate type slots, if any (SMAC's 2s3z, 3s5z, 3s5z_vs_3s6z).
         healer_flags_show_healers: a healer's target flags in the observation count healers among the allies (SMAClite);
             else the flags equal the action mask (SMAC).
-        swap_move_bounds: width and height are exchanged in the bounds test of the move mask (SMAClite).
-        last_action_survives_reset: the state's last actions are kept over a reset (SMAClite).
+        swap_move_bounds: the bounds test of the move mask swaps width and height (SMAClite).
+        last_action_survives_reset: the last actions in the state survive a reset (SMAClite).
         cooldown_from_table: the state divides the cooldown, in ticks, by ``UnitType.max_cooldown_in_state`` (SMAC);
             else by the unit's own cooldown.
-        end_on_healers_only: the battle also ends when all that is left of a side are healers (SMAC).
+        end_on_healers_only: the battle also ends when a side has only healers left (SMAC).
         win_needs_living_ally: no win when both sides are wiped out in the same step (SMAC).
-        hits_dead_targets: an ally goes on attacking a target that died until its next command (SMAClite).
+        hits_dead_targets: an ally keeps attacking a target that died until its next command (SMAClite).
         heals_dead_targets: a heal on a unit that died in this step raises its hp: revival and ghosts (SMAClite).
-        wall_offset_on_both_axes: obstacle lines get one number added to both coordinates (SMAClite); else the
-            formula of RVO2.
-        reward_net: reward from the change of the enemies' hp and shields over the step, so that regeneration counts
-            against it (SMAC); else from the damage dealt (SMAClite).
+        wall_offset_on_both_axes: obstacle lines add one number to both coordinates (SMAClite); else RVO2's formula.
+        reward_net: reward the change of the enemies' hp and shields over the step, so that regeneration counts against
+            it (SMAC); else the damage dealt (SMAClite).
         reward_own_death: an enemy that dies by its own explosion pays ``reward_death_value`` too (SMAC).
         reward_only_positive: own losses do not count; else they do, times ``reward_negative_scale``.
         reward_death_value: reward for an enemy's death, before scaling.
@@ -46,7 +45,7 @@ class Profile:
         reward_win: reward at a win, before scaling.
         reward_defeat: reward at a defeat, before scaling.
         reward_scale: divide by (max_reward / reward_scale_rate).
-        reward_scale_rate: what a win without regeneration sums up to.
+        reward_scale_rate: total reward of a win without regeneration.
     """
 
     name: str
@@ -110,7 +109,7 @@ PROFILES = {p.name: p for p in (SMACLITE, SMAC)}
 
 
 def get_profile(rules: str | Profile) -> Profile:
-    """The profile of a name; a ``Profile`` (for instance one changed by ``dataclasses.replace``) passes through.
+    """Return the profile of a name; a ``Profile`` (such as one changed by ``dataclasses.replace``) is returned as is.
 
     Raises:
         BattleError: no such profile.

@@ -1,4 +1,4 @@
-"""A scenario: one map under one rule profile, everything about a battle that does not change while it is fought."""
+"""A scenario: one map under one rule profile; everything about a battle that does not change during it."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ FIRST_TARGET_ACTION = 6
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """U = n_agents + n_enemies units in placement order; this order is a unit's id.
+    """One map under one rule profile. Its U = n_agents + n_enemies units are numbered in placement order.
 
     Attributes:
         name: the map's name.
         width: cells in x.
         height: cells in y.
-        episode_limit: steps after which an episode is cut (``truncated``).
+        episode_limit: steps after which an episode is truncated.
         profile: the rules.
         types: the types that occur, in order of first appearance.
         unit_type: (U,) int64, index into ``types``.
         is_ally: (U,) bool.
-        index: (U,) int64, position of the unit in its side: agent k is the ally with index k.
+        index: (U,) int64, index of the unit in its side: agent k is the ally with index k.
         group: (U,) int64, index of the group the unit was placed with.
         start_pos: (U, 2) float32, nominal start.
         open_cells: (height, width) bool, row y = 0 first, True = walkable.
         rects: (R, 4) float64, obstacles x, y, width, height in the order in which they act.
         attack_point: (2,) float64, where the enemies are sent.
-        ally_has_shields: whether observation and state have a shield entry for allies.
+        ally_has_shields: whether observation and state include the allies' shields.
         enemy_has_shields: the same for enemies.
-        type_slot: (U,) int64, place in the one-hot of types; -1 where the map has none.
+        type_slot: (U,) int64, index in the one-hot of types; -1 if the map has none.
         num_type_slots: length of that one-hot.
         n_agents: allies (A).
         n_enemies: enemies.
         n_actions: actions (N).
         max_reward: unscaled reward of a win without regeneration.
-        source: where the map comes from: ``"package"``, a path or ``"dict"``.
+        source: origin of the map: ``"package"``, a path or ``"dict"``.
     """
 
     name: str
@@ -115,13 +115,13 @@ class Scenario:
 
     @property
     def enemy_recovers(self) -> bool:
-        """Whether enemies have shields, which grow back, or healers."""
+        """Whether enemies have healers, or shields, which regenerate."""
         enemies = [self.types[t] for t in self.unit_type[~self.is_ally]]
         return any(t.shield > 0 or t.is_healer for t in enemies)
 
     @property
     def agent_units(self) -> list[int]:
-        """Id of the unit of each agent, in the agents' order."""
+        """Unit id of each agent, in the agents' order."""
         return sorted(np.flatnonzero(self.is_ally).tolist(), key=lambda unit: self.index[unit])
 
     @property
@@ -131,20 +131,20 @@ class Scenario:
 
 
 def map_names() -> list[str]:
-    """Names of the shipped maps."""
+    """Return the names of the shipped maps."""
     return list(standard_maps())
 
 
 def load_scenario(map: str | Path | Mapping[str, Any], rules: str | Profile = "smaclite") -> Scenario:
-    """A map under a rule profile.
+    """Load a map under a rule profile.
 
     Args:
-        map: the name of a shipped map (in any case), the path of a JSON file, or such a file's content as a dict.
-            The two schemas of map files are described in ``mapfile.py``.
+        map: name of a shipped map (in any case), path of a JSON file, or the content of such a file as a dict.
+            ``mapfile.py`` describes the two schemas of map files.
         rules: ``"smaclite"``, ``"smac"`` or a changed ``Profile``.
 
     Raises:
-        MapError: no such map, or its data cannot be used; names the field, what was found and what is right.
+        MapError: no such map, or unusable data; names the field, what was found and what is right.
         BattleError: no such profile.
     """
     profile = get_profile(rules)
@@ -152,7 +152,7 @@ def load_scenario(map: str | Path | Mapping[str, Any], rules: str | Profile = "s
 
 
 def load_map(map: str | Path | Mapping[str, Any], profile: str = "smaclite") -> MapSpec:
-    """The map as its file says it, checked field by field; see ``load_scenario``."""
+    """Load the map as written in its file, checked field by field; see ``load_scenario``."""
     if isinstance(map, Mapping):
         return parse_map(map, "custom", "map", profile)
     if not isinstance(map, str | Path):
@@ -171,7 +171,7 @@ def load_map(map: str | Path | Mapping[str, Any], profile: str = "smaclite") -> 
 
 
 def map_files(map: str | Path) -> list[Path]:
-    """Files that a map is read from: its own, then those of its unit types; none for a shipped map.
+    """List the files that a map is read from: its own, then those of its unit types; none for a shipped map.
 
     Raises:
         MapError: see ``load_scenario``.
@@ -182,10 +182,10 @@ def map_files(map: str | Path) -> list[Path]:
 
 
 def build_scenario(spec: MapSpec, profile: Profile) -> Scenario:
-    """Place a map's units and work out all sizes.
+    """Place a map's units and compute all sizes.
 
     Raises:
-        MapError: what ``mapcheck.find_errors`` finds.
+        MapError: the errors of ``mapcheck.find_errors``.
     """
     table = unit_table(spec, profile.name)
     problems = find_errors(spec, table)
@@ -236,7 +236,7 @@ def build_scenario(spec: MapSpec, profile: Profile) -> Scenario:
 def _indices(
     spec: MapSpec, profile: Profile, names: list[str], is_ally: np.ndarray, start_pos: np.ndarray
 ) -> np.ndarray:
-    """Each unit's index in its side: placement order, or SMAC's order of agents (type, then x, then y)."""
+    """Return each unit's index in its side: placement order, or SMAC's order of agents (type, then x, then y)."""
     index = np.empty(len(names), dtype=np.int64)
     index[~is_ally] = np.arange((~is_ally).sum())
     allies = np.flatnonzero(is_ally)
@@ -249,7 +249,7 @@ def _indices(
 
 
 def _type_slots(spec: MapSpec, profile: Profile, names: list[str], is_ally: np.ndarray) -> np.ndarray:
-    """Each unit's place in the one-hot of types, -1 where the map has none."""
+    """Return each unit's index in the one-hot of types, -1 if the map has none."""
     if spec.num_type_slots == 0:
         return np.full(len(names), -1, dtype=np.int64)
     enemy_slots = spec.enemy_type_slots if profile.own_enemy_slots and spec.enemy_type_slots else spec.type_slots

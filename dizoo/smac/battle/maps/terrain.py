@@ -1,4 +1,4 @@
-"""Grids of walkable cells: reading them, merging blocked cells into rectangles, and who can reach what."""
+"""Grids of walkable cells: reading them, merging blocked cells into rectangles, and finding reachable cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMACLITE_WALKABLE, SMACLITE_BLOCKED = "_", "CX"
 def parse_rows(
     where: str, rows: Any, width: int, height: int, *, top_first: bool, walkable: str, blocked: str
 ) -> np.ndarray:
-    """A grid of characters as an array.
+    """Read a grid of characters into an array.
 
     Args:
         where: what the grid belongs to, for messages.
@@ -31,7 +31,7 @@ def parse_rows(
         (height, width) bool, row y = 0 first, True = walkable.
 
     Raises:
-        MapError: another number of rows or columns, or an unknown character.
+        MapError: a wrong number of rows or columns, or an unknown character.
     """
     if not isinstance(rows, Sequence) or isinstance(rows, str) or len(rows) != height:
         found = f"{len(rows)} rows" if isinstance(rows, Sequence) and not isinstance(rows, str) else repr(rows)
@@ -52,11 +52,8 @@ def parse_rows(
 def merge_blocked(open_cells: np.ndarray) -> np.ndarray:
     """Cover the blocked cells with rectangles by one greedy scan from the bottom left.
 
-    Each rectangle grows right first, then up, over blocked cells whether or not an earlier rectangle covers them, so
-    rectangles may overlap; the order is part of the rules, because obstacles act in it.
-
-    Args:
-        open_cells: (H, W) bool, row y = 0 first.
+    Each rectangle grows right first, then up, over blocked cells, even those that an earlier rectangle covers, so
+    rectangles may overlap. Their order is part of the rules, because obstacles act in it.
 
     Returns:
         (R, 4) float64: x, y, width, height in order of discovery.
@@ -80,14 +77,9 @@ def merge_blocked(open_cells: np.ndarray) -> np.ndarray:
 
 
 def reachable(open_cells: np.ndarray, start: tuple[int, int]) -> np.ndarray:
-    """The cells that can be walked to from a cell, stepping over edges (not corners).
+    """Find the cells (H, W) bool that can be reached from ``start`` (x, y) by steps over edges, not corners.
 
-    Args:
-        open_cells: (H, W) bool.
-        start: (x, y) of a cell inside the grid.
-
-    Returns:
-        (H, W) bool; all False when the start itself is blocked.
+    All False if the start itself is blocked.
     """
     height, width = open_cells.shape
     seen = np.zeros_like(open_cells)

@@ -28,21 +28,21 @@ MELEE_RANGE = 0.1
 
 @dataclass(frozen=True)
 class UnitType:
-    """What is fixed for a type of unit. Lengths in cells, times in seconds.
+    """Fixed numbers of a type of unit. Lengths in cells, times in seconds.
 
     Attributes:
         name: upper-case name.
         hp: hit points at full health.
         shield: shield points, 0 for none.
-        energy_max: largest energy (healers).
+        energy_max: maximum energy (healers).
         energy_start: energy at the start.
-        armor: taken off each hit that passes the shield.
+        armor: subtracted from each hit that gets past the shield.
         damage: of one hit.
         attacks: hits per use of the weapon.
         cooldown: seconds between two uses of the weapon.
         speed: cells per second.
         attack_range: from edge to edge.
-        scan_range: how far an enemy without a target looks for one.
+        scan_range: how far an enemy without a target searches for one.
         radius: for weapon ranges, placement and area damage.
         separation_radius: for collision avoidance.
         hp_regen: hit points per second.
@@ -54,8 +54,8 @@ class UnitType:
         blast_radius: BLAST: reach around the unit.
         beam_width: BEAM: extent across the line of fire.
         beam_height: BEAM: extent along the line of fire.
-        explodes_on_death: BLAST: goes off when it is killed too.
-        max_cooldown_in_state: ticks that the state of the ``smac`` profile divides the cooldown (or energy) by.
+        explodes_on_death: BLAST: also explodes when killed.
+        max_cooldown_in_state: ticks by which the ``smac`` profile's state divides the cooldown (or energy).
     """
 
     name: str
@@ -91,7 +91,7 @@ class UnitType:
 
 
 _REQUIRED = ("hp", "damage", "cooldown", "speed", "range", "radius", "targets", "attributes")
-#: Field: default and smallest allowed value; default None: needed, or of `_OPTIONAL`.
+#: Field: default and smallest allowed value; default None: needed, or in `_OPTIONAL`.
 _NUMBERS: dict[str, tuple[float | None, float]] = {
     "hp": (None, ABOVE_ZERO),
     "shield": (0.0, 0.0),
@@ -119,7 +119,7 @@ _AS_HERE = (
     "hp", "armor", "damage", "cooldown", "speed", "attributes", "shield", "energy", "starting_energy", "attacks",
     "plane", "hp_regen",
 )  # fmt: skip
-_SMACLITE_NAMES: dict[str, str | None] = {  # SMAClite's unit files: field there -> field here
+_SMACLITE_NAMES: dict[str, str | None] = {  # SMAClite's field -> field here
     **{name: name for name in _AS_HERE},
     "attack_range": "range",
     "valid_targets": "targets",
@@ -131,7 +131,7 @@ _SMACLITE_WEAPONS = {"STANDARD": "direct", "KAMIKAZE": "blast", "LASER_BEAM": "b
 
 
 def parse_unit(name: str, data: Any, source: str = "") -> UnitType:
-    """A unit type from its JSON object, in the schema above or in SMAClite's (recognised by its field names).
+    """Read a unit type from its JSON object, in the schema above or SMAClite's (recognised by its field names).
 
     Args:
         name: the type's name; stored in upper case.
@@ -168,7 +168,6 @@ def parse_unit(name: str, data: Any, source: str = "") -> UnitType:
 
 
 def _numbers(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that are numbers, under the names of `UnitType`."""
     n = {}
     for key, (default, low) in _NUMBERS.items():
         value = data.get(key, default)
@@ -178,7 +177,6 @@ def _numbers(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_smaclite(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """A unit in SMAClite's field names, rewritten in ours."""
     known_fields(where, data, _SMACLITE_NAMES, of=" for a SMAClite unit")
     out = {ours: data[theirs] for theirs, ours in _SMACLITE_NAMES.items() if ours and theirs in data}
     if out.get("range") == "MELEE":

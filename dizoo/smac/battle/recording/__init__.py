@@ -1,1 +1,1 @@
-"""Battles kept: replays to look at, traces to hold the engine to."""
+"""Recordings: replays for viewing, and traces for verifying the engine."""

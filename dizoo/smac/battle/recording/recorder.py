@@ -1,4 +1,4 @@
-"""Recording of running battles: the engine is stepped as always, and what happens is noted beside it."""
+"""`BattleRecorder`: records games while an engine is stepped."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from dizoo.smac.battle.kernels.state import Array
 from dizoo.smac.battle.maps.rules import TICKS_PER_STEP
 from dizoo.smac.battle.recording.replay import FRAME_FIELDS, SUFFIX, Replay, describe, replay_bytes
 
-_BEFORE = ("agent_state", "global_state", "action_mask", "alive")  # of the engine, noted before each step
+_BEFORE = ("agent_state", "global_state", "action_mask", "alive")  # of the engine, recorded before each step
 
 
 @dataclass
 class RecordedGame:
-    """A game as it was played, exact; `content` makes a file of it.
+    """One game exactly as played; `content` turns it into a file.
 
     Attributes:
         number: e + k * E for game k of battle e.
-        replay: header and all arrays but those of the mixer.
+        replay: header and all arrays except the mixer's.
         global_state: (T, S) float32, before each step.
         action: (T, A) int64.
         alive: (T, A) bool.
-        q: (T, A, N) float32, 0 for the dead; None where the recorder was given none.
+        q: (T, A, N) float32, 0 for dead agents; None if the recorder got none.
     """
 
     number: int
@@ -40,15 +40,15 @@ class RecordedGame:
 
     @property
     def name(self) -> str:
-        """A name for its file, without folder."""
+        """File name, without folder."""
         return f"{self.number:03d}_{'won' if self.replay.won else 'lost'}{SUFFIX}"
 
     def content(self, values: Mapping[str, Array], info: Mapping[str, str]) -> bytes:
-        """The file.
+        """Return the content of the game's file.
 
         Args:
-            values: ``q_tot`` (T,) and ``weight`` (T, A) of the network that played, or nothing.
-            info: free texts by name, shown beside the game.
+            values: ``q_tot`` (T,) and ``weight`` (T, A) of the network that played, or empty.
+            info: texts by name, shown with the game.
 
         Raises:
             BattleError: values of the wrong shape, or not finite.
@@ -59,23 +59,21 @@ class RecordedGame:
 
 @dataclass(frozen=True)
 class _Start:
-    """What is known about a game when it begins."""
-
     stream: list[str]
     mirrored: bool
 
 
 class BattleRecorder:
-    """Steps an engine and records games of its first battles, which go on exactly as they would without it.
+    """Steps an engine and records games of its first battles, without affecting them.
 
-    The engine writes the units of every tick itself; a step copies what the agents of the recorded battles saw.
-    Everything else waits until a game is over.
+    The engine itself writes the units of every tick; each step copies what the agents of the recorded battles saw. All
+    other work waits until a game is over.
 
     Args:
         engine: the battles.
-        games: how many games to record: those numbered e + k * E below this, for game k of battle e.
-        on_game: takes each game when it is over.
-        q: gives the (E, A, N) float q-values that chose the actions about to be stepped, or None.
+        games: number of games to record: those with e + k * E below this, for game k of battle e.
+        on_game: called with each finished game.
+        q: returns the (E, A, N) float q-values that chose the actions about to be stepped, or None.
     """
 
     def __init__(
@@ -91,13 +89,13 @@ class BattleRecorder:
         self._q = q
         self._played = np.zeros(engine.num_envs, np.int64)
         self._running: dict[int, _Start] = {}
-        self._tape: dict[str, Array] = {}  # (K, episode_limit, ...) of everything that is noted once a step
+        self._tape: dict[str, Array] = {}  # (K, episode_limit, ...) of everything recorded once per step
         self._recorded = min(games, engine.num_envs)
         self._frames = engine.film(self._recorded)
         self._map = describe(engine.scenario)
 
     def reset(self, ids: ArrayLike | None = None) -> None:
-        """`BattleEngine.reset`; a game that was under way in one of these battles is forgotten."""
+        """Reset battles like `BattleEngine.reset`; drops games that are running in them."""
         engine = self._engine
         chosen = battle_ids(ids, engine.num_envs).tolist()
         streams = {e: engine.battles[["stream_key", "stream_count"]][e].item() for e in chosen if e < self._recorded}
@@ -108,7 +106,7 @@ class BattleRecorder:
                 self._running[e] = _Start([str(word) for word in words], bool(engine.battles["mirrored"][e]))
 
     def step(self, actions: ArrayLike) -> None:
-        """`BattleEngine.step`."""
+        """Step all battles like `BattleEngine.step`."""
         engine = self._engine
         if not self._running:
             engine.step(actions)
@@ -123,7 +121,7 @@ class BattleRecorder:
             self._on_game(self._finish(e, self._running.pop(e)))
 
     def close(self) -> None:
-        """Stop recording; games under way are forgotten."""
+        """Stop recording; drops running games."""
         self._running.clear()
         self._tape.clear()
         self._games = 0

@@ -1,13 +1,13 @@
-r"""Recorded games as files: everything needed to show one battle, in one small file that is read as data only.
+r"""Recorded games as files: everything needed to show one battle, in one small file that is read only as data.
 
-A file is the line ``dimix replay 2\n`` (2 is the version), then two numbers of four bytes (little endian, as all that
-follows): how many bytes follow, and their CRC-32. These are: the header's length as four bytes, the header as JSON,
-then the arrays that the header's ``arrays`` lists, each part padded to a multiple of 4 bytes. Floats are stored as
-int16 in units of their ``scale``. Of every array only what changes along its first axis is kept: one bit per entry,
-set where it differs from the entry before (from 0 in the first row), then these differences, as many as ``changes``
-says. That costs a sixth of compressing with zlib and takes about a third more bytes than its fastest level.
+Format, version 2: the line ``dimix replay 2\n``, then two little-endian numbers of four bytes (as are all others): the
+number of bytes that follow, and their CRC-32. Then come the header's length in four bytes, the header as JSON, and the
+arrays listed in the header's ``arrays``, each part padded to a multiple of 4 bytes. Floats are stored as int16 in units
+of their ``scale``. Arrays store only changes along the first axis: one bit per entry, set if it differs from the entry
+before (from 0 in the first row), then ``changes`` differences. Compared with zlib, this takes a sixth of the time of
+compressing and about a third more bytes than its fastest level.
 
-Version 1 is read as well: after its line, one zlib stream of the header's length, the header, and the arrays in full.
+Version 1 can be read too: after its line comes one zlib stream of the header's length, the header, and the full arrays.
 
 Letters: T steps, F frames, U units, A agents, N actions, O observation size. Frame k of step t is row
 ``t * frames_per_step + k``; the last row is the end.
@@ -37,7 +37,7 @@ VERSION = 2
 _READABLE = ("1", "2")
 _MAGIC = b"dimix replay "
 _PREFIX = struct.Struct("<II")
-_MAX_BYTES = 1 << 30  # of the unpacked content: refuses a file that was made to fill the memory
+_MAX_BYTES = 1 << 30  # of the unpacked content: refuses files made to fill the memory
 _STORED: dict[str, np.dtype[Any]] = {"<i2": np.dtype("<i2"), "|u1": np.dtype("u1")}
 
 FRAME_FIELDS = FRAME.names or ()
@@ -45,11 +45,11 @@ FRAME_FIELDS = FRAME.names or ()
 
 _DIMS = {
     **{name: "FU" for name in FRAME_FIELDS},
-    "action": "TA",  # what each agent did in a step, 0 for the dead
-    "action_mask": "TAN",  # what it could have done
-    "obs": "TAO",  # what it saw before
+    "action": "TA",  # action of each agent in a step, 0 for dead agents
+    "action_mask": "TAN",  # available actions
+    "obs": "TAO",  # observation before the step
     "reward": "T",
-    "q": "TAN",  # the rest only where a network played
+    "q": "TAN",  # this and the rest only if a network played
     "q_tot": "T",
     "weight": "TA",  # d q_tot / d q of the chosen action
 }
@@ -64,8 +64,8 @@ class Replay:
 
     Attributes:
         header: names and numbers: ``map``, ``units``, ``obs_names``, ``action_names``, ``frames_per_step``,
-            ``outcome``, ``stream`` (the battle's random stream at its start), ``info`` (free texts by name).
-        arrays: by name, see the top of this module: float32, or integers and flags.
+            ``outcome``, ``stream`` (the battle's random stream at its start), ``info`` (texts by name).
+        arrays: float32, or integers and flags, by name; see the top of this module.
     """
 
     header: dict[str, Any]
@@ -83,7 +83,7 @@ class Replay:
 
 
 def describe(scenario: Scenario) -> dict[str, Any]:
-    """The part of a header that the map fixes."""
+    """Return the part of a header that depends only on the map."""
     s = scenario
     rows = ["".join("." if cell else "#" for cell in row) for row in s.open_cells.tolist()]
     targets = [f"target {j}" for j in range(s.n_actions - FIRST_TARGET_ACTION)]
@@ -121,7 +121,7 @@ def describe(scenario: Scenario) -> dict[str, Any]:
 
 
 def replay_bytes(replay: Replay) -> bytes:
-    """The content of a replay's file.
+    """Return the content of a replay's file.
 
     Raises:
         BattleError: an array is missing, of the wrong shape, or not finite.
@@ -149,10 +149,10 @@ def replay_bytes(replay: Replay) -> bytes:
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """A header and arrays as one zlib stream, in the layout of version 1, which browsers can unpack.
+    """Pack a header and arrays into one zlib stream in the layout of version 1, which browsers can unpack.
 
     Args:
-        header: what JSON can hold.
+        header: anything that JSON can hold.
         arrays: by name; floats become int16 in units of a power of ten (0.001, or coarser for large numbers).
 
     Raises:
@@ -167,7 +167,7 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
 
 
 def save_replay(path: str | Path, replay: Replay) -> None:
-    """Write a replay, whole or not at all.
+    """Write a replay, completely or not at all.
 
     Raises:
         BattleError: the arrays do not fit, or the file cannot be written.
@@ -183,7 +183,7 @@ def save_replay(path: str | Path, replay: Replay) -> None:
 
 
 def load_replay(path: str | Path) -> Replay:
-    """Read a replay; nothing in the file can run or name other files.
+    """Read a replay; nothing in the file can run code or refer to other files.
 
     Raises:
         BattleError: one line that says what is wrong with the file.
@@ -202,10 +202,10 @@ def load_replay(path: str | Path) -> Replay:
 
 
 def parse_replay(raw: bytes) -> Replay:
-    """A replay from its file's content; see `load_replay`.
+    """Read a replay from its file's content; see `load_replay`.
 
     Raises:
-        BattleError: it is not one, of another version, cut off or damaged.
+        BattleError: not a replay, of an unknown version, truncated or damaged.
     """
     version, content = _unpack(raw)
     try:
@@ -240,7 +240,7 @@ def parse_replay(raw: bytes) -> Replay:
 
 
 def target_unit(header: Mapping[str, Any], agent: int, action: int) -> int | None:
-    """The unit id that an agent's action names; None for actions without a target or without such a unit."""
+    """Return the unit id that an agent's action targets; None if it has no target or no such unit exists."""
     units = header["units"]
     healer = next((u["healer"] for u in units if u["ally"] and u["index"] == agent), False)
     index = action - FIRST_TARGET_ACTION
@@ -248,13 +248,13 @@ def target_unit(header: Mapping[str, Any], agent: int, action: int) -> int | Non
 
 
 class _Parts:
-    """Reads the padded parts of a file's content one after the other."""
+    """Reads the padded parts of a file's content one after another."""
 
     def __init__(self, content: bytes, at: int) -> None:
         self._content, self._at = content, at
 
     def take(self, dtype: np.dtype[Any], count: int) -> Array:
-        """The next `count` numbers; ValueError where there are not so many."""
+        """Return the next `count` numbers; raises ValueError if there are fewer."""
         if count < 0:
             raise ValueError(f"{count} numbers")
         part = np.frombuffer(self._content, dtype, count, self._at) if count else np.empty(0, dtype)
@@ -263,7 +263,6 @@ class _Parts:
 
 
 def _unpack(raw: bytes) -> tuple[str, bytes]:
-    """Version and content of a file."""
     line = raw[:40].split(b"\n", 1)[0]
     if not raw:
         raise BattleError("empty file. Copy or record it again.")
@@ -280,7 +279,7 @@ def _unpack(raw: bytes) -> tuple[str, bytes]:
 
 
 def _checked(body: bytes, size: int) -> bytes:
-    """What follows the two numbers of version 2, which have to be right."""
+    """Check the two numbers of version 2 and return what follows them."""
     if len(body) < _PREFIX.size:
         raise BattleError(f"cut off after {size} bytes. Copy or record it again.")
     length, checksum = _PREFIX.unpack_from(body)
@@ -293,7 +292,6 @@ def _checked(body: bytes, size: int) -> bytes:
 
 
 def _inflated(body: bytes, size: int) -> bytes:
-    """The stream of version 1."""
     inflate = zlib.decompressobj()
     try:
         content = inflate.decompress(body, _MAX_BYTES)
@@ -322,7 +320,7 @@ def _sizes(header: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _check_header(header: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
-    """Refuse a header that a viewer would stumble over."""
+    """Refuse a header that a viewer could not handle."""
     board = header["map"]
     rows, width, height = board["terrain"], int(board["width"]), int(board["height"])
     if len(rows) != height or any(not isinstance(r, str) or len(r) != width or r.strip(".#") for r in rows):
@@ -338,7 +336,7 @@ def _check_header(header: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
 
 
 def _stored(name: str, value: Array) -> tuple[Array, float]:
-    """An array as it is stored, and its scale (0 for integers)."""
+    """Return an array in its stored type, and its scale (0 for integers)."""
     value = np.ascontiguousarray(value)
     largest = max(float(value.max(initial=0)), -float(value.min(initial=0)))
     if value.dtype.kind == "f":
@@ -362,7 +360,7 @@ def _joined(header: Mapping[str, Any], listed: list[dict[str, Any]], parts: list
 
 
 def _differences(stored: Array) -> tuple[Array, Array]:
-    """Where an array changes along its first axis, as packed bits, and by how much (wrapping at the type's ends)."""
+    """Where an array changes along its first axis, as packed bits, and the differences (with wrap-around)."""
     change = stored.copy()
     np.subtract(stored[1:], stored[:-1], out=change[1:])
     change = change.reshape(-1)
@@ -371,7 +369,7 @@ def _differences(stored: Array) -> tuple[Array, Array]:
 
 
 def _summed(bits: Array, changes: Array, shape: tuple[int, ...]) -> Array:
-    """The array that `_differences` was given; ValueError where bits and changes do not belong together."""
+    """Invert `_differences`; raises ValueError if bits and changes do not match."""
     change = np.zeros(math.prod(shape), changes.dtype)
     change[np.unpackbits(bits, count=len(change)).astype(bool)] = changes
     return np.cumsum(change.reshape(shape), axis=0, dtype=changes.dtype)

@@ -1,4 +1,4 @@
-"""Recorded episodes of the reference, and engines put into the states that they recorded."""
+"""Episodes recorded from the reference, and engines restored to the recorded states."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.kernels.state import NO_ACTION, Array
 from dizoo.smac.battle.maps.scenario import Scenario, load_scenario, map_names
 
-#: Fields of a trace (behind ``h_`` or ``tick_``) and the fields of UNIT that they restore.
+#: Fields of a trace (after ``h_`` or ``tick_``) and the fields of UNIT that they restore.
 UNIT_FIELDS = {
     "hp": "hp",
     "shield": "shield",
@@ -38,7 +38,7 @@ class Trace:
     Attributes:
         path: the file.
         scenario: its map.
-        arrays: what the file holds, by key.
+        arrays: content of the file, by key.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Trace:
 
     @property
     def has_ticks(self) -> bool:
-        """Whether the state after every tick is recorded too."""
+        """Whether the state after every tick is recorded as well."""
         return "tick_pos" in self.arrays
 
     def actions(self) -> Array:
@@ -64,11 +64,11 @@ class Trace:
         return self.arrays["order"].reshape(self.steps, TICKS, -1)
 
     def last_actions(self) -> Array:
-        """(T + 1, A) the last actions at the moment of each row."""
+        """(T + 1, A) the last actions at each row."""
         return np.concatenate([np.full_like(self.arrays["actions"][:1], NO_ACTION), self.arrays["actions"]])
 
     def rows(self, prefix: str) -> dict[str, Array]:
-        """Unit states in the engine's names: ``"h"`` (T + 1 rows) or ``"tick"`` (8 T rows)."""
+        """Return unit states by the engine's names: ``"h"`` (T + 1 rows) or ``"tick"`` (8 T rows)."""
         rows = {ours: self.arrays[f"{prefix}_{theirs}"] for theirs, ours in UNIT_FIELDS.items()}
         for theirs, pair in PAIR_FIELDS.items():
             rows |= {ours: self.arrays[f"{prefix}_{theirs}"][..., i] for i, ours in enumerate(pair)}
@@ -79,13 +79,10 @@ def load_trace(path: Path) -> Trace:
     """Read and check a trace.
 
     Args:
-        path: an .npz file as TRACES.md describes it; a map that is not shipped lies beside it as ``<map>.json``.
-
-    Returns:
-        The trace with its map.
+        path: an .npz file as described in TRACES.md; a map that is not shipped is read from ``<map>.json`` beside it.
 
     Raises:
-        BattleError: one line that says what is wrong with the file or its map.
+        BattleError: one line about what is wrong with the file or its map.
     """
     try:
         with np.load(path, allow_pickle=False) as data:
@@ -101,7 +98,6 @@ def load_trace(path: Path) -> Trace:
 
 
 def _map_source(path: Path, map_name: str) -> str | Path:
-    """The map file beside the trace if there is one, else a shipped map."""
     for candidate in (path.with_name(f"{map_name}.json"), path.parent / "maps" / f"{map_name}.json"):
         if candidate.is_file():
             return candidate
@@ -113,7 +109,7 @@ def _map_source(path: Path, map_name: str) -> str | Path:
 
 
 def _check_shapes(trace: Trace) -> None:
-    """Refuse arrays that are missing or do not fit the map, before anything indexes with them."""
+    """Refuse arrays that are missing or do not fit the map, before they are indexed."""
     s, arrays = trace.scenario, trace.arrays
     n_units = s.n_agents + s.n_enemies
     if "actions" not in arrays or arrays["actions"].ndim != 2 or len(arrays["actions"]) == 0:
@@ -145,31 +141,19 @@ def _check_shapes(trace: Trace) -> None:
 
 
 def engine_at(scenario: Scenario, rows: dict[str, Array], last_actions: Array) -> BattleEngine:
-    """An engine with one battle per row, each in the state of its row.
-
-    Args:
-        scenario: the map.
-        rows: (n, U) unit states by name of UNIT.
-        last_actions: (n, A).
-
-    Returns:
-        The engine, its outputs written from the restored states.
-    """
+    """Create an engine with a battle per row, restored to (n, U) unit states by name and (n, A) last actions."""
     engine = BattleEngine(scenario, len(last_actions))
     restore(engine, rows, last_actions)
     return engine
 
 
 def restore(engine: BattleEngine, rows: dict[str, Array], last_actions: Array | None = None) -> None:
-    """Put the units of all battles of an engine into recorded states; everything else stays as it is.
+    """Restore the units of all battles of an engine to (E, U) unit states by name of UNIT.
 
-    Args:
-        engine: as many battles as there are rows.
-        rows: (E, U) unit states by name of UNIT.
-        last_actions: (E, A), if they are to be restored too.
+    Everything else is unchanged, except the last actions (E, A) if given.
 
     Raises:
-        BattleError: a value that no battle can have.
+        BattleError: an impossible value.
     """
     state = engine.get_state()
     for name, value in rows.items():

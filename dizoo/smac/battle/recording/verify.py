@@ -1,12 +1,12 @@
-"""Replay recorded episodes of the reference and say where this engine departs from them.
+"""Replay episodes recorded from the reference and report where this engine differs.
 
     python -m dizoo.smac.battle.recording.verify [DIR]
 
-Without a folder: the traces that come with the package.
-For each trace: outputs computed from every recorded state; every tick (where recorded) and every step replayed from its
-recorded start with the recorded actions and orders of execution; and the whole episode run freely from its start. One
-line a trace, then a summary; exit status 1 if any trace fails. Collision avoidance in a crowd is chaotic, so a small
-share of positions may differ: the thresholds are those that two correct implementations in double precision keep.
+Without a folder, the traces shipped with the package are used. For each trace, this compares the outputs of every
+recorded state, replays every tick (if recorded) and every step from its recorded start with the recorded actions and
+orders of execution, and plays the whole episode freely from its start. It prints one line per trace and a summary; the
+exit status is 1 if any trace fails. Collision avoidance in a crowd is chaotic, so a small share of positions may
+differ: the thresholds are those that two correct implementations in double precision meet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.kernels.state import Array
 from dizoo.smac.battle.recording.trace import TICKS, UNIT_FIELDS, Trace, engine_at, load_trace, restore
 
-#: Folder of the traces that are part of the package.
+#: Folder of the traces shipped with the package.
 SHIPPED = Path(__file__).parents[1] / "maps/data/traces"
 
 OUTPUT_TOLERANCE = 1e-6  # observation, state
@@ -33,14 +33,14 @@ VALUE_TOLERANCE = 1e-9  # hp, shields, energy, timers, rewards: exact up to the 
 TICK_POSITIONS_WITHIN = 0.9995  # share of unit-ticks
 TICK_VALUES_EQUAL = 0.998  # share of ticks
 STEP_POSITIONS_WITHIN = 0.995  # share of all unit-steps of a folder
-STEP_POSITIONS_WITHIN_TRACE = 0.98  # of one trace: crowded ones can be several times worse than the total
+STEP_POSITIONS_WITHIN_TRACE = 0.98  # of one trace: crowded ones can be several times worse than average
 STEP_VALUES_WRONG = 2  # steps per trace
 FREE_RUN_TOLERANCE = 1e-3  # cells
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """States after replayed ticks or steps against the recorded ones.
+    """Replayed states compared with recorded ones, after ticks or steps.
 
     Attributes:
         cases: ticks or steps compared.
@@ -57,7 +57,6 @@ class Comparison:
     worst_position: float = 0.0
 
     def __add__(self, other: Comparison) -> Comparison:
-        """Both together."""
         return Comparison(
             self.cases + other.cases,
             self.wrong_values + other.wrong_values,
@@ -72,7 +71,6 @@ class Comparison:
         return 1.0 - self.far_positions / max(1, self.positions)
 
     def __str__(self) -> str:
-        """The figures in a few words."""
         return (
             f"{self.wrong_values}/{self.cases} wrong, {self.far_positions}/{self.positions} positions off"
             f" (max {self.worst_position:.1e})"
@@ -81,13 +79,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the replay of one trace showed.
+    """Result of replaying one trace.
 
     Attributes:
-        outputs: states whose observation, global state or mask differs from the recorded one.
+        outputs: number of states whose observation, global state or mask differs from the recorded one.
         ticks: replayed ticks (no cases without tick data).
         steps: replayed steps.
-        departs: first step at which the free run departs, None if it never does.
+        departs: first step at which the free run differs, or None.
         problems: why the trace fails; empty if it passes.
     """
 
@@ -99,7 +97,7 @@ class Verdict:
 
 
 def compare_outputs(trace: Trace) -> int:
-    """Number of recorded states from which the outputs come out differently; a misplaced start counts too."""
+    """Count the recorded states whose outputs differ; a misplaced start counts too."""
     engine = engine_at(trace.scenario, trace.rows("h"), trace.last_actions())
     a = trace.arrays
     wrong = (engine.action_mask != a["avail"].astype(bool)).any((1, 2))
@@ -110,15 +108,10 @@ def compare_outputs(trace: Trace) -> int:
 
 
 def compare_units(engine: BattleEngine, expected: dict[str, Array], wrong: Array) -> Comparison:
-    """The units of all battles against recorded ones.
+    """Compare the units of all battles with (E, U) recorded states by name of UNIT.
 
-    Args:
-        engine: battles after a tick or step.
-        expected: (E, U) unit states by name of UNIT.
-        wrong: (E,) bool, cases already known to be wrong, for instance by their reward.
-
-    Returns:
-        The comparison; fields of units out of play count only for being out of play.
+    ``wrong`` (E,) bool marks cases already known to be wrong, for instance by their reward. Units out of play only need
+    to be out of play.
     """
     units = engine.units
     alive = expected["in_play"].astype(bool)
@@ -135,7 +128,7 @@ def compare_units(engine: BattleEngine, expected: dict[str, Array], wrong: Array
 
 
 def compare_steps(trace: Trace) -> Comparison:
-    """Every step from its recorded start: one battle per step."""
+    """Replay every step from its recorded start, with one battle per step."""
     rows, last = trace.rows("h"), trace.last_actions()
     engine = engine_at(trace.scenario, {k: v[:-1] for k, v in rows.items()}, last[:-1])
     engine.step_in_order(trace.actions(), trace.orders())
@@ -146,9 +139,9 @@ def compare_steps(trace: Trace) -> Comparison:
 
 
 def compare_ticks(trace: Trace) -> Comparison:
-    """Every tick from its recorded start: one battle per step, tick k of all steps at once.
+    """Replay every tick from its recorded start, with one battle per step, tick k of all steps at once.
 
-    The commands are given in the state at the start of the step, as the point of a move follows from it.
+    Commands are given in the state at the start of the step, because the point of a move depends on it.
     """
     total = Comparison()
     if not trace.has_ticks:
@@ -169,7 +162,7 @@ def compare_ticks(trace: Trace) -> Comparison:
 
 
 def free_run(trace: Trace) -> int | None:
-    """First step at which an episode run from its start differs: a wrong unit value, or a position by over 1e-3."""
+    """Return the first step at which a free run differs: a wrong unit value, or a position by more than 1e-3."""
     engine = BattleEngine(trace.scenario, 1, num_threads=1)
     rows = trace.rows("h")
     for t in range(trace.steps):
@@ -186,13 +179,7 @@ def free_run(trace: Trace) -> int | None:
 
 
 def verify_trace(path: Path) -> Verdict:
-    """Replay one trace.
-
-    Args:
-        path: the .npz file.
-
-    Returns:
-        What was found; the trace passes if it has no problems.
+    """Replay one trace; it passes if the verdict has no problems.
 
     Raises:
         BattleError: the file is damaged, its map is unknown, or its actions are not available in its states.
@@ -212,14 +199,7 @@ def verify_trace(path: Path) -> Verdict:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: verify all traces of a folder.
-
-    Args:
-        argv: arguments; default: those of the process.
-
-    Returns:
-        Exit status: 0 if every trace passes, 1 otherwise, also when there is none.
-    """
+    """Verify all traces of a folder; returns 0 if every trace passes, 1 otherwise or if there is none."""
     parser = argparse.ArgumentParser(
         prog="python -m dizoo.smac.battle.recording.verify", description="Replay recorded episodes."
     )
@@ -251,7 +231,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _line(path: Path, verdict: Verdict) -> str:
-    """One trace in one line."""
     departs = "never departs" if verdict.departs is None else f"departs at step {verdict.departs}"
     ticks = f"ticks {verdict.ticks}; " if verdict.ticks.cases else ""
     status = "FAIL" if verdict.problems else "ok  "

@@ -1,1 +1,1 @@
-"""Scripted teams, and the view of a battle that they decide by."""
+"""Scripted teams, and the view of a battle that they act on."""

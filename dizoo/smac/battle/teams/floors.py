@@ -1,4 +1,4 @@
-"""Win rates of scripted teams, the floor under every learned one.
+"""Win rates of scripted teams: the floor that a learned team must beat.
 
 ``python -m dizoo.smac.battle.teams.floors --episodes 256 [--maps MMM 3s5z] [--rules smaclite smac] [--teams random]``
 """
@@ -23,7 +23,7 @@ from dizoo.smac.battle.text import write_rows
 
 @dataclass(frozen=True)
 class Floor:
-    """What one scripted team reached on one map.
+    """Result of one scripted team on one map.
 
     Attributes:
         map: name of the map.
@@ -31,11 +31,11 @@ class Floor:
         team: name of the script.
         episodes: games played, each from its own random stream.
         won: games won.
-        truncated: games cut by the episode limit.
+        truncated: games ended by the episode limit.
         return_mean: mean sum of rewards (a win without regeneration is 20).
         return_std: its standard deviation over the games.
         length_mean: mean number of steps.
-        distinct: number of different games, told apart by return and length.
+        distinct: number of different games, distinguished by return and length.
     """
 
     map: str
@@ -58,8 +58,7 @@ class Floor:
 def play(engine: BattleEngine, team: ScriptedTeam) -> np.ndarray:
     """Play one episode in every battle of an engine, from reset to end.
 
-    Returns:
-        (E,) float64: sums of rewards. Wins, ends and lengths stand in the engine's arrays.
+    Returns (E,) float64 sums of rewards; wins, ends and lengths are in the engine's arrays.
     """
     engine.reset()
     returns = np.zeros(engine.num_envs)
@@ -74,7 +73,7 @@ def measure(
 ) -> Floor:
     """Play a number of games with one scripted team on one map.
 
-    Every game counts exactly once: stopping after a number of games instead would favour short ones.
+    Every game counts exactly once: stopping after a given number of finished games would favour short ones.
 
     Raises:
         BattleError: no such map, team or profile, or ``episodes`` is not positive.
@@ -99,7 +98,7 @@ def measure(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m dizoo.smac.battle.teams.floors", description="Win rates of scripted teams on the SMAC maps."
     )

@@ -1,6 +1,6 @@
-"""Scripted teams that act on a whole batch of battles: what any learned team has to beat.
+"""Scripted teams that act on a whole batch of battles: baselines for learned teams.
 
-They see what a central player sees, the global state and the action mask. E battles, A agents, K enemies, N actions.
+They see what a central player sees: the global state and the action mask. E battles, A agents, K enemies, N actions.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ NOBODY = -1
 
 
 class ScriptedTeam(ABC):
-    """A rule that gives every agent of every battle its action.
+    """A rule that chooses the action of every agent in every battle.
 
     Args:
         scenario: the map.
-        seed: for scripts that draw.
+        seed: for scripts that draw random numbers.
     """
 
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
@@ -51,7 +51,7 @@ class ScriptedTeam(ABC):
 
 
 class RandomTeam(ScriptedTeam):
-    """Uniform over the available actions."""
+    """Chooses uniformly among the available actions."""
 
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         """See `ScriptedTeam.act`."""
@@ -59,11 +59,11 @@ class RandomTeam(ScriptedTeam):
 
 
 class AttackNearest(ScriptedTeam):
-    """Everybody attacks the enemy nearest to it and walks there when it is out of reach; healers heal the nearest hurt.
+    """Each agent attacks the enemy nearest to it, walking there if needed; healers heal the nearest hurt ally.
 
-    SMAC's heuristic, but for one thing: the choice is made anew in every step, where SMAC's script stays with a target
-    until it is dead. That makes it the stronger floor: it wins 2s3z and 1c3s5z, which the other loses. Enemies that a
-    type cannot hit are not chosen.
+    Like SMAC's heuristic, except that it chooses anew in every step, where SMAC's script keeps a target until it is
+    dead. This makes it stronger: it wins 2s3z and 1c3s5z, which SMAC's loses. Enemies that a type cannot hit are not
+    chosen.
     """
 
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ class AttackNearest(ScriptedTeam):
         return self._act_on(target, allies, enemies, action_mask)
 
     def _act_on(self, target: np.ndarray, allies: Units, enemies: Units, action_mask: np.ndarray) -> np.ndarray:
-        """Act on each agent's target where that is available, else walk towards it, else stop."""
+        """Use each agent's target if that is available, else walk towards it, else stop."""
         goal = np.where(self._is_healer[:, None], _pick(allies.pos, target), _pick(enemies.pos, target))
         walk = walk_towards(goal - allies.pos, action_mask)
         act = FIRST_TARGET_ACTION + target
@@ -89,9 +89,9 @@ class AttackNearest(ScriptedTeam):
 
 
 class FocusFire(AttackNearest):
-    """Everybody attacks the weakest enemy that its weapon reaches or nearly reaches, or else goes for the nearest.
+    """Each agent attacks the weakest enemy that its weapon reaches or nearly reaches, or else goes for the nearest.
 
-    Healers heal the ally in reach that has lost most, and else keep close to the nearest fighter.
+    Healers heal the ally in reach that has lost most, or else stay close to the nearest fighter.
     """
 
     REACH_SLACK = 0.5
@@ -132,7 +132,7 @@ TEAMS: dict[str, type[ScriptedTeam]] = {
 
 
 def make_team(name: str, scenario: Scenario, seed: int = 0) -> ScriptedTeam:
-    """A scripted team by name.
+    """Create a scripted team by name.
 
     Raises:
         BattleError: no such script.
@@ -143,15 +143,7 @@ def make_team(name: str, scenario: Scenario, seed: int = 0) -> ScriptedTeam:
 
 
 def random_actions(action_mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One available action per agent, all equally likely.
-
-    Args:
-        action_mask: (..., N) bool, at least one True per row.
-        rng: what draws.
-
-    Returns:
-        (...) int64.
-    """
+    """Draw one available action per agent, all equally likely: (...) int64 from (..., N) bool."""
     # The k-th available action: far fewer draws than a random key for each action.
     rank = np.cumsum(action_mask, axis=-1, dtype=np.int64)
     k = np.floor(rng.random(action_mask.shape[:-1]) * rank[..., -1]).astype(np.int64)
@@ -159,25 +151,22 @@ def random_actions(action_mask: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def available(action_mask: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """(E, A) bool: whether each agent may take its action, (E, A) integers; never where that is negative."""
+    """(E, A) bool: whether each agent may take its action, (E, A) integers; False for negative ones."""
     return np.take_along_axis(action_mask, np.maximum(action, 0)[..., None], axis=2)[..., 0] & (action >= 0)
 
 
 def or_idle(action_mask: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """(E, A) int64: each agent's action, (E, A) integers, where it may take it, else stop, or nothing at all."""
+    """(E, A) int64: each agent's action, (E, A) integers, if available, else stop or no-op, whichever is."""
     idle = np.where(action_mask[..., NO_OP], NO_OP, STOP)
     return np.where(available(action_mask, action), action, idle)
 
 
 def walk_towards(delta: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
-    """The move along the longer axis of the way, or along the other one where that is blocked, else stop.
+    """Move along the longer axis of the way, or along the other one if that is blocked, else stop.
 
     Args:
         delta: (E, A, 2) way to go, x east and y north.
         action_mask: (E, A, N) bool.
-
-    Returns:
-        (E, A) int64: NORTH, SOUTH, EAST, WEST or STOP.
     """
     along_x = np.where(delta[..., 0] > 0, EAST, WEST)
     along_y = np.where(delta[..., 1] > 0, NORTH, SOUTH)
@@ -187,21 +176,20 @@ def walk_towards(delta: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
 
 
 def _nearest(start: np.ndarray, goal: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """(E, A) index of the nearest allowed goal, NOBODY where there is none. ``allowed``: (E, A, n) bool."""
+    """(E, A) index of the nearest allowed goal, NOBODY if there is none. ``allowed``: (E, A, n) bool."""
     return _lowest(_square_distance(start, goal), allowed)
 
 
 def _square_distance(start: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    """(E, A, n) squared distance from (E, A, 2) to (E, n, 2) points."""
     return np.square(start[:, :, None, :] - goal[:, None, :, :]).sum(axis=-1)
 
 
 def _lowest(value: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """(E, A) index of the lowest allowed value, the first on a tie, NOBODY where none is allowed."""
+    """(E, A) index of the lowest allowed value, the first on a tie, NOBODY if none is allowed."""
     return np.where(allowed.any(axis=2), np.where(allowed, value, np.inf).argmin(axis=2), NOBODY)
 
 
 def _pick(pos: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(E, A, 2) position of each agent's target; of anybody where there is no target."""
+    """(E, A, 2) position of each agent's target; of an arbitrary unit if there is none."""
     index = np.clip(target, 0, pos.shape[1] - 1)
     return np.take_along_axis(pos, index[..., None], axis=1)

@@ -1,4 +1,4 @@
-"""Reading units back out of the global state, for scripts and drawings that need not know the engine's insides."""
+"""Reads units back out of the global state, for scripts and drawings that do not use the engine's internals."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dizoo.smac.battle.maps.units import UnitType
 class Units(NamedTuple):
     """The units of one side in index order (n = agents or enemies)."""
 
-    pos: np.ndarray  # (E, n, 2) cells; meaningless for the dead
-    points: np.ndarray  # (E, n) hit points and shield left; 0 for the dead
+    pos: np.ndarray  # (E, n, 2) cells; meaningless for dead units
+    points: np.ndarray  # (E, n) hit points and shield left; 0 for dead units
     hurt: np.ndarray  # (E, n) bool: alive and short of hit points
 
 
 class StateView:
-    """Knows a scenario's state layout.
+    """Reads global states of a scenario.
 
     Attributes:
         ally_types: type of each agent, in index order.
@@ -33,7 +33,7 @@ class StateView:
         self.enemy_types = self._types(~scenario.is_ally)
 
     def read(self, global_state: np.ndarray) -> tuple[Units, Units]:
-        """Allies and enemies of every battle.
+        """Return the allies and enemies of every battle.
 
         Args:
             global_state: (E, S) float32 with the columns of `Scenario.state_layout`; positions are offsets from the

@@ -1,1 +1,1 @@
-"""Battles in the interfaces of Gymnasium, PettingZoo and SMAC."""
+"""Battles with the interfaces of Gymnasium, PettingZoo and SMAC."""

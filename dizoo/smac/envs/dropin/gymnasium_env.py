@@ -1,4 +1,4 @@
-"""The battle behind SMAClite's Gymnasium interface: ``gymnasium.make("dimix/MMM-v0")``."""
+"""The battle with SMAClite's Gymnasium interface: ``gymnasium.make("dimix/MMM-v0")``."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ class BattleEnv(gymnasium.Env):
 
     ========================  =============================================================================
     observation               tuple of A arrays (O,) float32 in [-1, 1]; zeros for the dead
-    action                    list of A integers; 0 for the dead, and only for them. What may be taken now:
+    action                    list of A integers; 0 only for dead agents. Available actions:
                               ``info["action_mask"]`` and ``env.unwrapped.get_avail_actions()``
-    reward                    one number for the team; a win without regeneration sums up to 20
+    reward                    one number for the team; a win without regeneration sums to 20
     terminated                one side is wiped out
     truncated                 the map's episode limit is reached (SMAClite itself has none)
-    info                      ``battle_won``: bool; ``action_mask``: (A, N) int8, 1 where the action may be taken
-                              next; ``illegal_action``: (A,) bool, whose last action was replaced
+    info                      ``battle_won``: bool; ``action_mask``: (A, N) int8, 1 for actions available
+                              next; ``illegal_action``: (A,) bool, agents whose last action was replaced
     ========================  =============================================================================
 
-    Differences from SMAClite's class: every agent's action space has all N actions; ``truncated`` as above; an
-    illegal action is replaced, unless asked for otherwise; no ``seed()``, which Gymnasium has dropped for ``reset``'s
-    argument; ``use_cpp_rvo2`` is accepted and has no meaning, because there is one simulator.
+    Differences from SMAClite's class: all agents have all N actions in their action space; ``truncated`` as above; an
+    illegal action is replaced by default; there is no ``seed()``, which Gymnasium has replaced by an argument of
+    ``reset``; ``use_cpp_rvo2`` is accepted but has no effect, because there is one simulator.
 
     Args:
         map_name: name of a shipped map.
-        map_file: path of a map file, this package's or SMAClite's, instead of a name.
+        map_file: path of a map file, in this package's format or SMAClite's, instead of a name.
         seed: of the battle's random stream; None draws one.
-        use_cpp_rvo2: no meaning here.
+        use_cpp_rvo2: no effect.
         render_mode: None, ``"ansi"`` (text), ``"rgb_array"`` or ``"human"``, see `Renderer`.
         rules: ``"smaclite"``, ``"smac"`` or a changed `Profile`.
-        illegal_action: what an action outside the mask does: ``"stop"`` replaces it by stop (no-op for the dead) and
-            says so in the info; ``"error"`` raises, as SMAClite does.
+        illegal_action: how to treat an action outside the mask: ``"stop"`` replaces it by stop (no-op for dead agents)
+            and reports it in the info; ``"error"`` raises, like SMAClite.
         options: further options of the engine, such as ``start_jitter=0.5``.
 
     Raises:
-        MapError: no such map, or neither ``map_name`` nor ``map_file``, or both.
-        ValueError: another ``illegal_action`` or ``render_mode``.
+        MapError: no such map, or not exactly one of ``map_name`` and ``map_file``.
+        ValueError: an unknown ``illegal_action`` or ``render_mode``.
         BattleError: ``render_mode="human"`` without a display.
     """
 
@@ -102,7 +102,7 @@ class BattleEnv(gymnasium.Env):
         """Play one step: (observations, reward, terminated, truncated, info).
 
         Raises:
-            ActionError: not one integer per agent, or an action that is not available while
+            ActionError: not one integer per agent, or an unavailable action while
                 ``illegal_action="error"``; nothing has changed then.
             BattleError: the episode is over.
         """
@@ -115,15 +115,15 @@ class BattleEnv(gymnasium.Env):
         return self._battle.observations()
 
     def get_state(self) -> np.ndarray:
-        """The global state, (S,) float32."""
+        """The global state: (S,) float32."""
         return self._battle.state()
 
     def get_avail_actions(self) -> list[np.ndarray]:
-        """Per agent (N,) of 0 and 1: the actions it may take now."""
+        """Return (N,) of 0 and 1 per agent: the actions available now."""
         return list(self._battle.masks().astype(np.int64))
 
     def render(self) -> str | np.ndarray | None:  # type: ignore[override]
-        """The battle as text (``"ansi"``) or as (H, W, 3) uint8 (``"rgb_array"``)."""
+        """Render the battle as text (``"ansi"``) or as (H, W, 3) uint8 (``"rgb_array"``)."""
         return self._renderer.render()
 
     def close(self) -> None:

@@ -25,27 +25,27 @@ except ModuleNotFoundError as e:
 
 
 class BattleParallelEnv(ParallelEnv):
-    """One battle; agents are called ``agent_0`` ... in the order of the map.
+    """One battle; agents are named ``agent_0`` ... in the order of the map.
 
     ========================  =============================================================================
     observation               ``{"observation": (O,) float32 in [-1, 1], "action_mask": (N,) int8}``
-    action                    integer; 0 for the dead, and only for them
+    action                    integer; 0 only for dead agents
     reward                    the team's reward, the same for every agent
-    terminations              one side is wiped out, for all agents at once
+    terminations              one side is wiped out; the same for all agents
     truncations               the map's episode limit is reached
     infos                     ``battle_won``, ``alive``, ``illegal_action`` of the last step
     ========================  =============================================================================
 
-    Agents that die stay in ``agents`` until the episode ends, with only action 0 available: the team goes on being
-    rewarded for what they did. ``state()`` is the global state.
+    Agents that die stay in ``agents`` until the episode ends, with only action 0 available, so that they share in the
+    team's later rewards. ``state()`` is the global state.
 
     Args:
         map_name: name of a shipped map, or path of a map file.
         seed: of the battle's random stream; None draws one.
         rules: ``"smaclite"``, ``"smac"`` or a changed `Profile`.
         render_mode: None, ``"ansi"`` (text), ``"rgb_array"`` or ``"human"``, see `Renderer`.
-        illegal_action: what an action outside the mask does: ``"stop"`` replaces it by stop (no-op for the dead) and
-            says so in the infos; ``"error"`` raises.
+        illegal_action: how to treat an action outside the mask: ``"stop"`` replaces it by stop (no-op for dead agents)
+            and reports it in the infos; ``"error"`` raises.
         options: further options of the engine, such as ``start_jitter=0.5``.
     """
 
@@ -73,7 +73,7 @@ class BattleParallelEnv(ParallelEnv):
         self.scenario = s
         self.possible_agents = [f"agent_{k}" for k in range(s.n_agents)]
         self.agents: list[str] = []
-        # PettingZoo asks for the same objects every time: the seed of a space lives in it.
+        # PettingZoo requires the same objects on every call: a space holds its own seed.
         self._observation_spaces = {
             agent: _observation_space(s.obs_size, s.n_actions) for agent in self.possible_agents
         }
@@ -107,7 +107,7 @@ class BattleParallelEnv(ParallelEnv):
         """Play one step: (observations, rewards, terminations, truncations, infos).
 
         Raises:
-            ActionError: an agent's action is missing, or not available while ``illegal_action="error"``.
+            ActionError: an agent's action is missing, or unavailable while ``illegal_action="error"``.
             BattleError: no episode is running.
         """
         missing = [agent for agent in self.possible_agents if agent not in actions]
@@ -132,7 +132,7 @@ class BattleParallelEnv(ParallelEnv):
         return self._battle.state()
 
     def render(self) -> str | np.ndarray | None:
-        """The battle as text (``"ansi"``) or as (H, W, 3) uint8 (``"rgb_array"``)."""
+        """Render the battle as text (``"ansi"``) or as (H, W, 3) uint8 (``"rgb_array"``)."""
         return self._renderer.render()
 
     def close(self) -> None:

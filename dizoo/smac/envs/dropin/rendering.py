@@ -1,4 +1,4 @@
-"""Pictures of a running battle for the drop-in environments, drawn as recorded games are."""
+"""Pictures of a running battle for the drop-in environments, drawn like recorded games."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WIDTH = 640  # pixels
 
 
 class Renderer:
-    """What an environment's ``render_mode`` asks for.
+    """Implements an environment's ``render_mode``.
 
     Args:
         battle: the battle.
@@ -50,7 +50,7 @@ class Renderer:
         self._window = _Window(f"dimix {battle.scenario.name}") if mode == "human" else None
 
     def show(self) -> None:
-        """After a reset or a step: a window shows what happened since, tick by tick."""
+        """Update the window after a reset or a step: show what happened since, tick by tick."""
         if self._film is None or self._window is None:
             return
         scene = self._film.scene()
@@ -58,7 +58,7 @@ class Renderer:
             self._window.show(_pixels(scene, scene.frames - 1 - back))
 
     def render(self) -> str | np.ndarray | None:
-        """Text, or (H, W, 3) uint8, or None, as the mode says."""
+        """Return text, or (H, W, 3) uint8, or None, depending on the mode."""
         if self._mode == "ansi":
             return self._battle.text()
         if self._film is None:
@@ -90,7 +90,7 @@ class _Film:
 
         engine = self._engine
         steps = int(engine.episode_length[0])
-        if not steps:  # the engine films steps only
+        if not steps:  # the engine records only steps
             for name in self._frames.dtype.names or ():
                 self._frames[name][0, 0] = engine.units[name][0]
         frames = self._frames[0, : TICKS_PER_STEP * steps + 1]
@@ -107,7 +107,7 @@ class _Film:
 
 
 class _Window:
-    """A window that shows pictures, no more than one per tick."""
+    """A window that shows pictures, at most one per tick."""
 
     def __init__(self, title: str) -> None:
         try:
@@ -131,7 +131,7 @@ class _Window:
         self._picture: Any = None
 
     def show(self, pixels: np.ndarray) -> None:
-        """Show (H, W, 3) uint8; nothing happens once the window is closed."""
+        """Show (H, W, 3) uint8; does nothing once the window is closed."""
         if self._root is None:
             return
         time.sleep(max(0.0, min(self._next - time.monotonic(), 1.0 / TICKS_PER_SECOND)))

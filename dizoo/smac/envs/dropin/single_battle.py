@@ -1,4 +1,4 @@
-"""One battle of the engine with plain Python in and out: what the drop-in environments have in common."""
+"""One battle of the engine with plain Python values: the common part of the drop-in environments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ILLEGAL = ("stop", "error")
 
 
 class SingleBattle:
-    """One battle, stepped with a list of integers. Everything returned is a copy that stays as it is.
+    """One battle, stepped with a list of integers. Returned arrays are copies.
 
     Args:
         map: name of a shipped map, path of a map file, or its content.
@@ -31,7 +31,7 @@ class SingleBattle:
 
     Attributes:
         scenario: the map.
-        episode_limit: steps after which an episode is cut.
+        episode_limit: steps after which an episode is truncated.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SingleBattle:
         self._view = StateView(self.scenario)
 
     def reset(self, seed: int | None = None) -> None:
-        """Start a new episode; a seed starts the random stream anew."""
+        """Start a new episode; a seed restarts the random stream."""
         if seed is None:
             self.engine.reset()
         else:
@@ -59,16 +59,16 @@ class SingleBattle:
         """Play one step and return its reward.
 
         Raises:
-            ActionError: not one integer per agent, or an action that is not available.
+            ActionError: not one integer per agent, or an unavailable action.
             BattleError: no episode is running.
         """
         return self.play(actions, replaces=False)[0]
 
     def play(self, actions: Sequence[int], replaces: bool) -> tuple[float, list[bool]]:
-        """Play one step, actions that are not available replaced if asked for: its reward, and whose those were.
+        """Play one step, replacing unavailable actions if ``replaces``; returns its reward and which were replaced.
 
         Raises:
-            ActionError: not one integer per agent, or one that is not available and not replaced.
+            ActionError: not one integer per agent, or an unavailable action that is not replaced.
             BattleError: no episode is running.
         """
         if not self._started or self.terminated or self.truncated:
@@ -90,7 +90,7 @@ class SingleBattle:
         return self.engine.action_mask[0].copy()
 
     def legal(self, actions: Sequence[int]) -> tuple[list[int], list[bool]]:
-        """The actions, those not available replaced by stop (no-op for the dead), and which those were."""
+        """Replace unavailable actions by stop (no-op for dead agents); returns the actions and which were replaced."""
         wanted = self._as_array(actions)[0].tolist()
         mask = self.engine.action_mask[0]
         legal = [0 <= a < mask.shape[1] and bool(mask[k, a]) for k, a in enumerate(wanted)]
@@ -104,7 +104,7 @@ class SingleBattle:
 
     @property
     def truncated(self) -> bool:
-        """Whether the episode limit cut the battle."""
+        """Whether the episode limit ended the battle."""
         return bool(self.engine.truncated[0])
 
     @property
@@ -133,7 +133,7 @@ class SingleBattle:
         return draw(s, pos, in_play)
 
     def _as_array(self, actions: Sequence[int]) -> np.ndarray:
-        """(1, A) int64 from anything that holds one integer per agent."""
+        """Convert anything that holds one integer per agent to (1, A) int64."""
         try:
             array = np.array([operator.index(a) for a in actions], dtype=np.int64)
         except TypeError as e:
@@ -144,7 +144,7 @@ class SingleBattle:
 
 
 def replaces_illegal(illegal_action: str) -> bool:
-    """Whether an option ``illegal_action`` asks for replacing an action that is not available.
+    """Whether the option ``illegal_action`` replaces unavailable actions.
 
     Raises:
         ValueError: it is neither ``"stop"`` nor ``"error"``.
@@ -155,5 +155,5 @@ def replaces_illegal(illegal_action: str) -> bool:
 
 
 def random_seed() -> int:
-    """A seed from the operating system."""
+    """Draw a seed from the operating system."""
     return int(np.random.SeedSequence().generate_state(1)[0])

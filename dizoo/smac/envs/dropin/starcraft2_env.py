@@ -1,4 +1,4 @@
-"""The battle behind the method set of SMAC's ``StarCraft2Env``, for code written for PyMARL."""
+"""The battle with the methods of SMAC's ``StarCraft2Env``, for code written for PyMARL."""
 
 from __future__ import annotations
 
@@ -38,32 +38,32 @@ ENGINE_OPTIONS = ("start_jitter", "random_weapon_delay", "random_side", "num_thr
 
 
 class StarCraft2Env:
-    """One battle with the interface of SMAC: ``reset``, ``step``, ``get_obs``, ``get_state``, ``get_env_info`` ...
+    """One battle with SMAC's interface: ``reset``, ``step``, ``get_obs``, ``get_state``, ``get_env_info`` ...
 
-    As in SMAC the episode limit of the map ends an episode with ``terminated``, and counts as no win.
+    As in SMAC, the map's episode limit ends an episode with ``terminated`` and does not count as a win.
 
     Args:
         map_name: name of a shipped map, path of a map file, or its content.
         seed: of the battle's random stream; None draws one.
         rules: ``"smac"`` (StarCraft II's stats, time scale, agent order and rewards as far as known) or ``"smaclite"``.
-        continuing_episode: say ``info["episode_limit"] = True`` when the limit ends an episode.
-        obs_instead_of_state: the state is all observations, one after the other.
-        obs_timestep_number: observations end with the share of the episode limit that has passed.
-        state_last_action: the state holds the last actions.
-        state_timestep_number: the state ends with the share of the episode limit that has passed.
+        continuing_episode: set ``info["episode_limit"] = True`` when the limit ends an episode.
+        obs_instead_of_state: the state is all observations, concatenated.
+        obs_timestep_number: observations end with the elapsed share of the episode limit.
+        state_last_action: the state includes the last actions.
+        state_timestep_number: the state ends with the elapsed share of the episode limit.
         reward_sparse: 1 for a win, -1 for a defeat, 0 otherwise (then scaled like any reward).
         reward_only_positive: own losses do not count.
-        reward_death_value: for an enemy's death.
-        reward_win: for a win.
-        reward_defeat: for a defeat.
+        reward_death_value: reward for an enemy's death.
+        reward_win: reward for a win.
+        reward_defeat: reward for a defeat.
         reward_negative_scale: weight of own losses.
         reward_scale: divide by (max_reward / reward_scale_rate).
         reward_scale_rate: see ``reward_scale``.
-        other: SMAC's further arguments, see `WITHOUT_MEANING` and `ONLY_THIS`, and `ENGINE_OPTIONS`.
+        other: SMAC's other arguments, see `WITHOUT_MEANING` and `ONLY_THIS`, and `ENGINE_OPTIONS`.
 
     Raises:
         MapError: no such map.
-        BattleError: an argument with a value that is not built.
+        BattleError: an argument with an unsupported value.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class StarCraft2Env:
         """Play one step: (reward, terminated, info).
 
         Raises:
-            ActionError: an action that is not available, or not one integer per agent; nothing has changed then.
+            ActionError: an unavailable action, or not one integer per agent; nothing has changed then.
             BattleError: no episode is running.
         """
         chosen = [int(a) for a in actions]
@@ -181,7 +181,7 @@ class StarCraft2Env:
         return self._state_end + self.state_timestep_number
 
     def get_avail_actions(self) -> list[list[int]]:
-        """Per agent and action 1 where it may be taken now, else 0."""
+        """Return 1 for each action of each agent that is available now, else 0."""
         return self._battle.masks().astype(int).tolist()
 
     def get_avail_agent_actions(self, agent_id: int) -> list[int]:
@@ -193,7 +193,7 @@ class StarCraft2Env:
         return self.n_actions
 
     def get_env_info(self) -> dict[str, int]:
-        """Sizes, under the names that PyMARL reads."""
+        """Return sizes, under the names that PyMARL reads."""
         return {
             "state_shape": self.get_state_size(),
             "obs_shape": self.get_obs_size(),
@@ -203,7 +203,7 @@ class StarCraft2Env:
         }
 
     def get_obs_move_feats_size(self) -> int:
-        """Length of the observation's part about moves."""
+        """Length of the observation's part on moves."""
         return self.scenario.obs_layout.can_move.size
 
     def get_obs_enemy_feats_size(self) -> tuple[int, int]:
@@ -215,14 +215,14 @@ class StarCraft2Env:
         return self.n_agents - 1, self.scenario.obs_layout.other_allies.size
 
     def get_obs_own_feats_size(self) -> int:
-        """Length of the observation's part about the agent itself, the time step included."""
+        """Length of the observation's part on the agent itself, including the time step."""
         return self.scenario.obs_layout.own.size + self.obs_timestep_number
 
     def get_visibility_matrix(self) -> np.ndarray:
-        """(A, A + enemies) bool: which other units each agent sees; nothing for the dead."""
+        """(A, A + enemies) bool: which other units each agent sees; none for dead agents."""
         obs = np.stack(self._battle.observations())
         layout = self.scenario.obs_layout
-        # A visible unit has hit points above 0 in its part.
+        # A visible unit has more than 0 hit points in its part.
         enemies, others = (block.read(obs, "hp") > 0 for block in (layout.enemies, layout.other_allies))
         matrix = np.zeros((self.n_agents, self.n_agents + self.n_enemies), dtype=bool)
         for agent in range(self.n_agents):
@@ -235,11 +235,11 @@ class StarCraft2Env:
         return SIGHT_RANGE
 
     def unit_shoot_range(self, agent_id: int) -> float:
-        """How far an agent may name targets, in cells."""
+        """How far an agent can target, in cells."""
         return TARGET_RANGE
 
     def get_stats(self) -> dict[str, float]:
-        """Games played so far, won, and cut by the episode limit."""
+        """Return the number of games played, won, and ended by the episode limit."""
         return {
             "battles_won": self.battles_won,
             "battles_game": self.battles_game,
@@ -254,7 +254,7 @@ class StarCraft2Env:
         return self._seed
 
     def render(self, mode: str = "ansi") -> str:
-        """The battle as text, whatever the mode."""
+        """Return the battle as text, whatever the mode."""
         return self._battle.text()
 
     def save_replay(self) -> None:
@@ -266,14 +266,14 @@ class StarCraft2Env:
         raise BattleError("save_replay: there is no StarCraft II here. Record games with: dimix -m replay")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to release."""
 
     def _with_time(self, row: np.ndarray) -> np.ndarray:
         return np.append(row, np.float32(self._episode_steps / self.episode_limit))
 
 
 def _engine_options(other: dict[str, Any]) -> dict[str, Any]:
-    """What is meant for the engine among the arguments that are not the constructor's own; the rest is checked."""
+    """Pick the engine's options from the extra arguments and check the rest."""
     for key, value in other.items():
         if key in ONLY_THIS and value != ONLY_THIS[key]:
             raise BattleError(f"StarCraft2Env: {key} is {value!r}. Only {key}={ONLY_THIS[key]!r} is built.")

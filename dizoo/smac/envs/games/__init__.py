@@ -1,1 +1,1 @@
-"""Battles played one at a time by other people's simulators."""
+"""Battles played one at a time by other simulators."""

@@ -1,4 +1,4 @@
-"""What plays the battles of the environment ``smac`` besides the engine, and which keys that rules out."""
+"""Backends of the environment ``smac`` other than the engine, and the keys they rule out."""
 
 from __future__ import annotations
 
@@ -18,14 +18,10 @@ _VARIATION = ("start_jitter", "random_weapon_delay", "random_side")
 
 
 def check_keys(cfg: EasyDict, default: Mapping[str, Any]) -> None:
-    """Keys that the chosen backend cannot follow have to keep their defaults.
-
-    Args:
-        cfg: the config's ``env`` branch.
-        default: defaults of that branch.
+    """Refuse keys of the ``env`` branch that the chosen backend does not support.
 
     Raises:
-        ConfigError: one has not.
+        ConfigError: such a key differs from its default.
     """
     for key in _FIXED[cfg.backend]:
         if cfg[key] != default[key]:
@@ -39,14 +35,10 @@ def check_keys(cfg: EasyDict, default: Mapping[str, Any]) -> None:
 
 
 def check_variation(cfg: EasyDict, role: str) -> None:
-    """Varied battles are the engine's: a role that asks for them would not get them elsewhere.
-
-    Args:
-        cfg: the config's ``env`` branch.
-        role: ``"collect"`` or ``"evaluate"``.
+    """Refuse a role (``"collect"`` or ``"evaluate"``) that asks for varied battles, which only the engine supports.
 
     Raises:
-        EnvError: it does.
+        EnvError: the role asks for variation.
     """
     source, where = (cfg, "env") if role == "collect" else (cfg.evaluator, "env.evaluator")
     for key in _VARIATION:

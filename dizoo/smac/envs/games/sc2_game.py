@@ -1,7 +1,8 @@
 """Battles of StarCraft II itself through SMAC or SMACv2, one at a time: ``env.backend = "sc2"``.
 
-Whatever has the public interface of SMAC's ``StarCraft2Env`` fits: ``reset``, ``step``, ``get_obs``, ``get_state``,
-``get_avail_actions``, ``get_env_info``, ``close``. That is SMAC, SMACv2, their forks, and this package's own class.
+Works with any class that has the public interface of SMAC's ``StarCraft2Env``: ``reset``, ``step``, ``get_obs``,
+``get_state``, ``get_avail_actions``, ``get_env_info``, ``close``. That is SMAC, SMACv2, their forks, and this package's
+own.
 """
 
 from __future__ import annotations
@@ -42,23 +43,23 @@ REWARD_KEYS = (
 class SC2Game(GameEnv):
     """One battle of StarCraft II.
 
-    SMAC ends an episode at the time limit with ``terminated``; here that is ``truncated``. Where the game broke down
-    SMAC reports an end without a result; that is an error here, so that the episode is dropped, not learned from.
+    SMAC ends an episode at the time limit with ``terminated``; here it is ``truncated``. If the game crashes, SMAC
+    reports an end without a result; here it is an error, so that the episode is dropped instead of learned from.
 
     Args:
-        cfg: the config's ``env`` branch: ``map_name``, the ``reward_`` keys and ``sc2`` count.
+        cfg: the config's ``env`` branch; uses ``map_name``, the ``reward_`` keys and ``sc2``.
 
     Raises:
         ConfigError: no such class, or arguments that it does not take.
         EnvError: the package is missing.
     """
 
-    deterministic = False  # StarCraft II takes no seed after it was started
+    deterministic = False  # StarCraft II takes no seed after it has started
 
     def __init__(self, cfg: EasyDict) -> None:
         self._make = load_class(cfg.sc2.env_class)
         self._args = _arguments(cfg)
-        self._env: Any = None  # made at the first reset, whose seed it takes
+        self._env: Any = None  # created at the first reset, with its seed
         sizes = self._sizes()
         self.info = EnvInfo(
             cfg.map_name,
@@ -74,14 +75,14 @@ class SC2Game(GameEnv):
         """Start an episode; the first one starts StarCraft II, with this seed."""
         if self._env is None:
             self._env = self._make(**copy.deepcopy(self._args), seed=seed)
-        self._env.reset()  # what it returns is not read: SMACv2 returns nothing when it had to try again
+        self._env.reset()  # its result is not used: SMACv2 returns nothing if it had to retry
         return self._frame()
 
     def step(self, action: np.ndarray) -> Frame:
-        """See `GameEnv.step`.
+        """Play one joint action.
 
         Raises:
-            EnvError: StarCraft II broke down.
+            EnvError: StarCraft II crashed.
         """
         reward, over, info = self._env.step(action.tolist())
         if over and "battle_won" not in info:
@@ -101,11 +102,7 @@ class SC2Game(GameEnv):
             self._env = None
 
     def _sizes(self) -> Mapping[str, Any]:
-        """Sizes, from an environment in which StarCraft II is not started.
-
-        Raises:
-            ConfigError: it does not take the arguments.
-        """
+        """Read the sizes without starting StarCraft II; raises ConfigError for arguments that are not accepted."""
         try:
             env = self._make(**copy.deepcopy(self._args))  # a copy: SMACv2 writes into its capability_config
         except Exception as e:
@@ -117,17 +114,13 @@ class SC2Game(GameEnv):
 
     def _frame(self) -> Frame:
         mask = np.asarray(self._env.get_avail_actions()) > 0
-        # Only the dead may, and have to, do nothing (action 0).
+        # Dead agents can, and must, only do nothing (action 0).
         return Frame(np.stack(self._env.get_obs()), np.asarray(self._env.get_state()), mask, ~mask[:, 0])
 
 
 def _arguments(cfg: EasyDict) -> dict[str, Any]:
-    """What the class is called with, but for the seed.
-
-    Raises:
-        ConfigError: ``sc2.args`` holds what has a key of its own.
-    """
-    # With continuing_episode, and only then, the time limit can be told from a defeat.
+    """Return the class's arguments, except the seed; ConfigError if ``sc2.args`` has one with a key of its own."""
+    # Only continuing_episode distinguishes the time limit from a defeat.
     mine = {"map_name": cfg.map_name, "continuing_episode": True, **{key: cfg[key] for key in REWARD_KEYS}}
     for key in cfg.sc2.args:
         if key in REWARD_KEYS or key == "map_name":
@@ -138,10 +131,10 @@ def _arguments(cfg: EasyDict) -> dict[str, Any]:
 
 
 def load_class(path: str) -> Any:
-    """The class that ``module:Class`` names.
+    """Import the class named by ``module:Class``.
 
     Raises:
-        ConfigError: it has another form, or the module no such class.
+        ConfigError: the name has another form, or the module has no such class.
         EnvError: the package is not installed.
     """
     module, colon, name = path.partition(":")

@@ -19,29 +19,29 @@ from dizoo.smac.battle.maps.mapfile import read_json
 from dizoo.smac.battle.maps.scenario import Scenario, load_map, load_scenario, map_names
 from dizoo.smac.envs.map_info import map_info
 
-#: SMAClite asks for Rtree 1.0.0, which finds no library of its own on Python 3.11; any later one works.
+#: SMAClite pins Rtree 1.0.0, which finds no library of its own on Python 3.11; any later version works.
 SMACLITE = Package(
     "smaclite", "pip install 'dimix[smaclite]' && pip install --upgrade rtree", choice="env.backend='smaclite'"
 )
 
 
 class SmacliteGame(GameEnv):
-    """One battle of SMAClite; what it shows is what the engine shows, in the same places.
+    """One battle of SMAClite, with the engine's observations and state in the same columns.
 
-    SMAClite has no time limit: the map's own cuts an episode, as in the engine. It ships 12 of SMAC's maps; another map
-    is handed to it in its own format, as long as it has all of the map's unit types.
+    SMAClite has no time limit, so the map's own truncates an episode, as in the engine. It ships 12 of SMAC's maps;
+    other maps are passed in its own format if it has all of their unit types.
 
     Args:
-        cfg: the config's ``env`` branch; ``map_name`` counts.
+        cfg: the config's ``env`` branch; uses ``map_name``.
 
     Raises:
         ConfigError: SMAClite does not know a unit type of the map.
-        EnvError: the package is missing, or its map is not the engine's.
+        EnvError: the package is missing, or its map differs from the engine's.
     """
 
     def __init__(self, cfg: EasyDict) -> None:
         scenario = load_scenario(cfg.map_name)
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints a line about itself
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a line
             self._env = _make(scenario, cfg.map_name)
         self.info = map_info(scenario, has_jitter=False)
         mine = (scenario.n_agents, scenario.obs_size, scenario.state_size, scenario.n_actions)
@@ -56,7 +56,7 @@ class SmacliteGame(GameEnv):
     def reset(self, seed: int) -> Frame:
         """See `GameEnv.reset`."""
         self._steps = 0
-        self._env.last_actions = np.zeros_like(self._env.last_actions)  # its reset keeps those of the last episode
+        self._env.last_actions = np.zeros_like(self._env.last_actions)  # its reset keeps the last episode's
         obs, _ = self._env.reset(seed=seed)
         return self._frame(obs)
 
@@ -72,17 +72,17 @@ class SmacliteGame(GameEnv):
         )
 
     def close(self) -> None:
-        """End its window, should there be one."""
+        """Close its window, if any."""
         self._env.close()
 
     def _frame(self, obs: Any) -> Frame:
         mask = np.stack(self._env.get_avail_actions()) > 0
-        # Only the dead may, and have to, do nothing (action 0).
+        # Dead agents can, and must, only do nothing (action 0).
         return Frame(np.stack(obs), self._env.get_state(), mask, ~mask[:, 0])
 
 
 def _make(scenario: Scenario, map_name: str) -> Any:
-    """SMAClite's environment: its own map of that name, a map file in its format, or the map written in its format."""
+    """Create SMAClite's environment: its own map of that name, a map file in its format, or a converted map."""
     make = SMACLITE.load("env").SMACliteEnv
     if map_name.lower() not in {name.lower() for name in map_names()}:
         if any("faction" in group for group in read_json(Path(map_name))["groups"]):
@@ -105,10 +105,7 @@ def _make(scenario: Scenario, map_name: str) -> Any:
 
 
 def smaclite_map(map_name: str) -> dict[str, Any]:
-    """A map in SMAClite's format, for maps that it does not ship.
-
-    Args:
-        map_name: name of a shipped map, or path of a map file, as for ``load_scenario``.
+    """Convert a map to SMAClite's format; for ``map_name`` see ``load_scenario``.
 
     Raises:
         MapError: no such map.
