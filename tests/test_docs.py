@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import inspect
 import json
 import re
 import shlex
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 from click.testing import CliRunner
@@ -121,3 +124,20 @@ def test_help_shows_the_example_of_the_readme():
     example = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
     assert example in CliRunner().invoke(command, ["-h"]).output
     assert example in (REPO / "README.md").read_text("utf-8")
+
+
+def modules() -> list[str]:
+    files = [p.relative_to(REPO).with_suffix("") for name in ("dimix", "dizoo") for p in (REPO / name).rglob("*.py")]
+    zoo = [f for f in files if f.parts[0] == "dizoo" and f.parent.name == "config"]
+    return [".".join(f.parts) for f in files if f.name not in ("__init__", "__main__") and f not in zoo]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_public_methods_have_a_docstring_of_their_own_or_of_a_base(name):
+    module = importlib.import_module(name)
+    for cls in vars(module).values():
+        if inspect.isclass(cls) and cls.__module__ == name and not cls.__name__.startswith("_"):
+            kinds = (FunctionType, classmethod, staticmethod, property)
+            methods = [key for key, f in vars(cls).items() if isinstance(f, kinds) and not key.startswith("_")]
+            methods = [key for key in methods if getattr(getattr(cls, key), "__name__", "") != "<lambda>"]
+            assert not [key for key in methods if not inspect.getdoc(getattr(cls, key))], cls

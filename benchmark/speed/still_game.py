@@ -21,9 +21,7 @@ class StillGame(GameEnv):
         self._frame = Frame(np.zeros((2, 2), np.float32))
 
     def reset(self, seed: int) -> Frame:
-        """See `GameEnv.reset`."""
         return self._frame
 
     def step(self, action: np.ndarray) -> Frame:
-        """See `GameEnv.step`."""
         return self._frame

@@ -170,7 +170,6 @@ class ConfigCell(Cell):
     config: str
 
     def sources(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
-        """See `Cell.sources`."""
         source = read_config(ROOT / self.config)
         return [self.config], (source.main, source.create)
 
@@ -197,7 +196,6 @@ class MapCell(Cell):
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """See `Cell.overrides`."""
         own = (f"env.map_name={self.map}", f"env.rules={self.rules}", f"env.start_jitter={self.train_jitter}")
         return (*own, *_policy(self.algo)[1], *super().overrides)
 

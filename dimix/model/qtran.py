@@ -80,7 +80,6 @@ class QTran(QMix):
 
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any], report: Report) -> None:
-        """See `QMix.check_config`."""
         super().check_config(cfg, report)
         if cfg["mixer"] not in (False, "sum"):
             report("mixer", cls._no_mixer(cfg["mixer"]))
@@ -104,7 +103,6 @@ class QTran(QMix):
 
     @property
     def reads_features(self) -> bool:
-        """See `QMix.reads_features`."""
         return True
 
     def joint_q(self, features: Tensor, action: Tensor, counts: Tensor, global_state: Tensor) -> Tensor:

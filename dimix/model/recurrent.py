@@ -54,11 +54,9 @@ class Memoryless(RecurrentLayer):
     state_size = 0
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RecurrentLayer.step`."""
         return x, state
 
     def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RecurrentLayer.unroll`."""
         return x, state
 
 
@@ -78,7 +76,6 @@ class GRU(RecurrentLayer):
         self.fused = fused
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RecurrentLayer.step`."""
         if self.fused and fusible(x) and not torch.is_grad_enabled():
             new = gru_step(x, state, *_weights(self.cell))
             return new, new
@@ -86,7 +83,6 @@ class GRU(RecurrentLayer):
         return new, new
 
     def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RecurrentLayer.unroll`."""
         if not len(x):
             return x.new_zeros(0, self.cell.hidden_size), state
         start = packing.start(state)
@@ -111,12 +107,10 @@ class LSTM(RecurrentLayer):
         self.cell = nn.LSTM(input_size, hidden_size)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RecurrentLayer.step`."""
         out, memory = torch.lstm_cell(x, state.chunk(2, dim=1), *_weights(self.cell))
         return out, torch.cat([out, memory], dim=1)
 
     def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RecurrentLayer.unroll`."""
         if not len(x):
             return x.new_zeros(0, self.cell.hidden_size), state
         hidden, memory = packing.start(state).unsqueeze(0).chunk(2, dim=2)
@@ -188,20 +182,17 @@ class GroupedGRU(GroupedRNN):
     num_gates, num_states = 3, 1
 
     def cell(self, from_input: Tensor, from_hidden: Tensor, state: Tensor) -> Tensor:
-        """See `GroupedRNN.cell`."""
         (r, z, n), (hr, hz, hn) = from_input.chunk(3, -1), from_hidden.chunk(3, -1)
         new = torch.tanh(n + torch.sigmoid(r + hr) * hn)
         return torch.lerp(new, state, torch.sigmoid(z + hz))
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See `GroupedRNN.step`."""
         if self.fused and fusible(x) and not torch.is_grad_enabled():
             new = gru_step(x.contiguous(), state.contiguous(), *self._of_agents())
             return new, new
         return super().step(x, state)
 
     def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See `GroupedRNN.unroll`."""
         if not (self.fused and fusible(x) and x.numel()):
             return super().unroll(x, packing, state)
         out = fused_gru(x, packing, packing.start(state), *self._of_agents())
@@ -214,7 +205,6 @@ class GroupedLSTM(GroupedRNN):
     num_gates, num_states = 4, 2
 
     def cell(self, from_input: Tensor, from_hidden: Tensor, state: Tensor) -> Tensor:
-        """See `GroupedRNN.cell`."""
         i, f, g, o = (from_input + from_hidden).chunk(4, -1)
         memory = torch.sigmoid(f) * state[..., self.hidden_size :] + torch.sigmoid(i) * torch.tanh(g)
         return torch.cat([torch.sigmoid(o) * torch.tanh(memory), memory], -1)
@@ -234,7 +224,6 @@ class Stack(RecurrentLayer):
         self.state_size = sum(self._sizes)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RecurrentLayer.step`."""
         states = []
         for layer, own in zip(self._layers(), state.split(self._sizes, -1), strict=True):
             x, own = layer.step(x, own.contiguous())
@@ -242,7 +231,6 @@ class Stack(RecurrentLayer):
         return x, torch.cat(states, -1)
 
     def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
-        """See `RecurrentLayer.unroll`."""
         states = []
         for layer, own in zip(self._layers(), state.split(self._sizes, -1), strict=True):
             x, own = layer.unroll(x, packing, own)

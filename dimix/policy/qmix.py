@@ -188,7 +188,6 @@ class QMIXPolicy(ValuePolicy):
             raise ConfigError(f"{where}: nothing calls its method '{name}' any more. Override {_FORMER_HOOKS[name]}.")
 
     def default_model(self) -> tuple[str, list[str]]:
-        """See `Policy.default_model`."""
         return "qmix", ["dimix.model"]
 
     @property
@@ -198,7 +197,6 @@ class QMIXPolicy(ValuePolicy):
 
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
-        """See `Policy.check_config`."""
         learn = cfg["learn"]
         if cfg["on_policy"]:
             report("on_policy", "True. QMIX learns from a replay buffer; use False.")

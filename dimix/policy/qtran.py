@@ -47,12 +47,10 @@ class QTRANPolicy(QMIXPolicy):
     )
 
     def default_model(self) -> tuple[str, list[str]]:
-        """See `Policy.default_model`."""
         return "qtran", ["dimix.model"]
 
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
-        """See `Policy.check_config`."""
         super().check_config(cfg, model_class, report)
         if not issubclass(model_class, QTran):
             report(

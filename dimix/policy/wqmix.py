@@ -51,12 +51,10 @@ class WQMIXPolicy(QMIXPolicy):
     }
 
     def default_model(self) -> tuple[str, list[str]]:
-        """See `Policy.default_model`."""
         return "wqmix", ["dimix.model"]
 
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
-        """See `Policy.check_config`."""
         super().check_config(cfg, model_class, report)
         if not issubclass(model_class, WQMix):
             report(

@@ -75,7 +75,6 @@ class LocalCrew(Crew):
                 self._games[env_id] = self._class(self._cfg)
 
     def start(self, starts: Sequence[Start]) -> dict[int, str]:
-        """See `Crew.start`."""
         failed = {}
         for start in starts:
             try:
@@ -85,7 +84,6 @@ class LocalCrew(Crew):
         return failed
 
     def step(self) -> dict[int, str]:
-        """See `Crew.step`."""
         failed: dict[int, str] = {}
         over = (self._terminated | self._truncated).tolist()
         for (env_id, rows), is_over in zip(self._rows.items(), over, strict=True):

@@ -72,7 +72,6 @@ class WorkerCrew(Crew):
                 raise EnvError(f"{info.name}: a process for its games did not start: {answer.strip()}")
 
     def start(self, starts: Sequence[Start]) -> dict[int, str]:
-        """See `Crew.start`."""
         messages, limits = {}, {}
         at_stake = ~(self.arrays.terminated | self.arrays.truncated)
         for k, worker in enumerate(self._workers):
@@ -85,7 +84,6 @@ class WorkerCrew(Crew):
         return self._ask(messages, limits, at_stake)
 
     def step(self) -> dict[int, str]:
-        """See `Crew.step`."""
         over = self.arrays.terminated | self.arrays.truncated
         self.arrays.reward[over] = 0.0
         playing = ~over
@@ -93,7 +91,6 @@ class WorkerCrew(Crew):
         return self._ask(dict.fromkeys(limits, STEP), limits, playing)
 
     def close(self) -> None:
-        """See `Crew.close`."""
         self._finalize()
 
     def _ask(

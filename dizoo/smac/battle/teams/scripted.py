@@ -54,7 +54,6 @@ class RandomTeam(ScriptedTeam):
     """Chooses uniformly among the available actions."""
 
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
-        """See `ScriptedTeam.act`."""
         return random_actions(action_mask, self.rng)
 
 
@@ -67,7 +66,6 @@ class AttackNearest(ScriptedTeam):
     """
 
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
-        """See `ScriptedTeam.act`."""
         allies, enemies = self.view.read(global_state)
         attack = (enemies.points > 0)[:, None, :] & self._can_hurt
         heal = allies.hurt[:, None, :] & self._can_heal
@@ -104,7 +102,6 @@ class FocusFire(AttackNearest):
         self._reach = np.array([[a.attack_range + a.radius + e.radius for e in enemies] for a in allies])
 
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
-        """See `ScriptedTeam.act`."""
         allies, enemies = self.view.read(global_state)
         living_enemy = (enemies.points > 0)[:, None, :] & self._can_hurt
         reach = action_mask[:, :, FIRST_TARGET_ACTION:]

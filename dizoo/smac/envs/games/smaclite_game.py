@@ -54,14 +54,12 @@ class SmacliteGame(GameEnv):
         self._steps = 0
 
     def reset(self, seed: int) -> Frame:
-        """See `GameEnv.reset`."""
         self._steps = 0
         self._env.last_actions = np.zeros_like(self._env.last_actions)  # its reset keeps the last episode's
         obs, _ = self._env.reset(seed=seed)
         return self._frame(obs)
 
     def step(self, action: np.ndarray) -> Frame:
-        """See `GameEnv.step`."""
         obs, reward, terminated, _, info = self._env.step(action.tolist())
         self._steps += 1
         return self._frame(obs)._replace(
