@@ -29,25 +29,25 @@ class Run(Protocol):
     """
 
     @property
-    def cfg(self) -> EasyDict: ...  # noqa: D102 (documented above)
+    def cfg(self) -> EasyDict: ...
 
     @property
-    def info(self) -> EnvInfo: ...  # noqa: D102
+    def info(self) -> EnvInfo: ...
 
     @property
-    def path(self) -> Path: ...  # noqa: D102
+    def path(self) -> Path: ...
 
     @property
-    def policy(self) -> Policy: ...  # noqa: D102
+    def policy(self) -> Policy: ...
 
     @property
-    def env_step(self) -> int: ...  # noqa: D102
+    def env_step(self) -> int: ...
 
     @property
-    def train_iter(self) -> int: ...  # noqa: D102
+    def train_iter(self) -> int: ...
 
     @property
-    def out(self) -> Callable[[str], None]: ...  # noqa: D102
+    def out(self) -> Callable[[str], None]: ...
 
     def save_weights(self, path: Path) -> None:
         """Write a policy checkpoint: the networks and the latest evaluation."""
