@@ -88,10 +88,10 @@ def named_values(agent: Any, row: Tensor, features: Tensor) -> Tensor:
 def unit_codes(kind: Any, row: Tensor) -> dict[int, Tensor]:
     """Index and code (C,) of each unit of a kind that is present."""
     codes = {}
-    for j in range(kind.count):
-        unit = row[kind.column + j * kind.size : kind.column + (j + 1) * kind.size]
+    for j in range(kind.at.count):
+        unit = row[kind.at.column + j * kind.at.size : kind.at.column + (j + 1) * kind.at.size]
         if not bool((unit == 0).all()):
-            mark = row[[]] if kind.last_action is None else row[[kind.last_action + j]]
+            mark = row[[]] if kind.at.last_action is None else row[[kind.at.last_action + j]]
             codes[j] = F.relu(kind.code.weight @ torch.cat([unit, mark]) + kind.code.bias)
     return codes
 

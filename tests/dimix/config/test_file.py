@@ -81,7 +81,7 @@ def test_user_module_beside_the_config_file_is_found(tmp_path):
     write(
         tmp_path,
         "from dimix.registry import POLICY_REGISTRY\nfrom dimix.policy import QMIXPolicy\n"
-        "@POLICY_REGISTRY.register('beside')\nclass Beside(QMIXPolicy):\n    pass\n",
+        "@POLICY_REGISTRY.register('beside')\nclass Beside(QMIXPolicy):\n    'QMIX, again.'\n",
         "policy_beside_config.py",
     )
     path = write(tmp_path, GOOD.replace('type="qmix"', 'type="beside", import_names=["policy_beside_config"]'))
