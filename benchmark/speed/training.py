@@ -31,10 +31,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from benchmark import zoo_file
 from benchmark.markdown import table
 from benchmark.provenance import conditions, machine, versions, write_report
 from benchmark.speed.peers import SCRIPTS, run_json, typed
-from benchmark.win_rate.cells import zoo_file
 
 MODULE = "benchmark.speed.training"
 PARTS = ("simulator", "acting", "buffer", "sampling", "learning")

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmark import ROOT
+from benchmark import ROOT, zoo_file
 from benchmark.win_rate.published import DI_ENGINE_MAPS
 from dimix.config.compile import CompiledConfig, compile_all
 from dimix.config.file import read_config
@@ -21,17 +21,6 @@ from dimix.machine.text import short
 from dimix.registry import POLICY_REGISTRY
 from dizoo.smac.battle.maps.scenario import load_scenario, map_names
 
-ZOO = "dizoo/smac/config"
-
-#: How the zoo's files spell maps for which DI-engine has its own spelling.
-FILE_NAMES = {
-    "10m_vs_11m": "10m11m",
-    "27m_vs_30m": "27m30m",
-    "2c_vs_64zg": "2c64zg",
-    "3s5z_vs_3s6z": "3s5z3s6z",
-    "5m_vs_6m": "5m6m",
-    "8m_vs_9m": "8m9m",
-}
 #: The map whose zoo files provide an algorithm's settings for maps without a file of their own.
 MODEL_MAP = "3s5z"
 
@@ -219,11 +208,6 @@ class MapCell(Cell):
 
     def _label(self) -> list[str]:
         return [self.rules, self.map, self.algo, f"jitter{self.train_jitter:g}"]
-
-
-def zoo_file(map_name: str, policy: str) -> str:
-    """Return the config of a map and policy, as `dimix.config.file.find_config` takes it; it may not exist."""
-    return f"{ZOO}/smac_{FILE_NAMES.get(map_name, map_name)}_{policy}_config.py"
 
 
 def make_cells(

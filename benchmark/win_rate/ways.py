@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmark import ZOO
 from benchmark.markdown import table
-from benchmark.win_rate.cells import ZOO, ConfigCell
+from benchmark.win_rate.cells import ConfigCell
 from benchmark.win_rate.rows import cell_of
 from benchmark.win_rate.summary import win_rates
 from dimix.plot import panel_grid, style
