@@ -6,7 +6,6 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -29,13 +28,19 @@ MOVED = {
 }
 
 
-class _Moved(MetaPathFinder, Loader):
-    """Finds a module under its old name and returns the module itself, not a copy."""
+class _Moved:
+    """Finds a module under its old name and returns the module itself, not a copy.
+
+    A finder and loader by its methods alone: the base classes in ``importlib.abc`` import a dozen modules.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self) if fullname.removeprefix("dimix.") in MOVED else None
+        return ModuleSpec(fullname, self) if fullname.removeprefix("dimix.") in MOVED else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave it to Python."""
 
     def exec_module(self, module: ModuleType) -> None:
         new = f"dimix.{MOVED[module.__name__.removeprefix('dimix.')]}"
