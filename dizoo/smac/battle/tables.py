@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dizoo.smac.battle.kernels.state import KIND, MAP, RULES, WALL, Array, World
+from dizoo.smac.battle.kernels.state import BLOCKS, KIND, MAP, RULES, WALL, Array, World
 from dizoo.smac.battle.maps.rules import TICKS_PER_SECOND
 from dizoo.smac.battle.maps.scenario import Scenario, UnitType
 
@@ -41,6 +41,7 @@ def _filled(dtype: np.dtype[np.void], values: dict[str, Any]) -> Any:
 
 
 def _map_record(scenario: Scenario) -> Any:
+    blocks = dict(zip(BLOCKS, (*scenario.obs_layout, *scenario.state_layout), strict=True))
     return _filled(
         MAP,
         {
@@ -55,8 +56,8 @@ def _map_record(scenario: Scenario) -> Any:
             "show_ally_shield": int(scenario.ally_has_shields),
             "show_enemy_shield": int(scenario.enemy_has_shields),
             "episode_limit": scenario.episode_limit,
-            "obs": tuple((block.first, block.size) for block in scenario.obs_layout),
-            "state": tuple((block.first, block.size) for block in scenario.state_layout),
+            **{f"{name}_first": block.first for name, block in blocks.items()},
+            **{f"{name}_size": block.size for name, block in blocks.items()},
         },
     )
 

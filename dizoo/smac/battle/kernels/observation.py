@@ -109,7 +109,7 @@ def write_enemy_blocks(world, units, battle, i, mask, row):
     """Write what unit i sees of the enemies into row (O,)."""
     me = units[i]
     show_shield, n_slots = world.map.show_enemy_shield, world.map.n_slots
-    at, size = world.map.obs.enemies.first, world.map.obs.enemies.size
+    at, size = world.map.obs_enemies_first, world.map.obs_enemies_size
     for j in range(world.enemy_unit.shape[0]):
         k = world.enemy_unit[j]
         d2 = squared_distance(me, units[k])
@@ -127,7 +127,7 @@ def write_ally_blocks(world, units, battle, i, row):
     """Write what unit i sees of the other allies into row (O,)."""
     me = units[i]
     show_shield, n_slots = world.map.show_ally_shield, world.map.n_slots
-    at, size = world.map.obs.other_allies.first, world.map.obs.other_allies.size
+    at, size = world.map.obs_other_allies_first, world.map.obs_other_allies_size
     for k in world.agent_unit:
         if k == i:
             continue
@@ -148,10 +148,10 @@ def write_observation(world, units, battle, agent, mask, row):
         row[:] = 0.0
         return
     for direction in range(4):
-        row[world.map.obs.can_move.first + direction] = mask[FIRST_MOVE + direction]
+        row[world.map.obs_can_move_first + direction] = mask[FIRST_MOVE + direction]
     write_enemy_blocks(world, units, battle, i, mask, row)
     write_ally_blocks(world, units, battle, i, row)
-    at = world.map.obs.own.first
+    at = world.map.obs_own_first
     row[at] = me.hp / kind.hp_max
     write_tail(me, kind, world.map.show_ally_shield, world.map.n_slots, row, at + _OWN)
 
@@ -168,8 +168,8 @@ def write_position(world, unit, battle, row, x_at, y_at):
 def write_global_state(world, units, battle, last_action, row):
     """Write the global state into row (S,) f32: allies, enemies, last actions; zeros for units out of play."""
     row[:] = 0.0
-    n_slots, blocks = world.map.n_slots, world.map.state
-    at, size = blocks.allies.first, blocks.allies.size
+    n_slots = world.map.n_slots
+    at, size = world.map.state_allies_first, world.map.state_allies_size
     for i in world.agent_unit:
         unit, kind = units[i], world.kinds[i]
         if unit.in_play:
@@ -178,7 +178,7 @@ def write_global_state(world, units, battle, last_action, row):
             write_position(world, unit, battle, row, at + _ALLY_X, at + _ALLY_Y)
             write_tail(unit, kind, world.map.show_ally_shield, n_slots, row, at + _ALLY)
         at += size
-    at, size = blocks.enemies.first, blocks.enemies.size
+    at, size = world.map.state_enemies_first, world.map.state_enemies_size
     for i in world.enemy_unit:
         unit, kind = units[i], world.kinds[i]
         if unit.in_play:
@@ -186,7 +186,7 @@ def write_global_state(world, units, battle, last_action, row):
             write_position(world, unit, battle, row, at + _ENEMY_X, at + _ENEMY_Y)
             write_tail(unit, kind, world.map.show_enemy_shield, n_slots, row, at + _ENEMY)
         at += size
-    at, size = blocks.last_actions.first, blocks.last_actions.size
+    at, size = world.map.state_last_actions_first, world.map.state_last_actions_size
     for action in last_action:
         if action != NO_ACTION:
             row[at + action] = 1.0

@@ -93,11 +93,9 @@ KIND = _record(
 )
 """What is fixed about a unit."""
 
-BLOCK = _record(("first", _i4), ("size", _i4))
-"""Of a block of `layout`: the column where it begins, and the columns of one of its parts."""
-
-OBS = _record(*((name, BLOCK) for name in ObsLayout._fields))
-STATE = _record(*((name, BLOCK) for name in StateLayout._fields))
+#: Blocks of the layouts, and their two numbers: the column where one begins, and the columns of one of its parts. The
+#: fields of `MAP` are flat, since numba takes microseconds at every call to look into a record within a record.
+BLOCKS = [f"{of}_{name}" for of, blocks in (("obs", ObsLayout), ("state", StateLayout)) for name in blocks._fields]
 
 MAP = _record(
     ("width", _f8),
@@ -111,8 +109,7 @@ MAP = _record(
     ("show_ally_shield", _i4),  # 0 or 1
     ("show_enemy_shield", _i4),
     ("episode_limit", _i4),
-    ("obs", OBS),
-    ("state", STATE),
+    *((f"{block}_{number}", _i4) for block in BLOCKS for number in ("first", "size")),
 )
 """Numbers of a map."""
 
