@@ -19,6 +19,8 @@ class Registry:
         branch: branch of ``create_config`` whose ``import_names`` registers such classes; None: the one named `kind`.
     """
 
+    _base = ""  # the class that says what those in the table must define
+
     def __init__(self, kind: str, branch: str | None = None) -> None:
         self.kind = kind
         self._branch = branch or kind
@@ -47,7 +49,8 @@ class Registry:
         """The class registered under a name.
 
         Raises:
-            RegistryError: no such name; the message suggests the nearest ones and how to register your own.
+            RegistryError: no such name; the message suggests the nearest ones and how to register your own. Or the
+                class lacks methods.
         """
         if name not in self._classes:
             known = ", ".join(self.names()) or "none"
@@ -55,7 +58,15 @@ class Registry:
                 f"no {self.kind} '{name}'.{nearest(name, self._classes)} Known: {known}. A class in a file of your own "
                 f"must be named by module in create_config.{self._branch}.import_names."
             )
-        return self._classes[name]
+        return self._complete(name, self._classes[name])
+
+    def _complete(self, name: str, cls: type) -> type:
+        if lacking := sorted(getattr(cls, "__abstractmethods__", ())):
+            see = f" See {self._base} for what it must define." if self._base else ""
+            raise RegistryError(
+                f"{self.kind} '{name}': {cls.__module__}.{cls.__qualname__} has no {' and no '.join(lacking)}.{see}"
+            )
+        return cls
 
     def name_of(self, cls: type) -> str | None:
         """The name under which a class is registered; None if it is not."""
@@ -69,19 +80,14 @@ class Registry:
 class EnvRegistry(Registry):
     """The registry of environment families."""
 
-    def get(self, name: str) -> type[EnvFamily]:
-        """The family registered under a name.
+    _base = "dimix.envs.family.EnvFamily"
 
-        Raises:
-            RegistryError: no such name, or a class without the required methods.
-        """
-        family = as_family(super().get(name))
-        if lacking := sorted(family.__abstractmethods__):
-            raise RegistryError(
-                f"env '{name}': {family.__module__}.{family.__qualname__} has no {' and no '.join(lacking)}. "
-                "See dimix.envs.family.EnvFamily for what an environment must define."
-            )
-        return family
+    def get(self, name: str) -> type[EnvFamily]:
+        """The family registered under a name; raises as `Registry.get`."""
+        return super().get(name)
+
+    def _complete(self, name: str, cls: type) -> type[EnvFamily]:
+        return super()._complete(name, as_family(cls))
 
 
 POLICY_REGISTRY = Registry("policy")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark import ROOT
-from dimix.machine.processes import ONE_THREAD
+from dimix.machine.cores import ONE_THREAD
 
 SCRIPTS = ROOT / "benchmark" / "peers"
 

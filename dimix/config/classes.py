@@ -83,12 +83,7 @@ def find_callbacks(given: dict[str, Any], found: Findings) -> dict[str, type]:
 def find_class(registry: Registry, name: str, key: str, found: Findings) -> Any:
     """The class of a name; None if there is none, or an incomplete one, which is reported under the key."""
     try:
-        cls = registry.get(name)
+        return registry.get(name)
     except RegistryError as e:
         found.report(key, str(e))
         return None
-    if missing := getattr(cls, "__abstractmethods__", None):
-        methods = ", ".join(sorted(missing))
-        found.report(key, f"'{name}' ({cls.__module__}.{cls.__qualname__}) lacks the methods {methods}. Define them.")
-        return None
-    return cls

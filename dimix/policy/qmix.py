@@ -343,13 +343,13 @@ class QMIXPolicy(ValuePolicy):
         def of_rows(x: Tensor) -> Tensor:
             return x.flatten(0, 1).index_select(0, rows)
 
-        more: dict[str, Tensor] = {}
-        if "action" in network.mixer_reads:
+        reads, more = network.mixer_reads, dict[str, Tensor]()
+        if "action" in reads:
             more["action"] = of_rows(action)
-        if "best" in network.mixer_reads:
+        if "best" in reads:
             best = value_learning.masked_max(q, batch.obs.action_mask)
             more["best"] = of_rows(torch.where(counts, best, 0.0))
-        if "features" in network.mixer_reads:
+        if "features" in reads:
             more["features"] = of_rows(features)
         chosen = torch.where(counts, value_learning.chosen_q(q, action), 0.0)
         q_tot = network.mix(of_rows(chosen), of_rows(batch.obs.global_state), **more)

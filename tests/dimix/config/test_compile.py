@@ -416,4 +416,5 @@ def test_incomplete_classes_are_named_with_what_they_lack(monkeypatch):
     half = type("Half", (Policy,), {"default_model": lambda self: ("qmix", [])})
     monkeypatch.setitem(POLICY_REGISTRY._classes, "half", half)
     (line,) = problems(({}, {**SMAC, "policy": dict(type="half")}))
-    assert "create_config.policy.type" in line and "Half) lacks the methods _forward_collect, _forward_eval" in line
+    assert "create_config.policy.type" in line and "policy 'half': " in line
+    assert "Half has no _forward_collect and no _forward_eval and no" in line
