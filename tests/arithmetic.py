@@ -19,19 +19,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: Settings of the libraries that compute, by name. Each changes the order or the width of sums (torch, MKL, oneDNN,
-#: OpenBLAS) or what numba compiles for; ``oldest`` also draws other random numbers for the same seed.
-KINDS: dict[str, dict[str, str]] = {
-    "as it is": {},
-    "avx2": dict(ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2", MKL_CBWR="AVX2", OPENBLAS_CORETYPE="Haswell"),
-    "oldest": dict(
-        ATEN_CPU_CAPABILITY="default",
-        ONEDNN_MAX_CPU_ISA="SSE41",
-        MKL_CBWR="COMPATIBLE",
-        OPENBLAS_CORETYPE="Prescott",
-    ),
-    "generic": dict(NUMBA_CPU_NAME="generic", MKL_CBWR="COMPATIBLE"),
-}
+from benchmark.arithmetic import KINDS
+
 QUICK_KINDS, QUICK_SEEDS = ("oldest",), 2
 QUICK_TESTS = ("tests/dimix/check", "tests/dimix/model", "tests/dimix/policy")
 CLOSE = 0.5  # share of a tolerance from which a test is listed

@@ -54,6 +54,10 @@ class Run(Protocol):
         ...
 
 
+#: Win rate from jittered starts among an evaluation's metrics, where such games are played.
+JITTER_SCORE = "eval/battle_won_jitter"
+
+
 def score_of(run: Run, values: Mapping[str, float]) -> float:
     """Score of an evaluation: its win rate, or its mean return if the game cannot be won."""
     return values["eval/battle_won" if run.info.has_win else "eval/ep_reward"]

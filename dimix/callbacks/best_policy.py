@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dimix.callbacks.base import Callback, Run, score_of
+from dimix.callbacks.base import JITTER_SCORE, Callback, Run, score_of
 
 
 class BestPolicy(Callback):
     """Saves the networks whenever an evaluation beats all earlier ones.
 
-    Evaluations are ranked by win rate (by return if the game cannot be won), then win rate from jittered starts, then
-    return.
+    Evaluations are ranked by win rate (by return if the game cannot be won), the mean of both where games from jittered
+    starts are played as well; then by return.
 
     Args:
         path: checkpoint to write.
@@ -25,7 +25,8 @@ class BestPolicy(Callback):
 
     def on_eval_end(self, run: Run, values: Mapping[str, float]) -> None:
         """Save if this evaluation is the best so far."""
-        rank = [score_of(run, values), values.get("eval/battle_won_jitter", 0.0), values["eval/ep_reward"]]
+        score = score_of(run, values)
+        rank = [(score + values.get(JITTER_SCORE, score)) / 2, values["eval/ep_reward"]]
         if self._best is None or rank > self._best:
             self._best = rank
             run.save_weights(self._path)

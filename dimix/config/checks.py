@@ -47,7 +47,7 @@ DERIVED: dict[str, Callable[[EasyDict, EnvInfo], Any]] = {
 
 
 #: Keys and branches that a resumed run may change: they do not affect training up to the point where it stops.
-FREE_KEYS = ("exp_name", "run", "env.stop_value", "env.replay", "create_config.callback")
+FREE_KEYS = ("exp_name", "run", "env.stop_value", "env.jitter_eval.stop_value", "env.replay", "create_config.callback")
 
 
 def is_of(key: str, branches: Iterable[str]) -> bool:

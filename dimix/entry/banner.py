@@ -6,7 +6,7 @@ import math
 
 from dimix import __version__
 from dimix.config.compile import CompiledConfig
-from dimix.entry.rooms import Rooms, jitter_games
+from dimix.entry.rooms import Rooms, jitter_games, jitter_stop_value
 from dimix.machine.text import short
 from dimix.policy.optim import parameter_count
 
@@ -47,9 +47,12 @@ def _stops(compiled: CompiledConfig) -> str:
     what = "win rate" if compiled.info.has_win else "return"
     epsilon = compiled.cfg.policy.eval.epsilon
     games = f"{env.n_evaluator_episode} " + (f"games with epsilon {epsilon:g}" if epsilon else "greedy games")
+    need = f"{env.stop_value:g}"
     if jitter_games(compiled):
-        games += f" (and {jitter_games(compiled)} from jittered starts, for information)"
-    parts = [f"at {what} {env.stop_value:g} over the last {run.stop_window} evaluations of {games}"]
+        jitter = jitter_stop_value(compiled)
+        games += f" (and {jitter_games(compiled)} from jittered starts{'' if jitter else ', for information'})"
+        need += f" and {jitter:g} from jittered starts," if jitter else ""
+    parts = [f"at {what} {need} over the last {run.stop_window} evaluations of {games}"]
     parts += [f"after {short(run.env_step)} env steps"] if run.env_step else []
     parts += [f"after {short(run.train_iter)} updates"] if run.train_iter else []
     return ", or ".join(parts)

@@ -75,6 +75,11 @@ def jitter_games(compiled: CompiledConfig) -> int:
     return (lookup(compiled.cfg, "env.jitter_eval.n_episode") or 0) if compiled.info.has_jitter else 0
 
 
+def jitter_stop_value(compiled: CompiledConfig) -> float:
+    """Mean win rate from jittered starts that a run needs to stop; 0 if they do not count, or none are played."""
+    return lookup(compiled.cfg, "env.jitter_eval.stop_value") if jitter_games(compiled) else 0.0
+
+
 class Rooms:
     """The components of a training run.
 

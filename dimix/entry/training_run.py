@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from easydict import EasyDict
 
-from dimix.callbacks import BestPolicy, Callback, Callbacks, MetricLog, StopRule
+from dimix.callbacks import JITTER_SCORE, BestPolicy, Callback, Callbacks, MetricLog, StopRule
 from dimix.config.checks import lookup
 from dimix.config.compile import CompiledConfig
 from dimix.entry.checkpoints import run_content, run_state, weights_content
 from dimix.entry.recording import GameFiles
-from dimix.entry.rooms import Rooms, jitter_games
+from dimix.entry.rooms import Rooms, jitter_games, jitter_stop_value
 from dimix.entry.run_folder import RunFolder, quote
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import TrainingError
@@ -92,7 +92,9 @@ class TrainingRun:
     ) -> None:
         self._compiled, self.rooms, self._folder, self._signals, self.out = compiled, rooms, folder, signals, out
         env, run = compiled.cfg.env, compiled.cfg.run
-        self._stop_rule = StopRule(env.stop_value, run.stop_window, run.env_step, run.train_iter)
+        self._stop_rule = StopRule(
+            env.stop_value, run.stop_window, run.env_step, run.train_iter, jitter_stop_value(compiled)
+        )
         added = Callbacks(callbacks).metric_names
         logger = MetricLogger(
             folder.log,
@@ -238,7 +240,7 @@ class TrainingRun:
         values = _eval_values(self._play(self.rooms.evaluator, self.cfg.env.n_evaluator_episode, "nominal"))
         if self.rooms.jitter_evaluator is not None:
             jitter = self._play(self.rooms.jitter_evaluator, jitter_games(self._compiled), "jittered")
-            values["eval/battle_won_jitter"] = jitter.battle_won
+            values[JITTER_SCORE] = jitter.battle_won
             values["eval/games_won_jitter"] = jitter.games_won
             values["eval/games_played_jitter"] = jitter.games_played
         self._evaluation = values

@@ -27,11 +27,13 @@ class Job:
         name: for messages and the process list.
         target: module-level function, called as ``target(out=..., **options)``; its return value is the result.
         options: its other arguments; they are pickled.
+        environment: variables set for its process.
     """
 
     name: str
     target: Callable[..., Any]
     options: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -107,7 +109,8 @@ def _start(job: Job) -> Child:
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(theirs, job), name=job.name)
-    process.start()
+    with _environment(job.environment):
+        process.start()
     theirs.close()
     return Child(job, process, mine)
 

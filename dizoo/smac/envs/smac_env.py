@@ -87,6 +87,8 @@ class SMACEnv(ManagerKeys, EnvFamily):
             start_jitter=0.5,
             # (int) Games of the second evaluation; 0 leaves it out, >= 0.
             n_episode=32,
+            # (float) Share of these won over the last evaluations that is needed as well to stop; 0: none, in [0, 1].
+            stop_value=0.0,
         ),
         replay=dict(
             # (int) Record games of every so many evaluations in training, from the first; 0 records none, >= 0.

@@ -63,6 +63,21 @@ def test_the_return_counts_where_nothing_is_won():
     assert ask(StopRule(9.0, 1), [0.9], 0, 0, has_win=True) is None
 
 
+@pytest.mark.parametrize(
+    ("jitter", "reason"), [([1.0, 0.9, 0.8], "stop_value"), ([1.0, 0.9, 0.7], None), ([1.0, 1.0], None), ([], None)]
+)
+def test_games_from_moved_starts_have_to_be_won_as_well(jitter, reason):
+    rule = StopRule(0.95, 3, jitter_value=0.9)
+    run = SimpleNamespace(info=SimpleNamespace(has_win=True), env_step=0, train_iter=0)
+    for share in [*[None] * (3 - len(jitter)), *jitter]:
+        moved = {} if share is None else {"eval/battle_won_jitter": share}
+        rule.on_eval_end(run, {"eval/battle_won": 1.0, "eval/ep_reward": 20.0, **moved})
+    resumed = StopRule(0.95, 3, jitter_value=0.9)
+    resumed.load_state_dict(rule.state_dict())
+    assert rule.stop_reason(run) == resumed.stop_reason(run) == reason
+    assert StopRule(0.95, 3).stop_reason(run) is None
+
+
 def test_state_round_trip():
     rule, other = StopRule(0.95, 3), StopRule(0.95, 3)
     ask(rule, [1.0, 1.0], 0, 0)
