@@ -92,8 +92,11 @@ class AgentNetwork(nn.Module):
         """The head alone: its input (R, hidden_size_list[-1]) and the packed rows (R, O) -> Q-values (R, N)."""
         if self.norm is not None:
             features = self.norm(features)
-        entities = self.entities
-        advantage = self.head(features) if entities is None else entities.action_values(features, x, self.head)
+        if self.entities is None:
+            advantage = self.head(features)
+        else:
+            assert isinstance(self.head, nn.Linear)
+            advantage = self.entities.action_values(features, x, self.head)
         if self.value_head is None:
             return advantage
         return self.value_head(features) + advantage - advantage.mean(-1, keepdim=True)

@@ -1,8 +1,8 @@
 """Reading and aiming at entities in compiled loops, which never hold rows times entities times codes in memory.
 
-An entity's code is ``relu(W e + b)``. Most entities of a battle are dead or out of sight, most agents cannot aim at any,
-and the gradient reaches the value of one action per row. So the loops skip absent entities, only rows that can aim get
-a query, and the backward pass recomputes codes instead of reading them from memory.
+An entity's code is ``relu(W e + b)``. Most entities of a battle are dead or out of sight, and the gradient reaches the
+value of one action per row. So the loops skip absent entities, only rows whose actions can target a kind get a query
+for it, in the backward pass only those whose action did, and codes are computed again rather than kept.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def add_entities(base: Tensor, x: Tensor, kinds: Sequence[Columns], layers: Sequ
         RuntimeError: backward ran twice; the first pass consumes the buffers.
     """
     x = x.contiguous()
-    if torch.is_grad_enabled():
+    if _learns(base, *layers):
         return _Add.apply(base, x, kinds, *layers)  # type: ignore[no-any-return]
     for read in _reads(kinds, layers):
         total = _sum(x, read)
@@ -97,7 +97,7 @@ def entity_values(
         (R, N) float32.
     """
     features, x = features.contiguous(), x.contiguous()
-    if torch.is_grad_enabled():
+    if _learns(features, weight, bias, *layers):
         return _Values.apply(features, x, kinds, weight, bias, *layers)  # type: ignore[no-any-return]
     return _values(features, x, weight, bias, _aims(kinds, layers))
 
@@ -112,7 +112,7 @@ def _can_name(row: Any, named_by: Any) -> Any:
 
 @compiled()
 def _aiming(x: np.ndarray, named_by: np.ndarray, grad: np.ndarray) -> np.ndarray:  # pragma: no cover - compiled
-    """Rows of x (R, O) that can name entities; only those where their values have a gradient (R, K), if there is one."""
+    """Rows of x (R, O) that can name entities; given their values' gradient (R, K), those where it is not 0."""
     rows, n = np.empty(x.shape[0], np.int64), 0
     for r in range(x.shape[0]):
         rows[n] = r
@@ -124,9 +124,10 @@ def _aiming(x: np.ndarray, named_by: np.ndarray, grad: np.ndarray) -> np.ndarray
 def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
     """Kernels for entities of `size` features (and a mark, if `marked`) and codes of `codes` floats.
 
-    All begin with ``(x, column, count, mark, named_by, ...)``: rows (R, O) and the fields of `Columns`, with `mark` for
-    ``last_action``; then weight (C, F) and bias (C) of the codes. Because the sizes are constants, the compiler unrolls
-    the features and vectorises over the codes.
+    All begin with ``(x, column, count, mark, named_by, weight, bias, ...)``: rows (R, O), the fields of `Columns`, with
+    `mark` for ``last_action``, weight (C, F) and bias (C) of the codes. Because the sizes are constants, the compiler
+    unrolls the features and vectorises over the codes. `sums` fills `out`, `scores` adds to it; the backward kernels
+    fill all arguments from `to_weight` on.
     """
     width, scale = size + marked, np.float32(codes**-0.5)
     fast = {"contract", "nsz", "arcp"}
@@ -289,6 +290,10 @@ def entity_kernels(size: int, marked: bool, codes: int) -> EntityKernels:
     return EntityKernels(sums, sums_backward, scores, scores_backward)
 
 
+def _learns(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+
+
 def _kernels(at: Columns, weight: Tensor) -> EntityKernels:
     return entity_kernels(at.size, at.last_action is not None, len(weight))
 
@@ -337,7 +342,7 @@ class _Add(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.sums is None:
-            raise RuntimeError("entity_layer: backward ran twice over one forward. Use fused=False for that.")
+            raise RuntimeError("add_entities: backward ran twice over one forward. Use fused=False for that.")
         sums, ctx.sums = ctx.sums, None
         x, *layers = ctx.saved_tensors
         to_layers = [torch.empty_like(p) for p in layers]

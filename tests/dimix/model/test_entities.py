@@ -8,6 +8,7 @@ from dimix.config.compile import compile_all
 from dimix.errors import ConfigError
 from dimix.model import QMix, QTran, WQMix
 from dimix.model.entities import EntityEncoder
+from dimix.model.kernels.buffers import POOL
 from dimix.model.spec import AgentSpec
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.maps.layout import column_names
@@ -94,6 +95,43 @@ def test_no_rows_and_rows_that_ask_for_gradients():
     x = rows(3).requires_grad_()
     encoder(x).sum().backward()
     assert x.grad is not None and bool((x.grad != 0).any())
+
+
+def test_a_gradient_reaches_only_what_learns():
+    """Frozen codes, as in a network that is being tuned: the others learn as without."""
+    torch.manual_seed(0)
+    encoder, head = make_encoder(FIGHTERS_AND_HEALERS), torch.nn.Linear(8, ACTIONS)
+    x, features = rows(300), torch.randn(300, 8)
+    names = [name for name, _ in encoder.named_parameters()]
+    every = dict(zip(names, all_gradients(encoder, head, x, features)[3:], strict=False))  # the head's come last
+    for kind in encoder.kinds:
+        kind.code.requires_grad_(False)
+    encoder.zero_grad()
+    taken = encoder.action_values(features, x, head).gather(1, torch.arange(300).unsqueeze(1) % ACTIONS)
+    (encoder(x).sin().sum() + taken.exp().sum()).backward()
+    for name, parameter in encoder.named_parameters():
+        if ".code." in name:
+            assert parameter.grad is None
+        else:
+            torch.testing.assert_close(parameter.grad, every[name])
+
+
+def test_buffers_come_back_and_a_second_backward_is_refused():
+    encoder, head = make_encoder(FIGHTERS_AND_HEALERS), torch.nn.Linear(8, ACTIONS)
+    x, features = rows(300), torch.randn(300, 8)
+    POOL._free.clear()
+    for _ in range(3):
+        all_gradients(encoder, head, x, features)
+    free = {flat.data_ptr() for flat in POOL._free}
+    all_gradients(encoder, head, x, features)
+    with torch.no_grad():
+        encoder(x)
+    encoder.requires_grad_(False)(x)  # a target network, while gradients are on
+    assert {flat.data_ptr() for flat in POOL._free} == free
+    out = encoder.requires_grad_()(x).sum()
+    out.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="backward ran twice over one forward"):
+        out.backward()
 
 
 def test_values_by_hand():
