@@ -184,8 +184,7 @@ def equivariant_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: i
             policies = [make_policy(sizes), make_policy(sizes, **units), make_policy(sizes, **units)]
             for each in (policies[2].model, policies[2]._target_model):
                 assert each.agent.entities is not None
-                for kind in each.agent.entities.kinds:
-                    kind.fused = False  # type: ignore[assignment]
+                each.agent.entities.fused = False
             flat, sets, plain = in_turn(policies, batch, repeats)
             cells = [name, str(engine.scenario.n_enemies), str(episodes)]
             yield [*cells, f"{flat:.1f}", f"{sets:.1f}", f"{sets / flat:.2f}", f"{plain:.1f}"]

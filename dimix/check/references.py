@@ -77,11 +77,11 @@ def named_values(agent: Any, row: Tensor, features: Tensor) -> Tensor:
     """Values of the actions that target a unit: (O,), (F,) -> (N,)."""
     values = torch.zeros(agent.head.out_features, dtype=row.dtype)
     for kind in getattr(agent.encoder[0], "kinds", []):
-        if kind.action is None:
+        if kind.at.action is None:
             continue
         for j, code in unit_codes(kind, row).items():
             value = code @ kind.query(features) / len(code) ** 0.5
-            values = values + value * F.one_hot(torch.tensor(kind.action + j), len(values))
+            values = values + value * F.one_hot(torch.tensor(kind.at.action + j), len(values))
     return values
 
 

@@ -92,9 +92,11 @@ class AgentNetwork(nn.Module):
         """The head alone: its input (R, hidden_size_list[-1]) and the packed rows (R, O) -> Q-values (R, N)."""
         if self.norm is not None:
             features = self.norm(features)
-        advantage = self.head(features)
-        if self.entities is not None:
-            advantage = advantage + self.entities.action_values(features, x)
+        if self.entities is None:
+            advantage = self.head(features)
+        else:
+            assert isinstance(self.head, nn.Linear)
+            advantage = self.entities.action_values(features, x, self.head)
         if self.value_head is None:
             return advantage
         return self.value_head(features) + advantage - advantage.mean(-1, keepdim=True)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dimix.model.kernels.entities import Columns, entity_scores, entity_sum
+from dimix.model.kernels.entities import Columns, add_entities, entity_values
 from dimix.model.kernels.fusible import fusible
 from dimix.model.spec import AgentSpec
 
@@ -35,13 +35,11 @@ class EntityKind(nn.Module):
 
     def __init__(self, entities: Mapping[str, Any], spec: AgentSpec) -> None:
         super().__init__()
-        self.action, named_by = entities["action"], tuple(entities.get("named_by", ()))
-        fields = {name: entities[name] for name in ("column", "count", "size", "last_action")}
-        self.at = Columns(**fields, named_by=named_by)
-        self.fused = spec.fused
+        fields = {name: entities[name] for name in ("column", "count", "size", "action", "last_action")}
+        self.at = Columns(**fields, named_by=tuple(entities.get("named_by", ())))
         self.code = nn.Linear(self.at.size + (self.at.last_action is not None), spec.entity_embed_dim)
         self.total = nn.Linear(spec.entity_embed_dim, spec.hidden_size_list[0], bias=False)
-        self.query = None if self.action is None else nn.Linear(spec.hidden_size_list[-1], spec.entity_embed_dim)
+        self.query = None if self.at.action is None else nn.Linear(spec.hidden_size_list[-1], spec.entity_embed_dim)
 
     @property
     def columns(self) -> slice:
@@ -60,26 +58,21 @@ class EntityKind(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Their share of the encoder's output: (R, O) -> (R, F)."""
-        if self._fuses(x):
-            return self.total(entity_sum(x, self.at, self.code.weight, self.code.bias))
         return self.total(self.codes(x).sum(1))
 
-    def scores(self, features: Tensor, x: Tensor) -> Tensor:
-        """Values of targeting each of them: the head's input (R, H) and the rows (R, O) -> (R, K)."""
-        assert self.query is not None
+    def values(self, features: Tensor, x: Tensor, actions: int) -> Tensor:
+        """Added value of the actions that target one of them, 0 for all others: (R, H), (R, O) -> (R, N)."""
+        at = self.at
+        assert self.query is not None and at.action is not None
         query = self.query(features) * self.code.out_features**-0.5
-        if self._fuses(x):
-            return entity_scores(x, self.at, self.code.weight, self.code.bias, query)
-        return torch.bmm(self.codes(x), query.unsqueeze(2)).squeeze(2) * self._can_target(x)
+        scores = torch.bmm(self.codes(x), query.unsqueeze(2)).squeeze(2) * self._can_target(x)
+        return F.pad(scores, (at.action, actions - at.action - at.count))
 
     def _can_target(self, x: Tensor) -> Tensor:
         """(R, O) -> (R, 1): 1 in rows of agents whose actions target these entities, else 0."""
         if not self.at.named_by:
             return x.new_ones(x.shape[0], 1)
         return (x[:, list(self.at.named_by)] != 0).any(1, keepdim=True).to(x.dtype)
-
-    def _fuses(self, x: Tensor) -> bool:
-        return self.fused and fusible(x) and not x.requires_grad
 
 
 class EntityEncoder(nn.Module):
@@ -93,7 +86,7 @@ class EntityEncoder(nn.Module):
 
     def __init__(self, spec: AgentSpec) -> None:
         super().__init__()
-        self.action_shape = spec.action_shape
+        self.fused = spec.fused
         kinds = [EntityKind(entities, spec) for entities in spec.entities or ()]
         self.kinds = nn.ModuleList(kinds)
         other = torch.ones(spec.obs_shape, dtype=torch.bool)
@@ -105,24 +98,32 @@ class EntityEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(R, O) -> (R, F), before the ReLU."""
         out = self.other(x.index_select(1, self.other_columns))
-        for kind in self.kinds:
+        if self._fuses(x):
+            layers = [p for kind in self._kinds for p in (kind.code.weight, kind.code.bias, kind.total.weight)]
+            return add_entities(out, x, [kind.at for kind in self._kinds], layers)
+        for kind in self._kinds:
             out = out + kind(x)
         return out
 
-    @property
-    def _kinds(self) -> list[EntityKind]:
-        return cast(list[EntityKind], list(self.kinds))
+    def action_values(self, features: Tensor, x: Tensor, head: nn.Linear) -> Tensor:
+        """Values of all actions: a linear head's, and each entity's code times a query: (R, H), (R, O) -> (R, N)."""
+        targets = [(kind, kind.query) for kind in self._kinds if kind.query is not None]
+        if targets and self._fuses(x):
+            layers = [p for kind, query in targets for layer in (kind.code, query) for p in (layer.weight, layer.bias)]
+            return entity_values(features, x, [kind.at for kind, _ in targets], head.weight, head.bias, layers)
+        out = head(features)
+        for kind, _ in targets:
+            out = out + kind.values(features, x, head.out_features)
+        return out
 
     @property
     def queries(self) -> list[nn.Linear]:
         """The layers that are part of the head."""
         return [kind.query for kind in self._kinds if kind.query is not None]
 
-    def action_values(self, features: Tensor, x: Tensor) -> Tensor:
-        """Added value of the actions that target an entity, 0 for all others: (R, H), (R, O) -> (R, N)."""
-        values = []
-        for kind in self._kinds:
-            if kind.action is not None:
-                after = self.action_shape - kind.action - kind.at.count
-                values.append(F.pad(kind.scores(features, x), (kind.action, after)))
-        return torch.stack(values).sum(0) if values else features.new_zeros(features.shape[0], self.action_shape)
+    @property
+    def _kinds(self) -> list[EntityKind]:
+        return cast(list[EntityKind], list(self.kinds))
+
+    def _fuses(self, x: Tensor) -> bool:
+        return self.fused and fusible(x) and not x.requires_grad

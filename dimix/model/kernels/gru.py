@@ -10,43 +10,15 @@ with ``by_agent``). With one set the products are plain, with more they are batc
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from dimix.model.kernels.buffers import POOL
 from dimix.model.kernels.gru_kernels import gru_kernels
 from dimix.model.packing import Packing
-
-
-class _BufferPool:
-    """Flat float32 buffers, returned after use; one that is not returned is garbage collected."""
-
-    def __init__(self) -> None:
-        self._free: list[Tensor] = []
-
-    def take(self, *shape: int) -> Tensor:
-        """An uninitialised tensor."""
-        need = math.prod(shape)
-        self._free.sort(key=Tensor.numel)
-        fit = next((i for i, flat in enumerate(self._free) if flat.numel() >= need), None)
-        if fit is not None:
-            flat = self._free.pop(fit)
-        else:
-            del self._free[-1:]  # the largest; the new one replaces it
-            flat = torch.empty(need + need // 4)  # room to grow: batches differ in length
-        return flat[:need].view(shape)
-
-    def give(self, buffer: Tensor) -> None:
-        """Return a tensor from `take`."""
-        flat = buffer._base
-        if flat is not None:
-            self._free.append(flat)
-
-
-_POOL = _BufferPool()
 
 
 def fused_gru(
@@ -121,8 +93,8 @@ def _forward(
     hidden = x.new_empty(*x.shape[:2], size)
     if not sizes:
         return hidden
-    step_gates = _POOL.take(len(x), sizes[0], 4 * size) if gates is None else gates
-    product = _POOL.take(len(x), sizes[0], 3 * size)
+    step_gates = POOL.take(len(x), sizes[0], 4 * size) if gates is None else gates
+    product = POOL.take(len(x), sizes[0], 3 * size)
     kernel = gru_kernels(size).forward
     gate_values, products, states = step_gates.numpy(), product.numpy(), hidden.numpy()
     before_start, before_states = 0, h0.detach().numpy()
@@ -138,16 +110,16 @@ def _forward(
         kernel(gate_values, at, products, biases, before_states, before_start, states, start, count)
         before, before_start, before_states = now, start, states
         start += count
-    _POOL.give(product)
+    POOL.give(product)
     if gates is None:
-        _POOL.give(step_gates)
+        POOL.give(step_gates)
     return hidden
 
 
 class _FusedGRU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, h0: Tensor, w_x: Tensor, w_h: Tensor, bias: Tensor, sizes: list[int]) -> Tensor:
-        ctx.gates = _POOL.take(*x.shape[:2], 4 * w_h.shape[-1])
+        ctx.gates = POOL.take(*x.shape[:2], 4 * w_h.shape[-1])
         hidden = _forward(x, h0, w_x, w_h, bias, sizes, ctx.gates)
         ctx.save_for_backward(x, h0, w_x, w_h, hidden)
         ctx.sizes = sizes
@@ -182,5 +154,5 @@ class _FusedGRU(torch.autograd.Function):
             _add_mm(to_wh, g_h.mT, before.narrow(-2, 0, count))
             _add_mm(to_carry.narrow(-2, 0, count), g_h, wh)
             carried = count
-        _POOL.give(gates)
+        POOL.give(gates)
         return dx, carry, dw_x, dw_h, dbias, None

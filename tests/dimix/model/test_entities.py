@@ -8,6 +8,7 @@ from dimix.config.compile import compile_all
 from dimix.errors import ConfigError
 from dimix.model import QMix, QTran, WQMix
 from dimix.model.entities import EntityEncoder
+from dimix.model.kernels.buffers import POOL
 from dimix.model.spec import AgentSpec
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.maps.layout import column_names
@@ -60,13 +61,14 @@ def renumbered(x, enemies, allies):
     return x
 
 
-def all_gradients(encoder, x, features):
+def all_gradients(encoder, head, x, features):
     encoder.zero_grad()
+    head.zero_grad()
     features = features.clone().requires_grad_()
-    summed, values = encoder(x), encoder.action_values(features, x)
+    summed, values = encoder(x), encoder.action_values(features, x, head)
     taken = values.gather(1, torch.arange(len(x)).unsqueeze(1) % ACTIONS)
     (summed.sin().sum() + taken.exp().sum()).backward()
-    return [summed, values, features.grad, *(p.grad.clone() for p in encoder.parameters())]
+    return [summed, values, features.grad, *(p.grad.clone() for p in (*encoder.parameters(), *head.parameters()))]
 
 
 @pytest.mark.parametrize(
@@ -77,11 +79,10 @@ def all_gradients(encoder, x, features):
 def test_compiled_loops_equal_torch_in_values_and_gradients(kinds, count, embed_dim):
     torch.manual_seed(0)
     encoder = make_encoder(kinds, embed_dim)
-    x, features = rows(count), torch.randn(count, 8)
-    ours = all_gradients(encoder, x, features)
-    for kind in encoder.kinds:
-        kind.fused = False
-    exact = all_gradients(encoder.double(), x.double(), features.double())
+    head, x, features = torch.nn.Linear(8, ACTIONS), rows(count), torch.randn(count, 8)
+    ours = all_gradients(encoder, head, x, features)
+    encoder.fused = False
+    exact = all_gradients(encoder.double(), head.double(), x.double(), features.double())
     for mine, right in zip(ours, exact, strict=True):
         assert mine.shape == right.shape
         assert (mine - right).abs().max() <= 2e-6 * right.abs().max().clamp(min=1.0)
@@ -90,10 +91,47 @@ def test_compiled_loops_equal_torch_in_values_and_gradients(kinds, count, embed_
 def test_no_rows_and_rows_that_ask_for_gradients():
     encoder = make_encoder(KINDS)
     assert encoder(rows(0)).shape == (0, 6)
-    assert encoder.action_values(torch.zeros(0, 8), rows(0)).shape == (0, ACTIONS)
+    assert encoder.action_values(torch.zeros(0, 8), rows(0), torch.nn.Linear(8, ACTIONS)).shape == (0, ACTIONS)
     x = rows(3).requires_grad_()
     encoder(x).sum().backward()
     assert x.grad is not None and bool((x.grad != 0).any())
+
+
+def test_a_gradient_reaches_only_what_learns():
+    """Frozen codes, as in a network that is being tuned: the others learn as without."""
+    torch.manual_seed(0)
+    encoder, head = make_encoder(FIGHTERS_AND_HEALERS), torch.nn.Linear(8, ACTIONS)
+    x, features = rows(300), torch.randn(300, 8)
+    names = [name for name, _ in encoder.named_parameters()]
+    every = dict(zip(names, all_gradients(encoder, head, x, features)[3:], strict=False))  # the head's come last
+    for kind in encoder.kinds:
+        kind.code.requires_grad_(False)
+    encoder.zero_grad()
+    taken = encoder.action_values(features, x, head).gather(1, torch.arange(300).unsqueeze(1) % ACTIONS)
+    (encoder(x).sin().sum() + taken.exp().sum()).backward()
+    for name, parameter in encoder.named_parameters():
+        if ".code." in name:
+            assert parameter.grad is None
+        else:
+            torch.testing.assert_close(parameter.grad, every[name])
+
+
+def test_buffers_come_back_and_a_second_backward_is_refused():
+    encoder, head = make_encoder(FIGHTERS_AND_HEALERS), torch.nn.Linear(8, ACTIONS)
+    x, features = rows(300), torch.randn(300, 8)
+    POOL._free.clear()
+    for _ in range(3):
+        all_gradients(encoder, head, x, features)
+    free = {flat.data_ptr() for flat in POOL._free}
+    all_gradients(encoder, head, x, features)
+    with torch.no_grad():
+        encoder(x)
+    encoder.requires_grad_(False)(x)  # a target network, while gradients are on
+    assert {flat.data_ptr() for flat in POOL._free} == free
+    out = encoder.requires_grad_()(x).sum()
+    out.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="backward ran twice over one forward"):
+        out.backward()
 
 
 def test_values_by_hand():
@@ -113,8 +151,12 @@ def test_values_by_hand():
     x = torch.tensor([[1.0, 1.0, 0.0, 0.0, 4.0, 0.0, 0.0], [1.0, -2.0, 0.5, 0.0, 0.0, 0.0, 1.0]])
     # codes: 3.5 and none; relu(-2.5) = 0 and 0.5 + 0.5 + 100
     torch.testing.assert_close(encoder(x), torch.tensor([[47.0], [202.0]]))
-    values = encoder.action_values(torch.tensor([[1.0], [2.0]]), x)
-    torch.testing.assert_close(values, torch.tensor([[0.0, 10.5, 0.0], [0.0, 0.0, 606.0]]))
+    head = torch.nn.Linear(1, 3)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[0.0], [1.0], [0.0]]))
+        head.bias.copy_(torch.tensor([0.0, 0.0, 7.0]))
+    values = encoder.action_values(torch.tensor([[1.0], [2.0]]), x, head)
+    torch.testing.assert_close(values, torch.tensor([[0.0, 11.5, 7.0], [0.0, 2.0, 613.0]]))
 
 
 def test_only_those_whose_actions_name_them():
@@ -123,7 +165,10 @@ def test_only_those_whose_actions_name_them():
     encoder = make_encoder(FIGHTERS_AND_HEALERS)
     x, features = rows(200), torch.randn(200, 8)
     fighter, healer = x[:, OBS - 2] == 1, x[:, OBS - 1] == 1
-    values = encoder.action_values(features, x)
+    head = torch.nn.Linear(8, ACTIONS)
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    values = encoder.action_values(features, x, head)
     assert bool((values[~fighter & ~healer] == 0).all())
     for named, by in ((slice(6, 10), fighter), (slice(7, 9), healer)):
         outside = values[by].clone()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dimix.model.kernels import gru as module
+from dimix.model.kernels.buffers import POOL
 from dimix.model.kernels.gru_kernels import gru_kernels
 from dimix.model.packing import Packing
 from dimix.model.recurrent import GRU
@@ -106,13 +106,13 @@ def test_second_backward_is_refused():
 
 
 def test_buffers_come_back():
-    module._POOL._free.clear()
+    POOL._free.clear()
     layer, packing = GRU(4, 8), Packing.of(lengths_to_valid([[4, 4]], 4))
     for _ in range(3):
         layer.unroll(torch.randn(8, 4), packing, torch.zeros(2, 8))[0].sum().backward()
-    free = {flat.data_ptr() for flat in module._POOL._free}
+    free = {flat.data_ptr() for flat in POOL._free}
     layer.unroll(torch.randn(8, 4), packing, torch.zeros(2, 8))[0].sum().backward()
-    assert {flat.data_ptr() for flat in module._POOL._free} == free
+    assert {flat.data_ptr() for flat in POOL._free} == free
 
 
 def test_kernel_functions_are_exact_to_float32():
