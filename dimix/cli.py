@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from dimix import __version__
 from dimix.errors import ConfigError, DimixError, first_line
@@ -94,6 +95,16 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
     return tuple(seeds)
 
 
+def _complete_config(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the zoo's configs, and files."""
+    from dimix.config.file import zoo_docs
+
+    return [
+        *(CompletionItem(n) for n in zoo_docs() if n.startswith(incomplete)),
+        CompletionItem(incomplete, type="file"),
+    ]
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "-m",
@@ -102,7 +113,13 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
     help="serial: train; eval: play games with a checkpoint; watch: one, in the browser; check: test this "
     "installation; replay, plot, report: show games, curves, runs; export: a team to ONNX or numpy.",
 )
-@click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path works from anywhere.")
+@click.option(
+    "-c",
+    "--config",
+    metavar="FILE",
+    shell_complete=_complete_config,
+    help="Config file; a zoo path works from anywhere.",
+)
 @click.option(
     "-s",
     "--seed",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -182,6 +183,20 @@ def test_the_package_itself_is_the_command(module, tmp_path):
 def test_verbose_shows_the_traceback(capsys):
     shown = invoke("-m", "serial", "-c", "nothing.py", "-v")
     assert "Traceback" in shown.output + capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "incomplete", "offered"),
+    [
+        (["-m"], "re", ["replay", "report"]),
+        (["-q"], "m", ["model", "mixer", "map"]),
+        ([], "--repl", ["--replay-path", "--replay-games"]),
+        (["-c"], "dizoo/smac/config/smac_MMM_qmix", [MMM, "dizoo/smac/config/smac_MMM_qmix"]),  # the last: of files
+    ],
+)
+def test_the_shell_completes_modes_names_and_zoo_configs(args, incomplete, offered):
+    completions = ShellComplete(command, {}, "dimix", "_DIMIX_COMPLETE").get_completions(args, incomplete)
+    assert [item.value for item in completions] == offered
 
 
 def test_output_without_the_characters_for_it(tmp_path, dimix, game_config):
