@@ -10,10 +10,11 @@ EXTRAS ?= all
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 SAY_WHERE := echo "installed. For the command dimix: source $(BIN)/activate, or type $(BIN)/dimix"
 INPUTS := setup.py pyproject.toml constraints.txt
 
-.PHONY: train test test-arithmetic lint docs clean
+.PHONY: train test test-arithmetic lint docs docs-serve clean
 
 train: $(VENV)/.installed
 	$(BIN)/dimix -m serial -c $(CONFIG) $(addprefix -s ,$(SEED)) $(ARGS)
@@ -29,8 +30,13 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# The site, in build/site; a broken link fails.
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m dimix.config.page > docs/config.md
+	$(MKDOCS) build --strict
+
+docs-serve: $(VENV)/.installed-dev
+	$(MKDOCS) serve
 
 clean:
 	rm -rf $(VENV) build dist ./*.egg-info

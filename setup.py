@@ -38,8 +38,11 @@ BENCHMARK = ["rliable>=1.2", "pandas>=2.2,<3", *PLOT]
 WANDB = ["wandb>=0.17"]  # 60 MB and two dozen packages: not part of the tests' own tools
 TOOLS = ["pytest>=7.4", "pytest-xdist>=3.7", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", "selenium>=4.20"]
 # Exported networks are played by onnxruntime, whose newest releases have no build for Python 3.10.
-ONNX = [f"{name}; python_version >= '3.11'" for name in ("onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2")]
-DEV = [*TOOLS, *ONNX, *REPLAY, *BENCHMARK, *TESTED_ENVS]
+ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2", "torch>=2.6"]
+# The site and notebooks; their newest releases have no build for Python 3.10 either.
+DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.27"]
+NOTEBOOKS = ["nbclient>=0.10", "ipykernel>=6.29"]
+DEV = [*TOOLS, *(f"{name}; python_version >= '3.11'" for name in (*ONNX, *DOCS, *NOTEBOOKS)), *REPLAY, *BENCHMARK, *TESTED_ENVS]
 
 setup(
     name="dimix",
@@ -52,8 +55,10 @@ setup(
     packages=find_packages(include=["dimix", "dimix.*", "dizoo", "dizoo.*"]),
     package_data={
         "dimix": ["py.typed"],
+        "dimix.report": ["page.*"],
         "dizoo.smac.battle.maps": ["data/*.json", "data/traces/*.npz"],
         "dizoo.smac.replay": ["page.*", "*.js"],
+        "dizoo.teams": ["*.json", "*.pth.tar"],
     },
     include_package_data=False,
     install_requires=[
@@ -74,6 +79,8 @@ setup(
         "plot": PLOT,
         "benchmark": BENCHMARK,
         "wandb": WANDB,
+        "onnx": ONNX,
+        "docs": DOCS,
         "dev": DEV,
         "all": sorted({*CURVES, *DEV}),
     },

@@ -9,10 +9,12 @@ import signal
 import sys
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from dimix import __version__
 from dimix.errors import ConfigError, DimixError, first_line
@@ -20,16 +22,32 @@ from dimix.errors import ConfigError, DimixError, first_line
 if TYPE_CHECKING:
     from dimix.envs.family import EnvFamily
 
-MODES = ("serial", "eval", "check", "replay", "plot")
-QUERIES = ("policy", "model", "mixer", "env", "callback", "map", "config")
+MODES = ("serial", "eval", "watch", "check", "replay", "plot", "report", "export")
+QUERIES = ("policy", "model", "mixer", "env", "callback", "map", "config", "zoo")
 EXAMPLE = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
 USAGE = {
     None: "dimix -m MODE [OPTIONS] [FILE]...",
     "serial": "dimix -m serial -c FILE [-s SEED]... [-o KEY=VALUE]... [--env-step N]",
     "eval": "dimix -m eval --load-path CKPT [-n GAMES] [--replay-path FOLDER]",
+    "watch": "dimix -m watch CKPT [-o FILE | --text]",
     "check": "dimix -m check",
     "replay": "dimix -m replay GAME.replay... (-o FILE | --text)",
     "plot": "dimix -m plot RUN_FOLDER... -o FILE",
+    "report": "dimix -m report RUN_FOLDER... [-o FILE]",
+    "export": "dimix -m export CKPT -o FILE",
+}
+#: What a mode reads besides options, and what it writes with -o; one without files takes none.
+FILES = {
+    "watch": "CKPT (a checkpoint, a run folder, or zoo:NAME)",
+    "replay": "FILE (recorded games)",
+    "plot": "FOLDER (run folders)",
+    "report": "FOLDER (run folders)",
+    "export": "CKPT (a checkpoint, a run folder, or zoo:NAME)",
+}
+WRITES = {
+    "replay": "-o FILE (what to write: .html, .png, .gif or .mp4) or --text (play in the terminal)",
+    "plot": "-o FILE (what to write: .png, .pdf, .svg, .html; .csv, .md or .tex for a table)",
+    "export": "-o FILE (what to write: .onnx, or .npz to play with numpy alone)",
 }
 
 
@@ -77,41 +95,57 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
     return tuple(seeds)
 
 
+def _complete_config(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the zoo's configs, and files."""
+    from dimix.config.file import zoo_docs
+
+    return [
+        *(CompletionItem(n) for n in zoo_docs() if n.startswith(incomplete)),
+        CompletionItem(incomplete, type="file"),
+    ]
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "-m",
     "--mode",
     type=click.Choice(MODES),
-    help="serial: train; eval: play games with a checkpoint; check: test this installation; replay: show "
-    "recorded games; plot: runs' curves or table.",
+    help="serial: train; eval: play games with a checkpoint; watch: one, in the browser; check: test this "
+    "installation; replay, plot, report: show games, curves, runs; export: a team to ONNX or numpy.",
 )
-@click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path (dizoo/...) works from any folder.")
+@click.option(
+    "-c",
+    "--config",
+    metavar="FILE",
+    shell_complete=_complete_config,
+    help="Config file; a zoo path works from anywhere.",
+)
 @click.option(
     "-s",
     "--seed",
     multiple=True,
     type=Seeds(),
     callback=_all_seeds,
-    help="Seed; several train at once: 0,1,2 or 0-9; repeatable.",
+    help="Seed; several: 0,1,2 or 0-9; repeatable.",
 )
 @click.option(
     "-o",
     "--override",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Set one config key, dotted; repeatable. With replay and plot: the file to write.",
+    help="Set a config key, dotted; repeatable. With replay, plot, ...: the file to write.",
 )
 @click.option("--exp-name", metavar="FOLDER", help="Run folder.  [default: <config>_result/seed<seed>]")
 @click.option("--env-step", type=Count(), help="Stop after this many env steps.")
 @click.option("--train-iter", type=Count(), help="Stop after this many updates.")
-@click.option("--load-path", metavar="CKPT", help="Start from (serial) or play with (eval) it, or a run folder's best.")
+@click.option("--load-path", metavar="CKPT", help="Start from or play with it; or a run folder.")
 @click.option(
     "--resume", is_flag=False, flag_value="", metavar="[FOLDER]", help="Resume a run (the config's last one)."
 )
 @click.option("-n", "--games", type=Count(), default=100, show_default=True, help="Games to play with -m eval.")
 @click.option("--replay-path", metavar="FOLDER", help="Record the first games of -m eval there.")
 @click.option("--replay-games", type=Count(), default=8, show_default=True, help="How many, per kind of start.")
-@click.option("--text", is_flag=True, help="Play -m replay in the terminal.")
+@click.option("--text", is_flag=True, help="Play -m replay or watch in the terminal.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Plot a column of metrics.csv; repeatable.")
 @click.option("--title", metavar="TEXT", help="Title of the plot.")
 @click.option("--band", metavar="KIND", help="Of seeds: minmax (default), ci, quartiles, none.")
@@ -131,15 +165,15 @@ def command(ctx: click.Context, **options: Any) -> None:
     dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0
     dimix -m eval --load-path smac_MMM_qmix_result/seed0/ckpt/best.pth.tar -n 100
     dimix -m replay GAME.replay -o game.html
-    dimix -m plot RUN_FOLDER... -o curves.png
+    dimix -m watch zoo:3m
+    dimix -m report RUN_FOLDER...
     """  # noqa: D301
     try:
         if options["query"]:
             click.echo("\n".join(_names(options["query"])))
             return
         _check_complete(ctx, options)
-        run = {"serial": _serial, "eval": _eval, "check": _check, "replay": _replay, "plot": _plot}[options["mode"]]
-        ctx.exit(run(options))
+        ctx.exit(RUN[options["mode"]](options))
     except DimixError as error:
         if options["verbose"]:
             traceback.print_exc()
@@ -163,9 +197,9 @@ def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
         click.exceptions.Exit: something is missing.
     """
     mode = options["mode"]
-    if mode in ("serial", "eval", "check") and options["files"]:
+    if mode and mode not in FILES and options["files"]:
         raise ConfigError(f"{options['files'][0]}: -m {mode} takes no files. A config file is given with -c.")
-    if mode == "replay" and options["text"] and options["override"]:
+    if mode in ("replay", "watch") and options["text"] and options["override"]:
         raise ConfigError(f"-o {options['override'][0]} --text: games are written or played. Leave one of the two out.")
     missing = _missing(options)
     if missing:
@@ -184,14 +218,10 @@ def _missing(options: dict[str, Any]) -> list[str]:
         missing.append("--load-path CKPT (what to evaluate)")
     if mode in ("serial", None) and not options["config"] and not options["resume"]:
         missing.append("-c FILE (a config file)")
-    if mode == "replay" and not options["files"]:
-        missing.append("FILE (recorded games)")
-    if mode == "plot" and not options["files"]:
-        missing.append("FOLDER (run folders)")
-    if mode == "replay" and not options["override"] and not options["text"]:
-        missing.append("-o FILE (what to write: .html, .png, .gif or .mp4) or --text (play in the terminal)")
-    if mode == "plot" and not options["override"]:
-        missing.append("-o FILE (what to write: .png, .pdf, .svg, .html; .csv, .md or .tex for a table)")
+    if mode in FILES and not options["files"]:
+        missing.append(FILES[mode])
+    if mode in WRITES and not options["override"] and not (mode == "replay" and options["text"]):
+        missing.append(WRITES[mode])
     return missing
 
 
@@ -200,6 +230,10 @@ def _example(options: dict[str, Any]) -> str:
     mode, files, given = options["mode"], options["files"], options["override"]
     if mode == "eval":
         return "dimix -m eval --load-path smac_MMM_qmix_result/seed0/ckpt/best.pth.tar -n 100"
+    if mode in ("watch", "report", "export"):
+        default = "zoo:3m" if mode in ("watch", "export") else "smac_MMM_qmix_result"
+        target = given[0] if given else "team.onnx" if mode == "export" else ""
+        return f"dimix -m {mode} {shlex.join(files) or default}" + (f" -o {shlex.quote(target)}" if target else "")
     if mode == "replay":
         out = given[0] if given else f"{Path(files[0]).stem}.html" if len(files) == 1 else "games.html"
         return f"dimix -m replay {shlex.join(files) or 'games/*.replay'} -o {shlex.quote(out)}"
@@ -248,6 +282,35 @@ def _eval(options: dict[str, Any]) -> int:
     return 0
 
 
+def _watch(options: dict[str, Any]) -> int:
+    from dimix.entry import watch_pipeline
+
+    if len(options["seed"]) > 1:
+        raise ConfigError(f"-s: {len(options['seed'])} seeds. One game is watched; give one.")
+    watch_pipeline(
+        _file(options),
+        _output(options) if options["override"] else None,
+        text=options["text"],
+        seed=options["seed"][0] if options["seed"] else None,
+        device=options["device"],
+    )
+    return 0
+
+
+def _export(options: dict[str, Any]) -> int:
+    from dimix.entry import export_pipeline
+
+    export_pipeline(_file(options), _output(options))
+    return 0
+
+
+def _report(options: dict[str, Any]) -> int:
+    from dimix.report import report
+
+    report(options["files"], _output(options) if options["override"] else "report.html", out=click.echo)
+    return 0
+
+
 def _check(options: dict[str, Any]) -> int:
     """Run the checks; returns 1 if one fails."""
     import torch
@@ -278,6 +341,26 @@ def _plot(options: dict[str, Any]) -> int:
     return 0
 
 
+#: What each mode calls; returns the exit status.
+RUN: dict[str, Callable[[dict[str, Any]], int]] = {
+    "serial": _serial,
+    "eval": _eval,
+    "watch": _watch,
+    "check": _check,
+    "replay": _replay,
+    "plot": _plot,
+    "report": _report,
+    "export": _export,
+}
+
+
+def _file(options: dict[str, Any]) -> str:
+    """The one file named; a ConfigError if there are more."""
+    if len(options["files"]) > 1:
+        raise ConfigError(f"{' '.join(options['files'])}: -m {options['mode']} takes one team.")
+    return options["files"][0]
+
+
 def _output(options: dict[str, Any]) -> str:
     """The file given by ``-o``; a ConfigError if there is more than one."""
     if len(options["override"]) > 1:
@@ -294,6 +377,10 @@ def _names(kind: str) -> list[str]:
     if kind == "config":
         docs = zoo_docs()
         return [f"{name:<{max(map(len, docs))}} {doc}" for name, doc in docs.items()]
+    if kind == "zoo":
+        from dimix.team.files import ZOO, zoo_teams
+
+        return [f"{ZOO + name:<18} {team}" for name, team in zoo_teams().items()]
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     import_known()

@@ -8,6 +8,8 @@ import inspect
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from types import FunctionType
 
@@ -63,6 +65,14 @@ def test_extending_page_trains_through_the_command_line(tmp_path, dimix, shrink)
     assert "policy.learn.overestimation_weight (in -o): 2 is out of range. Use a float >= 0 and <= 1." in wrong.stderr
     wrong = dimix("-m", "serial", "-c", "my_config.py", "-o", "policy.model.least_weight=-1")
     assert "policy.model.least_weight (in -o): -1 is out of range. Use a float >= 0." in wrong.stderr
+
+
+@pytest.mark.parametrize(("name", "said"), [("play.py", "won: True"), ("alone.py", "return: 20.00")])
+def test_examples_of_the_teams_page_win(name, said, tmp_path):
+    (tmp_path / name).write_text(blocks(REPO / "docs/teams.md")[name])
+    done = subprocess.run([sys.executable, name], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
 
 
 def test_adapter_of_the_environments_page_learns(tmp_path, dimix):

@@ -23,10 +23,10 @@ LAYERS = (
     ("dimix.replay", "dimix.config", "dimix.utils"),
     ("dimix.model",),
     ("dimix.policy",),
-    ("dimix.worker", "dimix.plot"),
+    ("dimix.worker", "dimix.plot", "dimix.team"),
     ("dimix.callbacks",),
     ("dimix.entry",),
-    ("dimix.check",),
+    ("dimix.check", "dimix.report"),
     ("dimix.cli", "dimix.__main__"),
 )
 

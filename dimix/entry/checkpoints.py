@@ -10,17 +10,18 @@ from typing import Any
 
 from easydict import EasyDict
 
-from dimix.config.checks import DERIVED, FREE_KEYS, is_of, lookup, without_derived
+from dimix.config.checks import DERIVED, FREE_KEYS, is_of, lookup
 from dimix.config.compile import CompiledConfig, full_schema, model_options, settings_of
 from dimix.config.inputs import find_changes
 from dimix.config.schema import walk
 from dimix.entry.rooms import Rooms
-from dimix.entry.run_folder import RunFolder
-from dimix.envs.vec_env import Entities, EnvInfo
+from dimix.envs.vec_env import EnvInfo
 from dimix.errors import CheckpointError, DimixError
-from dimix.machine.checkpoint_file import load_checkpoint
 from dimix.machine.plain import flat, plain
 from dimix.policy.base import Policy
+from dimix.team.files import find_checkpoint, read_any, saved_sizes
+
+__all__ = ["check_same_config", "find_checkpoint", "load_weights", "read_any", "read_run", "run_content", "run_state"]
 
 #: Sizes that determine the networks.
 SIZES = ("agent_num", "obs_shape", "global_obs_shape", "action_shape")
@@ -50,34 +51,6 @@ def _head(kind: str, compiled: CompiledConfig) -> dict[str, Any]:
         "env": asdict(compiled.info),
         "inputs": {i.name: i.entry() for i in compiled.inputs},
     }
-
-
-def find_checkpoint(path: str | Path) -> Path:
-    """Find the checkpoint that a path names: the file itself, or a run folder's best, else final, else latest one.
-
-    Raises:
-        CheckpointError: the folder has none of them.
-    """
-    folder = RunFolder(Path(path))
-    if not folder.path.is_dir():
-        return folder.path
-    for found in (folder.best, folder.final, folder.latest):
-        if found.exists():
-            return found
-    raise CheckpointError(f"--load-path {path}: no checkpoint in {folder.ckpt}. Give a run folder, or a checkpoint.")
-
-
-def read_any(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of either kind; its config is returned without derived values, which older files contain.
-
-    Raises:
-        CheckpointError: missing, damaged, or not from dimix.
-    """
-    content = load_checkpoint(path)
-    if content.get("kind") not in ("run", "policy"):
-        raise CheckpointError(f"checkpoint {path}: not from a training run. Right is a file from a run's ckpt folder.")
-    content["config"]["main"] = without_derived(content["config"]["main"])
-    return content
 
 
 def read_run(path: str | Path) -> dict[str, Any]:
@@ -154,6 +127,8 @@ def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> 
     state = policy.learn_mode.state_dict()
     saved = content["rooms"]["policy"]["learn"]
     networks = [name for name in state if name.endswith("model")]
+    if content["kind"] == "team":  # one network, for whatever use
+        saved = dict.fromkeys(networks, saved["model"])
     if missing := [name for name in networks if name not in saved]:
         raise CheckpointError(
             f"checkpoint {path}: holds no {', '.join(missing)}. Right is a checkpoint of the same policy type "
@@ -190,10 +165,7 @@ def check_sizes(content: Mapping[str, Any], compiled: CompiledConfig, path: str 
 
 def _saved_info(content: Mapping[str, Any], here: EnvInfo) -> EnvInfo:
     """The environment's sizes in training; fields not saved then are taken from here."""
-    saved = dict(content["env"])
-    if saved.get("entities"):
-        saved["entities"] = tuple(Entities(**kind) for kind in saved["entities"])
-    return replace(here, **saved)
+    return replace(here, **saved_sizes(content))
 
 
 def _derived(cfg: EasyDict, info: EnvInfo) -> dict[str, Any]:

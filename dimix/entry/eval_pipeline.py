@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from dimix.entry.rooms import jitter_games, make_agent_input, make_env, make_pol
 from dimix.entry.run_folder import quote
 from dimix.errors import CheckpointError, ConfigError
 from dimix.machine.plain import plain
+from dimix.plot.bands import wilson_interval
 from dimix.worker import EvalResult, Evaluator
 
 
@@ -29,10 +30,12 @@ class EvalSummary:
     Attributes:
         nominal: games from the map's own start.
         jitter: games from jittered starts; None if the environment has none.
+        recorded: files of recorded games, those from the nominal start first.
     """
 
     nominal: EvalResult
     jitter: EvalResult | None
+    recorded: Sequence[Path] = field(default=(), compare=False)
 
 
 def eval_pipeline(
@@ -71,7 +74,7 @@ def eval_pipeline(
     load_path = find_checkpoint(load_path)
     content = read_any(load_path)
     named: dict[str, Any] = dict(seed=seed, overrides=overrides, device=device)
-    compiled = _as_trained(content, load_path, out, **named) if input_cfg is None else compile_all(input_cfg, **named)
+    compiled = as_trained(content, load_path, out, **named) if input_cfg is None else compile_all(input_cfg, **named)
     policy = make_policy(compiled)
     load_weights(policy, load_path, compiled)
     agent_input = make_agent_input(compiled)
@@ -99,10 +102,10 @@ def eval_pipeline(
     if files is not None:
         first = quote(files.written[0])
         out(f"{len(files.written)} games recorded; show one with: dimix -m replay {first} -o game.html")
-    return EvalSummary(results[0], results[1] if len(results) > 1 else None)
+    return EvalSummary(results[0], results[1] if len(results) > 1 else None, files.written if files else ())
 
 
-def _as_trained(
+def as_trained(
     content: Mapping[str, Any], path: Path, out: Callable[[str], None], overrides: Sequence[str], **named: Any
 ) -> CompiledConfig:
     """The config of a checkpoint and the inputs of its run; ``overrides`` may name other files.
@@ -136,18 +139,6 @@ def describe(result: EvalResult, name: str, has_win: bool) -> str:
     return f"{name}: " + ", ".join(parts)
 
 
-def wilson_interval(won: int, played: int, z: float = 1.96) -> tuple[float, float]:
-    """Lower and upper end of a proportion's interval (Wilson 1927), valid near 0 and 1 and for few independent trials.
-
-    ``won`` of ``played`` (>= 1) trials succeeded; ``z`` is the normal quantile, 1.96 for 95 %.
-    """
-    share = won / played
-    centre = share + z**2 / (2 * played)
-    spread = z * math.sqrt(share * (1 - share) / played + z**2 / (4 * played**2))
-    scale = 1 + z**2 / played
-    return max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0)
-
-
 def _count(name: str, value: Any) -> int:
     try:
         return make_key(1, "(int) Games, >= 1.").coerce(plain(value))
@@ -156,4 +147,4 @@ def _count(name: str, value: Any) -> int:
 
 
 def _env_step(content: Mapping[str, Any]) -> int:
-    return content["env_step"] if content["kind"] == "policy" else content["rooms"]["collector"]["env_step"]
+    return content["rooms"]["collector"]["env_step"] if content["kind"] == "run" else content["env_step"]

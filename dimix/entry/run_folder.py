@@ -17,9 +17,8 @@ from dimix.config.compile import CompiledConfig
 from dimix.config.file import write_config
 from dimix.config.inputs import INPUTS, keep_inputs
 from dimix.errors import CheckpointError, OutputError
+from dimix.machine.checkpoint_file import BEST, FINAL, LATEST, PREVIOUS
 from dimix.machine.files import make_writable_folder, written_whole
-
-LATEST, PREVIOUS, BEST, FINAL = "latest.pth.tar", "previous.pth.tar", "best.pth.tar", "final.pth.tar"
 
 
 class RunFolder:

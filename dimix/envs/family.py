@@ -12,6 +12,7 @@ from easydict import EasyDict
 
 from dimix.envs.curriculum import Curriculum
 from dimix.envs.packages import Package
+from dimix.envs.recordable import GameEnd
 from dimix.envs.vec_env import EnvInfo, VecEnv
 
 
@@ -117,6 +118,23 @@ class EnvFamily(ABC):
             OutputError: the result cannot be written.
         """
         return False
+
+    @classmethod
+    def game_ends(cls, files: Sequence[Path]) -> list[GameEnd]:
+        """How recorded games ended; empty if the family cannot tell.
+
+        Raises:
+            EnvError: a file cannot be read.
+        """
+        return []
+
+    @classmethod
+    def floors(cls, cfg: EasyDict) -> Mapping[str, float]:
+        """Win rates of teams that learn nothing, by their name; empty if the family has none.
+
+        ``cfg`` is the ``env`` branch, with defaults merged in.
+        """
+        return {}
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -52,3 +53,20 @@ class Recordable(Protocol):
             on_game: called with each of them when it is over.
             q: returns the (E, A, N) q-values behind the actions about to be played, or None.
         """
+
+
+@dataclass(frozen=True)
+class GameEnd:
+    """How a recorded game ended.
+
+    Attributes:
+        won: whether the team won.
+        timed_out: whether the time limit ended it.
+        units: the team's units by type, at the start.
+        survivors: those alive at the end.
+    """
+
+    won: bool
+    timed_out: bool
+    units: Mapping[str, int]
+    survivors: Mapping[str, int]

@@ -19,6 +19,9 @@ from dimix.errors import CheckpointError, OutputError, first_line
 from dimix.machine.files import written_whole
 from dimix.machine.plain import plain
 
+#: Names of the files in a run's folder of checkpoints.
+LATEST, PREVIOUS, BEST, FINAL = "latest.pth.tar", "previous.pth.tar", "best.pth.tar", "final.pth.tar"
+
 FORMAT = "dimix checkpoint"
 VERSION = 1
 _ARRAY = "__array__"

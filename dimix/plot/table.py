@@ -112,16 +112,16 @@ def _csv(rows: Sequence[Row]) -> str:
 
 
 def _markdown(rows: Sequence[Row]) -> str:
-    head, *body = [[cell.replace("|", r"\|") for cell in line] for line in _shown(rows)]
+    head, *body = [[cell.replace("|", r"\|") for cell in line] for line in shown(rows)]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def _latex(rows: Sequence[Row]) -> str:
     """A tabular that needs no packages."""
-    shown = _shown(rows)
-    head, *body = [" & ".join(map(_latex_text, line)) + r" \\" for line in shown]
-    begin = rf"\begin{{tabular}}{{l{'r' * (len(shown[0]) - 1)}}}"
+    cells = shown(rows)
+    head, *body = [" & ".join(map(_latex_text, line)) + r" \\" for line in cells]
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(cells[0]) - 1)}}}"
     return "\n".join([begin, r"\hline", head, r"\hline", *body, r"\hline", r"\end{tabular}", ""])
 
 
@@ -129,7 +129,7 @@ def _latex(rows: Sequence[Row]) -> str:
 TABLES: dict[str, Callable[[Sequence[Row]], str]] = {".csv": _csv, ".md": _markdown, ".tex": _latex}
 
 
-def _shown(rows: Sequence[Row]) -> list[list[str]]:
+def shown(rows: Sequence[Row]) -> list[list[str]]:
     """Headings and rows for people, without columns that have no values."""
     names = [
         "experiment",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,14 +29,17 @@ def test_help_fits_a_screen():
     shown = invoke("-h")
     assert shown.exit_code == 0
     assert len(shown.output.splitlines()) <= 45
-    assert "-m, --mode [serial|eval|check|replay|plot]" in shown.output
+    assert "-m, --mode [serial|eval|watch|check|replay|plot|report|export]" in shown.output
 
 
 @pytest.mark.parametrize(
     ("args", "missing"),
     [
-        ([], "Missing: -m MODE (serial, eval, check, replay or plot) and -c FILE (a config file)."),
-        (["-c", MMM], "Missing: -m MODE (serial, eval, check, replay or plot)."),
+        (
+            [],
+            "Missing: -m MODE (serial, eval, watch, check, replay, plot, report or export) and -c FILE",
+        ),
+        (["-c", MMM], "Missing: -m MODE (serial, eval, watch, check, replay, plot, report or export)."),
         (["-m", "serial"], "Missing: -c FILE (a config file)."),
         (["-m", "eval"], "Missing: --load-path CKPT (what to evaluate)."),
         (["-m", "replay"], "Missing: FILE (recorded games) and -o FILE (what to write: .html, .png, .gif or .mp4)"),
@@ -43,6 +47,9 @@ def test_help_fits_a_screen():
             ["-m", "plot", "folder"],
             "Missing: -o FILE (what to write: .png, .pdf, .svg, .html; .csv, .md or .tex for a table).",
         ),
+        (["-m", "watch"], "Missing: CKPT (a checkpoint, a run folder, or zoo:NAME)."),
+        (["-m", "report"], "Missing: FOLDER (run folders)."),
+        (["-m", "export", "x"], "Missing: -o FILE (what to write: .onnx, or .npz to play with numpy alone)."),
     ],
 )
 def test_says_what_is_missing_in_three_lines(args, missing):
@@ -61,6 +68,10 @@ def test_says_what_is_missing_in_three_lines(args, missing):
         (["-m", "replay", "a.replay", "b.replay"], "dimix -m replay a.replay b.replay -o games.html"),
         (["-m", "replay", "-o", "x.png"], "dimix -m replay games/*.replay -o x.png"),
         (["-m", "plot", "run/seed0", "run/seed1"], "dimix -m plot run/seed0 run/seed1 -o curves.png"),
+        (["-m", "watch"], "dimix -m watch zoo:3m"),
+        (["-m", "export", "my run"], "dimix -m export 'my run' -o team.onnx"),
+        (["-m", "export", "-o", "x.npz"], "dimix -m export zoo:3m -o x.npz"),
+        (["-m", "report"], "dimix -m report smac_MMM_qmix_result"),
         (["-c", MMM], f"dimix -m serial -c {MMM} -s 0"),
     ],
 )
@@ -96,6 +107,15 @@ def test_the_example_has_the_given_names(args, example):
         (["-m", "plot", "x", "-o", "a.png", "--band", "minmx"], "OutputError: --band minmx: there is none."),
         (["-m", "plot", "x", "-o", "a.png", "--smooth", "0"], "'0': use a whole number of at least 1."),
         (["-m", "plot", "x", "-o", "a.tex", "--title", "T"], "OutputError: -o a.tex: a table has no metric, title"),
+        (
+            ["-m", "watch", "zoo:3mm"],
+            "CheckpointError: zoo:3mm: no such team. Did you mean '3m'? List them with: dimix -q zoo",
+        ),
+        (["-m", "watch", "a", "b"], "ConfigError: a b: -m watch takes one team."),
+        (["-m", "watch", "a", "-s", "0-3"], "ConfigError: -s: 4 seeds. One game is watched; give one."),
+        (["-m", "export", "zoo:3m", "-o", "a.pt"], "OutputError: -o a.pt: ending '.pt'. Right is one of .onnx, .npz."),
+        (["-m", "report", "nowhere"], "OutputError: nowhere: no log/metrics.csv there."),
+        (["-m", "report", "x", "-o", "a.pdf"], "OutputError: -o a.pdf: ending '.pdf'. Right is .html; -m plot writes"),
         (["-m", "replay", "no.replay", "-o", "a.html"], "EnvError: no.replay: cannot be read (No such file"),
         (["-m", "replay", "no.replay", "-o", "a.html", "--text"], "ConfigError: -o a.html --text: games are written"),
         (["-m", "replay", "no.replay", "-o", "a.txt"], "EnvError: -o a.txt: ending '.txt'. Right is one of .html,"),
@@ -165,6 +185,20 @@ def test_verbose_shows_the_traceback(capsys):
     assert "Traceback" in shown.output + capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("args", "incomplete", "offered"),
+    [
+        (["-m"], "re", ["replay", "report"]),
+        (["-q"], "m", ["model", "mixer", "map"]),
+        ([], "--repl", ["--replay-path", "--replay-games"]),
+        (["-c"], "dizoo/smac/config/smac_MMM_qmix", [MMM, "dizoo/smac/config/smac_MMM_qmix"]),  # the last: of files
+    ],
+)
+def test_the_shell_completes_modes_names_and_zoo_configs(args, incomplete, offered):
+    completions = ShellComplete(command, {}, "dimix", "_DIMIX_COMPLETE").get_completions(args, incomplete)
+    assert [item.value for item in completions] == offered
+
+
 def test_output_without_the_characters_for_it(tmp_path, dimix, game_config):
     serial_pipeline(game_config(), exp_name=str(tmp_path / "run"), env_step=16, out=lambda line: None)
     shown = dimix("-m", "eval", "--load-path", "run", "-n", 2, env={**os.environ, "PYTHONIOENCODING": "ascii"})
@@ -174,7 +208,13 @@ def test_output_without_the_characters_for_it(tmp_path, dimix, game_config):
 
 @pytest.mark.parametrize(
     ("kind", "names"),
-    [("policy", ["qmix"]), ("model", ["qmix"]), ("env", ["smac", "matrix_game"]), ("map", ["3m", "MMM"])],
+    [
+        ("policy", ["qmix"]),
+        ("model", ["qmix"]),
+        ("env", ["smac", "matrix_game"]),
+        ("map", ["3m", "MMM"]),
+        ("zoo", ["zoo:3m"]),
+    ],
 )
 def test_query_lists_names(kind, names):
     shown = invoke("-q", kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from dimix.envs.curriculum import Curriculum
 from dimix.envs.family import EnvFamily
 from dimix.envs.game_env import ManagerKeys
 from dimix.envs.packages import Package
+from dimix.envs.recordable import GameEnd
 from dimix.envs.vec_env import EnvInfo, VecEnv
 from dimix.errors import ConfigError, EnvError
 from dimix.registry import ENV_REGISTRY
@@ -20,12 +22,16 @@ from dizoo.smac.battle import BattleEngine, keeps_compiled, needs_compile
 from dizoo.smac.battle.errors import BattleError, MapError
 from dizoo.smac.battle.maps.rules import get_profile
 from dizoo.smac.battle.maps.scenario import Scenario, load_scenario, map_files, map_names
+from dizoo.smac.battle.recording.replay import Replay, load_replay
+from dizoo.smac.battle.teams.floors import measure
+from dizoo.smac.battle.teams.scripted import TEAMS
 from dizoo.smac.envs.battle_vec_env import BattleVecEnv
 from dizoo.smac.envs.games.backends import GAMES, check_keys, check_variation
 from dizoo.smac.envs.games.sc2_game import REWARD_KEYS, SMAC, SMACV2
 from dizoo.smac.envs.games.smaclite_game import SMACLITE
 from dizoo.smac.envs.map_info import map_info
 
+FLOOR_GAMES = 64  # of each scripted team, for `SMACEnv.floors`
 _ROLES = {"collect": 0, "evaluate": 1, "evaluate_jitter": 2}
 
 
@@ -234,6 +240,29 @@ class SMACEnv(ManagerKeys, EnvFamily):
 
         show(files, out, write)
         return True
+
+    @classmethod
+    def game_ends(cls, files: Sequence[Path]) -> list[GameEnd]:
+        """Return how recorded battles ended, with each side's units by type."""
+        try:
+            return [_game_end(load_replay(path)) for path in files]
+        except BattleError as error:
+            raise EnvError(str(error)) from error
+
+    @classmethod
+    def floors(cls, cfg: EasyDict) -> dict[str, float]:
+        """Return the win rates of the scripted teams on a config's map, played by the engine."""
+        if cfg.backend != "engine":
+            return {}
+        return {team: measure(cfg.map_name, team, FLOOR_GAMES, cfg.rules).win_rate for team in TEAMS}
+
+
+def _game_end(replay: Replay) -> GameEnd:
+    outcome, alive = replay.header["outcome"], replay.arrays["in_play"][-1]
+    types = [(unit["type"].lower(), bool(there)) for unit, there in zip(replay.header["units"], alive, strict=True)]
+    ours = [kind for kind, unit in zip(types, replay.header["units"], strict=True) if unit["ally"]]
+    survivors = Counter(name for name, there in ours if there)
+    return GameEnd(replay.won, bool(outcome["truncated"]), Counter(name for name, _ in ours), survivors)
 
 
 def _scenario(cfg: EasyDict) -> Scenario:

@@ -1,0 +1,260 @@
+"""A trained team that acts with numpy alone. This file needs nothing else of dimix and can be copied.
+
+``Team.load("team.npz")`` reads what ``dimix -m export RUN -o team.npz`` wrote.
+
+Shapes: A agents, N actions, O floats of one agent's own observation, I floats of its network's input, H of its memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT, VERSION = "dimix team", 1
+_HEADER = "header"
+_EPSILON = np.float32(1e-5)  # of torch's layer normalisation
+
+Array = np.ndarray
+Weights = Mapping[str, Array]
+
+
+class Player:
+    """Agents that act on their own rows, with a memory of the episode so far.
+
+    Args:
+        header: what describes the network, see `Team`.
+        weights: arrays by name; with weights per agent, one row each in front.
+        ids: numbers of the agents that it plays.
+
+    Attributes:
+        q: (len(ids), N) float32, Q-values behind the last actions; of unavailable actions too.
+        hidden: (len(ids), H) float32, the memory.
+        last_action: (len(ids),) int64, -1 before the first step.
+    """
+
+    def __init__(self, header: Mapping[str, Any], weights: Weights, ids: Sequence[int]) -> None:
+        self.header = header
+        self._weights = weights
+        self._ids = np.asarray(ids)
+        self._layers = sum(name.endswith("weight_ih") for name in weights)
+        self._covered = [_columns(kind) for kind in header["entities"]]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget: call it at the start of every episode."""
+        rows, header = len(self._ids), self.header
+        self.hidden = np.zeros((rows, header["state_size"]), np.float32)
+        self.last_action = np.full(rows, -1, np.int64)
+        self.q = np.zeros((rows, header["action_shape"]), np.float32)
+
+    def step(self, obs: Any, action_mask: Any) -> Array:
+        """Choose the best available action of each agent, the first one on a tie.
+
+        Args:
+            obs: (len(ids), O) floats, the agents' observations as the environment gives them.
+            action_mask: (len(ids), N), true where an action may be taken; at least one per agent.
+
+        Returns:
+            (len(ids),) int64.
+
+        Raises:
+            ValueError: a shape does not fit, or an agent has no available action.
+        """
+        obs, mask = np.asarray(obs, np.float32), np.asarray(action_mask).astype(bool)
+        for name, given, size in (("obs", obs, "obs_shape"), ("action_mask", mask, "action_shape")):
+            if given.shape != (len(self._ids), self.header[size]):
+                raise ValueError(f"{name} has shape {given.shape}. Right is {(len(self._ids), self.header[size])}.")
+        if not mask.any(1).all():
+            raise ValueError(f"action_mask: agent {self._ids[~mask.any(1)][0]} has no available action.")
+        x = self._input(obs)
+        features, self.hidden = self._remember(self._encode(x))
+        self.q = self._head(features, x)
+        self.last_action = np.where(mask, self.q, -np.inf).argmax(1)
+        return self.last_action.copy()
+
+    def _input(self, obs: Array) -> Array:
+        """Observation, one-hot last action and one-hot id: (rows, I)."""
+        parts = [obs]
+        if self.header["last_action"]:
+            parts.append(_one_hot(self.last_action, self.header["action_shape"]))
+        if self.header["agent_id"]:
+            parts.append(_one_hot(self._ids, self.header["agent_num"]))
+        return np.concatenate(parts, 1)
+
+    def _encode(self, x: Array) -> Array:
+        for layer in range(self.header["linear_layers"]):
+            name = f"encoder.{layer}"
+            by_units = layer == 0 and self.header["entities"]
+            x = np.maximum(self._sum_units(x) if by_units else self._linear(name, x), 0)
+        return x
+
+    def _remember(self, x: Array) -> tuple[Array, Array]:
+        """Output of the recurrent layers, and their states behind one another."""
+        cell = {"gru": self._gru, "lstm": self._lstm, "mlp": None}[self.header["memory"]]
+        if cell is None:
+            return x, self.hidden
+        states = []
+        for layer, state in enumerate(np.split(self.hidden, self._layers, 1)):
+            x, state = cell(f"memory.{layer}", x, state)
+            states.append(state)
+        return x, np.concatenate(states, 1)
+
+    def _gru(self, name: str, x: Array, state: Array) -> tuple[Array, Array]:
+        """Cho et al. 2014, with torch's order of the gates."""
+        (r, z, n), (hr, hz, hn) = (np.split(part, 3, 1) for part in self._gates(name, x, state))
+        new = np.tanh(n + _sigmoid(r + hr) * hn)
+        new = new + _sigmoid(z + hz) * (state - new)
+        return new, new
+
+    def _lstm(self, name: str, x: Array, state: Array) -> tuple[Array, Array]:
+        out, memory = np.split(state, 2, 1)
+        i, f, g, o = np.split(sum(self._gates(name, x, out)), 4, 1)
+        memory = _sigmoid(f) * memory + _sigmoid(i) * np.tanh(g)
+        out = _sigmoid(o) * np.tanh(memory)
+        return out, np.concatenate([out, memory], 1)
+
+    def _gates(self, name: str, x: Array, out: Array) -> tuple[Array, Array]:
+        w = self._weights
+        return (
+            _affine(x, w[f"{name}.weight_ih"], w[f"{name}.bias_ih"]),
+            _affine(out, w[f"{name}.weight_hh"], w[f"{name}.bias_hh"]),
+        )
+
+    def _head(self, features: Array, x: Array) -> Array:
+        if "norm.weight" in self._weights:
+            mean, variance = features.mean(1, keepdims=True), features.var(1, keepdims=True)
+            features = (features - mean) / np.sqrt(variance + _EPSILON)
+            features = features * self._weights["norm.weight"] + self._weights["norm.bias"]
+        q = self._linear("head", features)
+        for number, kind in enumerate(self.header["entities"]):
+            if kind["action"] is not None:
+                q[:, kind["action"] : kind["action"] + kind["count"]] += self._target_values(number, features, x)
+        if "value_head.weight" in self._weights:
+            q = self._linear("value_head", features) + q - q.mean(1, keepdims=True)
+        return q
+
+    def _sum_units(self, x: Array) -> Array:
+        """The first layer of agents that see units as sets, before the ReLU."""
+        out = self._linear("encoder.0.other", np.delete(x, np.concatenate(self._covered), 1))
+        for number in range(len(self._covered)):
+            out = out + self._codes(number, x).sum(1) @ self._weights[f"encoder.0.kinds.{number}.total.weight"].T
+        return out
+
+    def _codes(self, number: int, x: Array) -> Array:
+        """(rows, units, C): the code of each unit of a kind, zero for those that are not there."""
+        kind, name = self.header["entities"][number], f"encoder.0.kinds.{number}.code"
+        units = x[:, self._covered[number]].reshape(len(x), kind["count"], kind["size"])
+        there = (units != 0).any(2, keepdims=True)
+        if kind["last_action"] is not None:
+            named = x[:, kind["last_action"] : kind["last_action"] + kind["count"]] * _can_target(kind, x)
+            units = np.concatenate([units, named[..., None]], 2)
+        return np.maximum(_affine(units, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]), 0) * there
+
+    def _target_values(self, number: int, features: Array, x: Array) -> Array:
+        """(rows, units): what the actions that name the units of a kind are worth more."""
+        kind, name = self.header["entities"][number], f"encoder.0.kinds.{number}.query"
+        query = _affine(features, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
+        query = query * np.float32(query.shape[1] ** -0.5)
+        return (self._codes(number, x) @ query[..., None])[..., 0] * _can_target(kind, x)
+
+    def _linear(self, name: str, x: Array) -> Array:
+        return _affine(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
+
+
+class Agent(Player):
+    """One agent of a team: it sees its own observation and nothing else. Made by `Team.agents`."""
+
+    def act(self, obs: Any, action_mask: Any) -> int:
+        """The best available action for its observation (O,) and mask (N,); see `Player.step`."""
+        return int(self.step(np.asarray(obs)[None], np.asarray(action_mask)[None])[0])
+
+
+class Team(Player):
+    """A trained team in one game. All its agents act in one call, or each by itself (`agents`).
+
+    Args:
+        header: ``format``, ``version``; sizes ``agent_num``, ``obs_shape``, ``action_shape``, ``state_size``; the input
+            (``last_action``, ``agent_id``: whether they are appended); the network (``memory``: gru, lstm or mlp;
+            ``linear_layers``; ``groups``: each agent's set of weights, None if there is one; ``entities``: where units
+            are); ``name``: of the map; ``trained``: how, in words.
+        weights: arrays by name; with groups, one row per group in front.
+
+    Raises:
+        ValueError: not a team, or written by a newer version.
+    """
+
+    def __init__(self, header: Mapping[str, Any], weights: Weights) -> None:
+        if header.get("format") != FORMAT:
+            raise ValueError(f"format is {header.get('format')!r}. Right is {FORMAT!r}.")
+        if header["version"] > VERSION:
+            raise ValueError(f"version {header['version']}. This file reads up to {VERSION}: use a newer one.")
+        self._stored = dict(weights)
+        super().__init__(header, self._of(header["groups"]), range(header["agent_num"]))
+
+    @property
+    def agents(self) -> list[Agent]:
+        """The team's agents as new, independent objects, each with its own memory."""
+        groups = self.header["groups"]
+        weights = [self._of(None if groups is None else groups[k]) for k in range(self.header["agent_num"])]
+        return [Agent(self.header, own, [k]) for k, own in enumerate(weights)]
+
+    def act(self, obs: Any, action_mask: Any) -> Array:
+        """The best available actions (A,) int64 for observations (A, O) and masks (A, N); see `Player.step`.
+
+        The Q-values behind them are in `q`.
+        """
+        return self.step(obs, action_mask)
+
+    def save(self, path: str | Path) -> None:
+        """Write the team to a ``.npz`` file."""
+        with open(path, "wb") as file:
+            content: dict[str, Any] = {_HEADER: np.array(json.dumps(dict(self.header))), **self._stored}
+            np.savez_compressed(file, **content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Team:
+        """Read a team from a ``.npz`` file; nothing in it is executed.
+
+        Raises:
+            ValueError: the file is not a team.
+            OSError: it cannot be read.
+        """
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile) or _HEADER not in file:
+                raise ValueError(f"{path}: not a team. Right is a file that dimix -m export wrote.")
+            return cls(json.loads(str(file[_HEADER])), {name: file[name] for name in file.files if name != _HEADER})
+
+    def _of(self, groups: Any) -> dict[str, Array]:
+        """The weights of agents by their groups; all as they are for None."""
+        return {name: array if groups is None else array[groups] for name, array in self._stored.items()}
+
+
+def _affine(x: Array, weight: Array, bias: Array) -> Array:
+    """(..., I) by (O, I), or rows (A, I) each by its own of (A, O, I); plus the bias."""
+    if weight.ndim == 3:
+        return (weight @ x[..., None])[..., 0] + bias
+    return x @ weight.T + bias
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.float32(0.5) * (np.tanh(np.float32(0.5) * x) + np.float32(1))  # does not overflow
+
+
+def _one_hot(index: Array, size: int) -> Array:
+    """(rows,) -> (rows, size) float32; a row of zeros where the index is negative."""
+    return (index[:, None] == np.arange(size)).astype(np.float32)
+
+
+def _columns(kind: Mapping[str, Any]) -> Array:
+    return np.arange(kind["column"], kind["column"] + kind["count"] * kind["size"])
+
+
+def _can_target(kind: Mapping[str, Any], x: Array) -> Array:
+    """(rows, 1): 1 for agents whose actions name units of this kind, else 0."""
+    if not kind.get("named_by"):
+        return np.ones((len(x), 1), np.float32)
+    return (x[:, kind["named_by"]] != 0).any(1, keepdims=True).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Trained teams by name, ``zoo:NAME``; `dizoo.teams.make` trains them again."""
