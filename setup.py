@@ -39,10 +39,11 @@ WANDB = ["wandb>=0.17"]  # 60 MB and two dozen packages: not part of the tests' 
 TOOLS = ["pytest>=7.4", "pytest-xdist>=3.7", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", "selenium>=4.20"]
 # Exported networks are played by onnxruntime, whose newest releases have no build for Python 3.10.
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2", "torch>=2.6"]
-# The site and notebooks; their newest releases have no build for Python 3.10 either.
+# The site and notebooks, whose newest releases have no build for Python 3.10 either.
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.27"]
 NOTEBOOKS = ["nbclient>=0.10", "ipykernel>=6.29"]
-DEV = [*TOOLS, *(f"{name}; python_version >= '3.11'" for name in (*ONNX, *DOCS, *NOTEBOOKS)), *REPLAY, *BENCHMARK, *TESTED_ENVS]
+NEWER = [f"{name}; python_version >= '3.11'" for name in (*ONNX, *DOCS, *NOTEBOOKS)]
+DEV = [*TOOLS, *NEWER, *REPLAY, *BENCHMARK, *TESTED_ENVS]
 
 setup(
     name="dimix",

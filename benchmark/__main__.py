@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 from benchmark import RESULTS, WORK
 from benchmark.win_rate import environments, time_to_learn, ways
 from benchmark.win_rate.cells import Cell, ConfigCell, make_cells, table_cells
+from benchmark.win_rate.marl_eval import marl_eval
 from benchmark.win_rate.queue import compare_rows, run_cells
-from benchmark.win_rate.rows import RUNS, path_of
+from benchmark.win_rate.rows import RUNS, path_of, read_rows
 from dimix.errors import ConfigError, DimixError, EnvError
 
 #: The cells of the results page.
@@ -59,6 +61,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     report.add_argument("--rows", type=Path, default=RUNS, metavar="FOLDER", help="default: benchmark/results/runs")
     report.add_argument("--page", type=Path, default=RESULTS / "README.md", metavar="FILE")
     report.add_argument("--curves", type=Path, default=WORK / "curves", metavar="FOLDER", help="PNG and SVG")
+    other = commands.add_parser("marl-eval", help="the rows as JSON for the package marl-eval")
+    other.add_argument("--rows", type=Path, default=RUNS, metavar="FOLDER", help="default: benchmark/results/runs")
+    other.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     return parser.parse_args(argv)
 
 
@@ -136,6 +141,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             from benchmark.win_rate.report import report  # needs packages that training does not
 
             report(args.rows, args.page, args.curves)
+            return 0
+        if args.command == "marl-eval":
+            args.out.write_text(json.dumps(marl_eval(read_rows(args.rows))), "utf-8")
             return 0
         return run(args)
     except DimixError as error:

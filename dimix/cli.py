@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from dimix import __version__
 from dimix.errors import ConfigError, DimixError, first_line
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from dimix.envs.family import EnvFamily
 
 MODES = ("serial", "eval", "watch", "check", "replay", "plot", "report", "export")
@@ -97,6 +98,8 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
 
 def _complete_config(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of the zoo's configs, and files."""
+    from click.shell_completion import CompletionItem
+
     from dimix.config.file import zoo_docs
 
     return [

@@ -44,6 +44,7 @@ SHRINK = (
 LONG = (
     *("entry/test_multi_seed", "entry/test_kill_resume", "smax/test_smax_env", "win_rate/test_queue"),
     *("machine/test_signals", "check/test_games", "tests/test_docs", "entry/test_moved_runs"),
+    *("tests/test_notebooks", "tests/test_wheel"),
 )
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from benchmark.win_rate.rows import RUNS, read_rows
+from benchmark.win_rate.summary import experiments, main_experiments, win_rates
 from dimix.entry import replay_pipeline, watch_pipeline
 from dimix.team.files import zoo_teams
 
@@ -83,13 +83,9 @@ def _games() -> dict[str, str]:
 
 
 def _curves() -> dict[str, dict[str, Any]]:
-    """Win rates of all runs on SMAC's maps: by rules and map, by algorithm, one line per seed."""
-    found: dict[str, dict[str, Any]] = defaultdict(lambda: defaultdict(list))
-    for row in read_rows(RUNS):
-        cell, seen = row["cell"], row["evaluations"]
-        if "map" not in cell or "games_won" not in seen or cell["options"] or cell["until_won"]:
-            continue
-        label = cell["algo"] + (", moved starts" if cell.get("train_jitter") else "")
-        won = np.divide(seen["games_won"], seen["games_played"])
-        found[f"{cell['map']} ({cell['rules']})"][label].append([seen["env_step"], won.round(3).tolist()])
-    return {name: dict(lines) for name, lines in sorted(found.items())}
+    """Win rates of the results' runs: by rules and map, by algorithm, one line per seed."""
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    for (rules, name, algo, jitter), one in main_experiments(experiments(read_rows(RUNS))).items():
+        lines = [[row["evaluations"]["env_step"], win_rates(row).round(3).tolist()] for row in one.rows]
+        found[f"{name} ({rules})"][f"{algo}, moved starts" if jitter else algo] = lines
+    return dict(sorted(found.items()))

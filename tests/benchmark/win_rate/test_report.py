@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -47,6 +48,16 @@ def made_up_row(won, won_jitter=None, final=(64, 32, 16), **cell):
 FULL = dict(train_jitter=0.0, env_steps=2_000_000, seed=0)
 #: No wins, then all of them: the last ten are 4 lost and 6 won ones.
 LEARNED = [0] * 10 + [4] * 6
+
+
+def test_marl_eval_holds_every_evaluation(tmp_path):
+    for row in (made_up_row([0, 1, 4], train_jitter=0.5), made_up_row([4, 4, 4], train_jitter=0.5, seed=1)):
+        write_row(row, tmp_path)
+    assert main(["marl-eval", "--rows", str(tmp_path), "-o", str(tmp_path / "all.out")]) == 0
+    runs = json.loads((tmp_path / "all.out").read_text())["SMAC_smaclite"]["3m"]["qmix_moved_starts"]
+    assert runs.keys() == {"seed_0", "seed_1"}
+    assert runs["seed_0"]["step_1"] == {"step_count": 1000, "elapsed_time": 10.0, "win_rate": [0.25]}
+    assert runs["seed_0"]["absolute_metrics"] == {"win_rate": [0.5]}  # 64 of 128
 
 
 def test_last_ten_evaluations_by_hand():

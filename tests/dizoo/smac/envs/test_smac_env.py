@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from dimix.replay.buffer import ReplayBuffer
 from dimix.worker import Collector, Evaluator, Learner
 from dizoo.smac.battle.maps.mapfile import standard_maps
 from dizoo.smac.envs.smac_env import SMACEnv
+
+REPO = Path(__file__).resolve().parents[4]
 
 
 def make_cfg(**changes):
@@ -320,6 +323,21 @@ def test_a_map_without_a_won_game_is_named(tmp_path):
     cfg = make_cfg(map_name=str(path), backplay=EasyDict({**BACKPLAY, "rounds": 1}))
     with pytest.raises(EnvError, match=r"env\.backplay: no won game of lost found in 1 rounds"):
         make_curriculum(cfg, 2, seed=0)[1].prepare(lambda text: None)
+
+
+def test_ends_of_recorded_games():
+    games = REPO / "docs/replays"
+    won, lost = SMACEnv.game_ends([games / "MMM_trained.replay", games / "MMM_random.replay"])
+    assert (won.won, won.timed_out, lost.won) == (True, False, False)
+    assert won.units == lost.units == {"marine": 7, "marauder": 2, "medivac": 1}
+    assert sum(won.survivors.values()) == 5  # as the viewer tells
+    with pytest.raises(EnvError, match="README.md"):
+        SMACEnv.game_ends([REPO / "README.md"])
+
+
+def test_floors_are_those_of_the_scripted_teams():
+    assert SMACEnv.floors(make_cfg()) == {"random": 0.0, "attack_nearest": 1.0, "focus_fire": 1.0}
+    assert SMACEnv.floors(make_cfg(backend="sc2")) == {}
 
 
 def test_only_the_engines_battles_begin_in_the_middle():
