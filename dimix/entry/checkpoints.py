@@ -191,8 +191,9 @@ def check_sizes(content: Mapping[str, Any], compiled: CompiledConfig, path: str 
 def _saved_info(content: Mapping[str, Any], here: EnvInfo) -> EnvInfo:
     """The environment's sizes in training; fields not saved then are taken from here."""
     saved = dict(content["env"])
-    if saved.get("entities"):
-        saved["entities"] = tuple(Entities(**kind) for kind in saved["entities"])
+    for name in ("entities", "state_entities"):
+        if saved.get(name):
+            saved[name] = tuple(Entities(**kind) for kind in saved[name])
     return replace(here, **saved)
 
 
