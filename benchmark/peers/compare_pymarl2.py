@@ -3,9 +3,10 @@
     git clone https://github.com/hijkzzz/pymarl2
     python benchmark/peers/compare_pymarl2.py --pymarl2 pymarl2 [--learner qmix] [--map MMM] [--episodes 32] [--double]
 
-Learners: ``qmix`` (their `NQLearner`), ``ow`` and ``cw`` (WQMIX, their `MAXQLearner`; it sums w (q_tot - y)^2 and half
-the central network's squared error, so half of its loss and gradients is compared with dimix under
-``central_loss_weight=0.5``).
+Learners: ``qmix`` and ``qatten`` (their `NQLearner`), ``ow`` and ``cw`` (WQMIX, their `MAXQLearner`; it sums
+w (q_tot - y)^2 and half the central network's squared error, so half of its loss and gradients is compared with dimix
+under ``central_loss_weight=0.5``), ``qplex`` (their copy of QPLEX's learner), and ``qplex_original``, for which the
+folder is ``pymarl-master`` of a clone of wjh720/QPLEX (one-step targets; half of its loss, without 1/2, is compared).
 
 Battles are played with random actions on the battle engine and passed to PyMARL2 in its own layout; its classes are
 imported from the given folder, unmodified. It counts a dead agent's no-op in the mix, so dimix does the same here
@@ -17,18 +18,23 @@ from __future__ import annotations
 import argparse
 import copy
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import torch
+import torch.nn.functional as F
 from easydict import EasyDict
 from torch import Tensor
 
 from benchmark.markdown import table
+from dimix.config.checks import DERIVED
 from dimix.config.schema import class_schema, defaults
 from dimix.envs.agent_input import AgentInput
-from dimix.model import CentralMixer, Mixer, QMix, WQMix
+from dimix.model import CentralMixer, Mixer, QattenMixer, QMix, QPlexMixer, WQMix
+from dimix.model.mixers.heads import Heads
 from dimix.policy import QMIXPolicy, WQMIXPolicy
 from dimix.replay.batch import EpisodeBatch, batch_fields, make_batch
 from dimix.replay.buffer import ReplayBuffer
@@ -37,18 +43,25 @@ from dizoo.smac.envs.smac_env import SMACEnv
 
 Gradients = dict[str, Tensor]
 GAMMA, LAMBDA, ALPHA = 0.99, 0.6, 0.1
+#: Keys of our model, where the learner's mixer is not QMIX's.
+MIXERS: dict[str, dict[str, Any]] = {
+    "qatten": dict(mixer="qatten"),
+    "qplex": dict(mixer="qplex"),
+    "qplex_original": dict(mixer="qplex", advantage_layers=1),
+}
 
 
-def make_policy(sizes: dict[str, int], dtype: torch.dtype, fused: bool, learner: str = "qmix") -> QMIXPolicy:
+def make_policy(sizes: dict[str, Any], dtype: torch.dtype, fused: bool, learner: str = "qmix") -> QMIXPolicy:
     """Create a policy with PyMARL2's fine-tuned recipe, and a target network that differs from the online one."""
-    weighted = learner != "qmix"
+    weighted = learner in ("ow", "cw")
     policy_class, model_class = (WQMIXPolicy, WQMix) if weighted else (QMIXPolicy, QMix)
     cfg = EasyDict(defaults(class_schema(policy_class)))
-    cfg.learn.update(mask_dead_agents=False, clip_type="none", discount_factor=GAMMA, td_lambda=LAMBDA, average_theta=1)
+    cfg.learn.update(mask_dead_agents=False, clip_type="none", discount_factor=GAMMA, average_theta=1)
     if weighted:
         cfg.learn.update(wqmix_ow=learner == "ow", alpha=ALPHA, central_loss_weight=0.5)
     cfg.model = EasyDict(defaults(class_schema(model_class)))
-    cfg.model.update(sizes, fused=fused)
+    cfg.learn.td_lambda = 0.0 if learner == "qplex_original" else LAMBDA
+    cfg.model.update(sizes, fused=fused, **MIXERS.get(learner, {}))
     torch.manual_seed(0)
     policy = policy_class(cfg, seed=0)
     with torch.no_grad():
@@ -59,7 +72,7 @@ def make_policy(sizes: dict[str, int], dtype: torch.dtype, fused: bool, learner:
     return policy
 
 
-def record(map_name: str, episodes: int) -> tuple[EpisodeBatch, dict[str, int]]:
+def record(map_name: str, episodes: int) -> tuple[EpisodeBatch, dict[str, Any]]:
     """Play whole battles at random; returns them and the model's sizes."""
     cfg = EasyDict(defaults(class_schema(SMACEnv)))
     cfg.map_name = map_name
@@ -71,6 +84,7 @@ def record(map_name: str, episodes: int) -> tuple[EpisodeBatch, dict[str, int]]:
         obs_shape=agent_input.size,
         global_obs_shape=info.global_obs_shape,
         action_shape=info.action_shape,
+        state_entities=DERIVED["policy.model.state_entities"](cfg, info),
     )
     policy = make_policy(sizes, torch.float32, True)
     buffer = ReplayBuffer(2 * episodes, info, agent_input)
@@ -94,6 +108,7 @@ class PeerBatch(dict[str, Tensor]):
             state=batch.obs.global_state.to(dtype),
             avail_actions=batch.obs.action_mask.int(),
             actions=with_last_row(batch.action).unsqueeze(-1),
+            actions_onehot=F.one_hot(with_last_row(batch.action), batch.obs.action_mask.shape[-1]).to(dtype),
             reward=with_last_row(batch.reward).unsqueeze(-1).to(dtype),
             terminated=with_last_row(batch.terminated).unsqueeze(-1).to(torch.uint8),
             filled=next_row.unsqueeze(-1).long(),
@@ -103,7 +118,7 @@ class PeerBatch(dict[str, Tensor]):
 
 
 def peer_gradients(
-    folder: Path, policy: QMIXPolicy, batch: PeerBatch, sizes: dict[str, int], learner_name: str
+    folder: Path, policy: QMIXPolicy, batch: PeerBatch, sizes: dict[str, Any], learner_name: str
 ) -> tuple[float, Gradients]:
     """Run one update of PyMARL2's learner from the policy's weights; returns loss and gradients by dimix's names."""
     sys.path.insert(0, str(folder / "src"))
@@ -112,28 +127,32 @@ def peer_gradients(
         stand_in = ModuleType(module)
         setattr(stand_in, attribute, None)
         sys.modules.update({module.split(".")[0]: stand_in, module: stand_in})
-    from controllers.n_controller import NMAC  # type: ignore[import-not-found]
-    from learners.max_q_learner import MAXQLearner  # type: ignore[import-not-found]
-    from learners.nq_learner import NQLearner  # type: ignore[import-not-found]
-
+    make_controller, make_learner = peer_classes(learner_name)
+    qplex, weighted = isinstance(policy.model.mixer, QPlexMixer), isinstance(policy.model, WQMix)
     args = SimpleNamespace(
         n_agents=sizes["agent_num"], n_actions=sizes["action_shape"], state_shape=sizes["global_obs_shape"],
-        agent="n_rnn", agent_output_type="q", action_selector="epsilon_greedy", rnn_hidden_dim=64,
+        agent="rnn" if learner_name == "qplex_original" else "n_rnn", agent_output_type="q",
+        action_selector="epsilon_greedy", rnn_hidden_dim=64,
         obs_last_action=False, obs_agent_id=False,  # they are in the observation already
         epsilon_start=1.0, epsilon_finish=0.05, epsilon_anneal_time=1, test_greedy=True,
-        mixer="qmix", mixing_embed_dim=32, hypernet_embed=64, use_cuda=False, learner_log_interval=1,
+        mixer={"qplex": "dmaq", "qplex_original": "dmaq", "qatten": "qatten"}.get(learner_name, "qmix"),
+        mixing_embed_dim=32, hypernet_embed=64, use_cuda=False, learner_log_interval=1,
         optimizer="adam", lr=1e-3, gamma=GAMMA, td_lambda=LAMBDA, grad_norm_clip=1e30,
         target_update_interval=10**9, env="sc2",
         double_q=True, hypernet_layers=2, w=ALPHA, hysteretic_qmix=learner_name == "ow", qmix_loss=1, central_loss=1,
         central_mixer="ff", central_mac="basic_central_mac", central_agent="central_rnn", central_action_embed=1,
         central_mixing_embed_dim=256,
+        adv_hypernet_layers=MIXERS.get(learner_name, {}).get("advantage_layers", 2), adv_hypernet_embed=64,
+        num_kernel=4, is_minus_one=True, weighted_head=True, optim_alpha=0.99, optim_eps=1e-5,
+        n_query_embedding_layer1=64, n_query_embedding_layer2=32, n_key_embedding_layer1=32, n_head_embedding_layer1=64,
+        n_head_embedding_layer2=4, n_attention_head=4, n_constrant_value=32, type="weighted",
+        agent_own_state_size=sizes["state_entities"][0]["size"],
     )  # fmt: skip
     logged: dict[str, float] = {}
     logger = SimpleNamespace(log_stat=lambda name, value, step: logged.update({name: value}))
-    mac = NMAC({"obs": {"vshape": sizes["obs_shape"]}}, None, args)
-    weighted = isinstance(policy.model, WQMix)
     scheme = {"obs": {"vshape": sizes["obs_shape"]}}
-    learner = MAXQLearner(mac, scheme, logger, args) if weighted else NQLearner(mac, None, logger, args)
+    mac = make_controller(scheme, None, args)
+    learner = make_learner(mac, scheme, logger, args)
     dtype = batch["obs"].dtype
     nets: list[tuple[Any, Any, QMix]] = [
         (mac.agent, learner.mixer, policy.model),
@@ -147,7 +166,8 @@ def peer_gradients(
     for agent, mixer, model in nets:
         for theirs, ours in matching(agent.to(dtype), mixer.to(dtype), model):
             theirs.data.copy_(ours.data)
-    learner.train(batch, t_env=0, episode_num=0)
+    with mock.patch.object(Tensor, "cuda", lambda tensor: tensor):  # QPLEX's learners move their one-hots there
+        learner.train(batch, t_env=0, episode_num=0)
     twin = copy.deepcopy(policy.model)  # receives their gradients under our names
     for p in twin.parameters():
         p.grad = torch.full_like(p, torch.nan)  # a parameter without a partner shows
@@ -157,8 +177,24 @@ def peer_gradients(
     for agent, mixer, model in twins:
         for theirs, ours in matching(agent, mixer, model, gradient=True):
             ours.copy_(theirs.grad)
-    loss, share = float(logged["loss" if weighted else "loss_td"]), 0.5 if weighted else 1.0
+    loss = float(logged["loss" if weighted or qplex else "loss_td"])
+    share = 0.5 if weighted or learner_name == "qplex_original" else 1.0
     return share * loss, {name: share * p.grad for name, p in twin.named_parameters() if p.grad is not None}
+
+
+def peer_classes(learner: str) -> tuple[Any, Any]:
+    """Their controller and learner, from the folder in front of the module path."""
+    if learner.startswith("qplex"):
+        from learners.dmaq_qatten_learner import DMAQ_qattenLearner as Learner  # type: ignore[import-not-found]
+    elif learner in ("ow", "cw"):
+        from learners.max_q_learner import MAXQLearner as Learner  # type: ignore[import-not-found]
+    else:
+        from learners.nq_learner import NQLearner as Learner  # type: ignore[import-not-found]
+    if learner == "qplex_original":
+        from controllers.basic_controller import BasicMAC as Controller  # type: ignore[import-not-found]
+    else:
+        from controllers.n_controller import NMAC as Controller  # type: ignore[import-not-found]
+    return Controller, Learner
 
 
 def matching(agent: Any, mixer: Any, model: QMix, gradient: bool = False) -> list[tuple[Any, Tensor]]:
@@ -169,8 +205,15 @@ def matching(agent: Any, mixer: Any, model: QMix, gradient: bool = False) -> lis
         assert data is not None
         return data
 
-    def layer(theirs: Any, weight: Tensor, bias: Tensor, rows: slice = slice(None)) -> list[tuple[Any, Tensor]]:
+    def layer(theirs: Any, weight: Tensor, bias: Tensor, rows: slice | int = slice(None)) -> list[tuple[Any, Tensor]]:
         return [(theirs.weight, ours(weight)[rows]), (theirs.bias, ours(bias)[rows])]
+
+    def heads(networks: Iterable[Any], own: Heads) -> Iterator[tuple[Any, Tensor]]:
+        for k, network in enumerate(networks):
+            first, *later = [part for part in network.modules() if isinstance(part, torch.nn.Linear)]
+            yield from layer(first, own.first.weight, own.first.bias, slice(k * own.size, (k + 1) * own.size))
+            for theirs, each in zip(later, own.later, strict=True):
+                yield from layer(theirs, each.weight, each.bias, k)
 
     cell, mine, encoder = model.agent.memory.cell, model.mixer, model.agent.encoder[0]
     assert isinstance(cell, torch.nn.GRU) and isinstance(encoder, torch.nn.Linear)
@@ -187,6 +230,17 @@ def matching(agent: Any, mixer: Any, model: QMix, gradient: bool = False) -> lis
         ):
             pairs += layer(theirs, own.weight, own.bias)
         return pairs
+    if isinstance(mine, QPlexMixer):
+        attention, together = mixer.si_weight, ((mixer.hyper_w_final, mine.weight), (mixer.V, mine.bias))
+        lists = [(attention.key_extractors, mine.key), (attention.agents_extractors, mine.agents)]
+        lists += [(attention.action_extractors, mine.actions), *(([network], own) for network, own in together)]
+        return pairs + [pair for networks, own in lists for pair in heads(networks, own)]
+    if isinstance(mine, QattenMixer):
+        keys = ours(mine.key.weight).chunk(len(mixer.key_embedding_layers))  # without a bias, which has no effect
+        pairs += [(theirs.weight, own) for theirs, own in zip(mixer.key_embedding_layers, keys, strict=True)]
+        lists = [(mixer.query_embedding_layers, mine.query), ([mixer.head_embedding_layer], mine.weight)]
+        lists += [([mixer.constrant_value_layer], mine.value)]
+        return pairs + [pair for networks, own in lists for pair in heads(networks, own)]
     assert isinstance(mine, Mixer)
     if hasattr(mixer, "hyper_w_1"):  # the mixer of MAXQLearner; NQLearner's uses other names
         hyper_w1, hyper_w2, hyper_b1, value_net = mixer.hyper_w_1, mixer.hyper_w_final, mixer.hyper_b_1, mixer.V
@@ -205,14 +259,14 @@ def main() -> int:
     """Print the table; returns 1 if a difference exceeds the tolerance."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pymarl2", type=Path, required=True, help="a clone of hijkzzz/pymarl2")
-    parser.add_argument("--learner", choices=["qmix", "ow", "cw"], default="qmix")
+    parser.add_argument("--learner", choices=["qmix", "ow", "cw", *MIXERS], default="qmix")
     parser.add_argument("--map", default="MMM")
     parser.add_argument("--episodes", type=int, default=32)
     parser.add_argument("--double", action="store_true", help="both sides in float64 (plain form only)")
     parser.add_argument("--tolerance", type=float, default=1e-5)
     args = parser.parse_args()
-    if not (args.pymarl2 / "src" / "learners" / "nq_learner.py").is_file():
-        parser.error(f"--pymarl2 {args.pymarl2}: no src/learners/nq_learner.py in it. Give a clone of hijkzzz/pymarl2.")
+    if not (args.pymarl2 / "src" / "learners" / "q_learner.py").is_file():
+        parser.error(f"--pymarl2 {args.pymarl2}: no src/learners/q_learner.py in it. Give a clone of hijkzzz/pymarl2.")
     torch.set_num_threads(1)
     dtype = torch.float64 if args.double else torch.float32
     batch, sizes = record(args.map, args.episodes)

@@ -79,6 +79,12 @@ def padded(batch: EpisodeBatch, steps: int) -> EpisodeBatch:
     return make_batch(longer)
 
 
+def selected(batch: EpisodeBatch, rows: np.ndarray) -> EpisodeBatch:
+    """These rows of the batch (K,) int64, some maybe several times."""
+    index = torch.from_numpy(rows)
+    return make_batch({name: value[index] for name, value in batch_fields(batch).items()})
+
+
 def reordered(batch: EpisodeBatch, order: Sequence[int]) -> EpisodeBatch:
     """The batch with its agents in another order: agent ``order[i]`` becomes agent i."""
     axis = {"obs.agent_state": 2, "obs.action_mask": 2, "alive": 2, "action": 2, "hidden_state": 1}

@@ -19,6 +19,9 @@ from dimix.replay.batch import EpisodeBatch
 
 Row = list[Tensor]  # one value per agent
 
+#: Mix of one row: network, values of the actions, state, the actions, values of the best available actions.
+Mix = Callable[[Any, Row, Tensor, list[int], Row], Tensor]
+
 
 class Reference(NamedTuple):
     """The expected results of an update."""
@@ -55,11 +58,21 @@ def rows(network: Any, batch: EpisodeBatch, b: int, start: Tensor | None = None)
         if t <= int(batch.burnin[b]):
             h = h.detach()
         seen = batch.obs.agent_state[b, t]
-        x = F.relu(torch.stack([first_layer(agent.encoder[0], row) for row in seen]))
+        x = torch.stack([first_layer(agent.encoder[0], row) for row in seen])
+        x = F.relu(normed(agent.encoder_norms[0], x) if agent.encoder_norms else x)
         h = torch.gru_cell(x, h, cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, cell.bias_hh_l0)
         features.append(h)
-        q.append(agent.head(h) + torch.stack([named_values(agent, *each) for each in zip(seen, h, strict=True)]))
+        seen_by_head = h if agent.norm is None else normed(agent.norm, h)
+        q.append(
+            agent.head(seen_by_head) + torch.stack([named_values(agent, *each) for each in zip(seen, h, strict=True)])
+        )
     return q, features
+
+
+def normed(norm: Any, x: Tensor) -> Tensor:
+    """Layer normalisation: each row of x (A, F) to mean 0 and deviation 1, then scaled and shifted."""
+    away = x - x.mean(1, keepdim=True)
+    return away / (away.square().mean(1, keepdim=True) + norm.eps).sqrt() * norm.weight + norm.bias
 
 
 def first_layer(layer: Any, row: Tensor) -> Tensor:
@@ -124,7 +137,7 @@ def targets(
     return list(torch.tensor(columns, dtype=following.dtype).T.reshape(following.shape))
 
 
-def monotonic(network: Any, values: Row, state: Tensor) -> Tensor:
+def monotonic(network: Any, values: Row, state: Tensor, *unread: Any) -> Tensor:
     """QMIX's mix ``|w2(s)| elu(|W1(s)| q + b1(s)) + V(s)`` of one row, or VDN's sum if that is the mixer."""
     net = network.mixer
     if isinstance(net, SumMixer):
@@ -136,9 +149,50 @@ def monotonic(network: Any, values: Row, state: Tensor) -> Tensor:
     return (w2.abs() * F.elu(inner)).sum() + net.value(F.relu(hidden))[0]
 
 
-def unmixed(network: Any, values: Row, state: Tensor) -> Tensor:
+def unmixed(network: Any, values: Row, state: Tensor, *unread: Any) -> Tensor:
     """Independent learners: (A,), each agent's own value."""
     return torch.stack(values)
+
+
+def head(net: Any, k: int, x: Tensor) -> Tensor:
+    """The k-th network of `Heads`, alone: (I,) -> (O,)."""
+    rows = slice(k * net.size, (k + 1) * net.size)
+    x = net.first.weight[rows] @ x + net.first.bias[rows]
+    for layer in net.later:
+        x = layer.weight[k] @ x.clamp(min=0) + layer.bias[k]
+    return x
+
+
+def qplex(network: Any, values: Row, state: Tensor, actions: list[int], best: Row) -> Tensor:
+    """QPLEX: the transformed best values plus lambda times each advantage, which only lambda learns from."""
+    net = network.mixer
+    weight, bias = head(net.weight, 0, state).abs() + 1e-10, head(net.bias, 0, state)
+    played = torch.zeros(len(values), net.action_shape, dtype=state.dtype)
+    for a, action in enumerate(actions):
+        played[a, action] = 1
+    total = torch.stack([weight[a] * q + bias[a] for a, q in enumerate(values)]).sum()  # what q, w and b learn from
+    for a, q in enumerate(values):
+        importance = torch.zeros((), dtype=state.dtype)
+        for k in range(net.key.count):
+            agents, joint = head(net.agents, k, state)[a], head(net.actions, k, torch.cat([state, played.flatten()]))[a]
+            gates = 1 / (1 + (-agents).exp()) / (1 + (-joint).exp())
+            importance = importance + (head(net.key, k, state)[0].abs() + 1e-10) * gates
+        advantage = (weight[a] * q + bias[a] - (weight[a] * best[a] + bias[a])).item()
+        total = total - advantage + importance * advantage
+    return total
+
+
+def qatten(network: Any, values: Row, state: Tensor, *unread: Any) -> Tensor:
+    """Qatten: per head, the values weighted by how well the state's query fits each agent's own columns."""
+    net, total = network.mixer, head(network.mixer.value, 0, state)[0]
+    for h in range(net.query.count):
+        query = head(net.query, h, state)
+        key = net.key.weight[h * len(query) : (h + 1) * len(query)]
+        own = [state[net.own][a * net.size : (a + 1) * net.size] for a in range(len(values))]
+        fit = torch.stack([(query @ key @ x / len(query) ** 0.5).exp() for x in own])
+        mean = torch.stack([f * q for f, q in zip(fit, values, strict=True)]).sum() / fit.sum()
+        total = total + head(net.weight, 0, state)[h].abs() * mean
+    return total
 
 
 def central(network: Any, values: Row, state: Tensor) -> Tensor:
@@ -176,10 +230,10 @@ def _result(online: Any, losses: list[Tensor], weights: list[float] | None = Non
 
 
 def qmix(
-    online: Any, target: Any, batch: EpisodeBatch, mix: Callable[[Any, Row, Tensor], Tensor] = monotonic, *,
+    online: Any, target: Any, batch: EpisodeBatch, mix: Mix = monotonic, *,
     goal: Goal = GOAL, double_q: bool = True, mask_dead: bool = True, weight: Tensor | None = None,
 ) -> Reference:  # fmt: skip
-    """QMIX and VDN, depending on the networks' mixer; independent Q-learning with ``mix=unmixed``."""
+    """QMIX, VDN, and with another mix independent Q-learning (`unmixed`), QPLEX and Qatten."""
 
     def episode(b: int) -> Iterator[Tensor]:
         mask, state, alive = batch.obs.action_mask[b], batch.obs.global_state[b], batch.alive[b]
@@ -187,18 +241,21 @@ def qmix(
         with torch.no_grad():
             q_target, _ = rows(target, batch, b)
 
+        def team(network: Any, values: list[Tensor], t: int, actions: list[int]) -> Tensor:
+            own, best = (
+                _counting(values[t], each, alive[t], mask_dead) for each in (actions, greedy(values[t], mask[t]))
+            )
+            return mix(network, own, state[t], actions, best)
+
         def value(t: int) -> Tensor:
-            best = greedy((q if double_q else q_target)[t], mask[t])
-            return mix(target, _counting(q_target[t], best, alive[t], mask_dead), state[t]).detach()
+            return team(target, q_target, t, greedy((q if double_q else q_target)[t], mask[t])).detach()
 
         def taken_value(t: int) -> Tensor:
-            taken = batch.action[b, t].tolist()
-            return mix(target, _counting(q_target[t], taken, alive[t], mask_dead), state[t]).detach()
+            return team(target, q_target, t, batch.action[b, t].tolist()).detach()
 
         for t, y in enumerate(targets(batch, b, goal, value, taken_value)):
             if t >= batch.burnin[b]:
-                taken = _counting(q[t], batch.action[b, t].tolist(), alive[t], mask_dead)
-                error = (mix(online, taken, state[t]) - y) ** 2
+                error = (team(online, q, t, batch.action[b, t].tolist()) - y) ** 2
                 yield 0.5 * error.mean() * (1.0 if weight is None else weight[b])
 
     return _result(online, [loss for b in range(len(batch.filled)) for loss in episode(b)])

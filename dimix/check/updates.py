@@ -26,7 +26,7 @@ LENGTHS, ENDS, STEPS = [5, 3, 6, 1, 4], ["terminated", "truncated", "cut", "term
 FACTORS, ALPHA = (1.5, 0.7, 0.3), 0.3
 
 #: Algorithms whose team value ignores the order of agents; a monotonic mixer has weights per position.
-UNORDERED = ("VDN", "IQL", "QTRAN-base", "QTRAN-alt")
+UNORDERED = ("VDN", "PQN", "IQL", "QTRAN-base", "QTRAN-alt")
 
 _OW, _CW = ({"wqmix_ow": ow, "alpha": ALPHA} for ow in (True, False))
 _BASE, _ALT = (
@@ -38,6 +38,10 @@ _BASE, _ALT = (
 FAMILY: dict[str, tuple[str, dict[str, Any], Callable[..., Reference]]] = {
     "QMIX": ("qmix", {}, references.qmix),
     "QMIX-sets": ("qmix", {}, references.qmix),
+    "QPLEX": ("qplex", {}, partial(references.qmix, mix=references.qplex)),
+    "QPLEX-sets": ("qplex", {}, partial(references.qmix, mix=references.qplex)),
+    "Qatten": ("qmix", {}, partial(references.qmix, mix=references.qatten)),
+    "PQN": ("pqn", {}, references.qmix),
     "VDN": ("vdn", {}, references.qmix),
     "IQL": ("iql", {}, partial(references.qmix, mix=references.unmixed, mask_dead=False)),
     "OW-QMIX": ("wqmix", _OW, partial(references.wqmix, ow=True, alpha=ALPHA)),
@@ -46,13 +50,17 @@ FAMILY: dict[str, tuple[str, dict[str, Any], Callable[..., Reference]]] = {
     "QTRAN-alt": ("qtran", _ALT, partial(references.qtran, form="alt", factors=FACTORS)),
 }
 
-#: Networks other than the plain one: units in columns 1 to 4, targeted by actions 2 and 3.
+#: Units in columns 1 to 4, targeted by actions 2 and 3.
+_SETS = {
+    "equivariant": True,
+    "entities": [{"column": 1, "count": 2, "size": 2, "action": 2, "last_action": 5}],
+    "entity_embed_dim": 4,
+}
+#: Networks other than the policy's plain one.
 NETWORKS: dict[str, dict[str, Any]] = {
-    "QMIX-sets": {
-        "equivariant": True,
-        "entities": [{"column": 1, "count": 2, "size": 2, "action": 2, "last_action": 5}],
-        "entity_embed_dim": 4,
-    }
+    "QMIX-sets": _SETS,
+    "QPLEX-sets": {**_SETS, "attention_heads": 2, "advantage_layers": 3},
+    "Qatten": {"mixer": "qatten", "state_entities": [{"column": 0, "count": 3, "size": 2}]},
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from easydict import EasyDict
 
 from dimix.envs.agent_input import AgentInput
-from dimix.envs.vec_env import EnvInfo
+from dimix.envs.vec_env import Entities, EnvInfo
 from dimix.errors import ConfigError
 from dimix.machine.device import resolve_device
 from dimix.machine.plain import plain
@@ -41,6 +41,7 @@ DERIVED: dict[str, Callable[[EasyDict, EnvInfo], Any]] = {
     "policy.model.action_shape": lambda cfg, info: info.action_shape,
     "policy.model.agent_types": lambda cfg, info: plain(info.agent_types),
     "policy.model.entities": lambda cfg, info: place_entities(info, agent_input(cfg.env, info)),
+    "policy.model.state_entities": lambda cfg, info: _as_dicts(info.state_entities) if info.state_entities else None,
     "policy.collect.env_num": lambda cfg, info: cfg.env.collector_env_num,
     "policy.eval.env_num": lambda cfg, info: cfg.env.evaluator_env_num,
 }
@@ -100,6 +101,11 @@ def without_derived(main: Mapping[str, Any]) -> dict[str, Any]:
     return kept(main, "")
 
 
+def _as_dicts(kinds: Iterable[Entities]) -> list[dict[str, Any]]:
+    # Leave out empty tuples (the default), so that configs saved before named_by existed compare equal.
+    return [{key: plain(value) for key, value in asdict(kind).items() if value != ()} for kind in kinds]
+
+
 def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, Any]] | None:
     """Positions of the units in an agent's network input: in the observation, and in the last action after it."""
     if info.entities is None:
@@ -108,9 +114,7 @@ def place_entities(info: EnvInfo, joined: AgentInput) -> list[dict[str, Any]] | 
     def last_action(action: int | None) -> int | None:
         return None if action is None or not joined.last_action else joined.last_action_column + action
 
-    kinds = [{**asdict(kind), "last_action": last_action(kind.action)} for kind in info.entities]
-    # Leave out empty tuples (the default), so that configs saved before named_by existed compare equal.
-    return [{key: plain(value) for key, value in kind.items() if value != ()} for kind in kinds]
+    return [{**kind, "last_action": last_action(kind["action"])} for kind in _as_dicts(info.entities)]
 
 
 def check_combination(cfg: EasyDict, report: Report) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from easydict import EasyDict
+
 from dimix import __version__
 from dimix.config.compile import CompiledConfig
 from dimix.entry.rooms import Rooms, jitter_games, jitter_stop_value
@@ -23,7 +25,7 @@ def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:
         f"  {info.agent_num} agents, {info.action_shape} actions, agent input {policy.model.obs_shape}, "
         f"global state {info.global_obs_shape}, limit {info.episode_limit} steps, "
         f"model of {short(parameter_count(rooms.policy.model))} parameters",
-        f"  {env.collector_env_num} games side by side; after every {policy.collect.n_episode} episodes "
+        f"  {env.collector_env_num} games side by side; after every {_round(policy)} "
         f"{policy.learn.update_per_collect} updates of {policy.learn.batch_size} {unit}: "
         f"replay ratio {replay_ratio(compiled):.3g} (steps learned from per step played)",
         f"  {rooms.buffer.memory_plan()}",
@@ -36,10 +38,19 @@ def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:
 def replay_ratio(compiled: CompiledConfig) -> float:
     """Expected steps learned from per step played; windows are counted for episodes of half the time limit."""
     policy, limit = compiled.cfg.policy, compiled.info.episode_limit
+    if policy.get("on_policy"):
+        return policy.learn.update_per_collect * policy.learn.batch_size / compiled.cfg.env.collector_env_num
     per_episode = policy.learn.update_per_collect * policy.learn.batch_size / policy.collect.n_episode
     if policy.collect.unroll_len is None:
         return per_episode
     return per_episode / math.ceil(max(limit / 2, 1) / policy.collect.unroll_len)
+
+
+def _round(policy: EasyDict) -> str:
+    """What is played between two rounds of updates, in words."""
+    if policy.get("on_policy"):
+        return f"{policy.collect.unroll_len} steps of each"
+    return f"{policy.collect.n_episode} episodes"
 
 
 def _stops(compiled: CompiledConfig) -> str:

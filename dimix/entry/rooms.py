@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from easydict import EasyDict
 
 from dimix.callbacks import Callback
 from dimix.config.checks import agent_input, lookup
@@ -24,6 +25,8 @@ from dimix.policy.schedule import Schedule
 from dimix.registry import CALLBACK_REGISTRY
 from dimix.replay.buffer import ReplayBuffer
 from dimix.replay.priorities import Priorities
+from dimix.replay.rollout_buffer import RolloutBuffer
+from dimix.replay.step_store import StepStore
 from dimix.worker import Collector, Evaluator, Learner
 
 #: The random streams of a run; each has its own seed, derived from the run's seed and this order.
@@ -60,6 +63,32 @@ def make_policy(compiled: CompiledConfig) -> Policy:
     return compiled.policy_class(compiled.branch("policy"), seed=stream_seed(compiled.cfg.seed, "policy"))
 
 
+def make_buffer(compiled: CompiledConfig, policy: Policy, agent_input: AgentInput) -> StepStore:
+    """The buffer of a policy: of its latest steps if it learns on policy, else of its latest episodes."""
+    cfg = compiled.branch("policy")
+    same: dict[str, Any] = dict(
+        info=compiled.info,
+        agent_input=agent_input,
+        hidden_shape=tuple(policy.init_hidden(1).shape[1:]),
+        unroll_len=cfg.collect.unroll_len,
+        burnin_len=cfg.collect.burnin_len,
+        seed=stream_seed(compiled.cfg.seed, "replay"),
+    )
+    if cfg.get("on_policy"):
+        return RolloutBuffer(**same)
+    replay = cfg.other.replay_buffer
+    priorities = Priorities(replay.alpha, replay.beta, replay.anneal_step) if cfg.priority else None
+    return ReplayBuffer(replay.replay_buffer_size, start_state=cfg.collect.start_state, priorities=priorities, **same)
+
+
+def collect_goal(cfg: EasyDict) -> dict[str, int]:
+    """What each collection of a run with this config plays: arguments of `Collector.collect`."""
+    policy = cfg.policy
+    if policy.get("on_policy"):
+        return {"n_step": policy.collect.unroll_len * cfg.env.collector_env_num}
+    return {"n_episode": policy.collect.n_episode}
+
+
 def make_callbacks(compiled: CompiledConfig) -> list[Callback]:
     """Create the callbacks of ``run.callbacks``, in the order written.
 
@@ -89,7 +118,7 @@ class Rooms:
 
     Attributes:
         policy: the policy.
-        buffer: replay buffer.
+        buffer: what the learner samples from.
         collector: plays training games.
         learner: makes updates.
         evaluator: plays greedy games.
@@ -105,18 +134,7 @@ class Rooms:
         policy_cfg = compiled.branch("policy")
         agent_input = make_agent_input(compiled)
         self.policy = make_policy(compiled)
-        replay = policy_cfg.other.replay_buffer
-        self.buffer = ReplayBuffer(
-            replay.replay_buffer_size,
-            compiled.info,
-            agent_input,
-            hidden_shape=tuple(self.policy.init_hidden(1).shape[1:]),
-            unroll_len=policy_cfg.collect.unroll_len,
-            start_state=policy_cfg.collect.start_state,
-            burnin_len=policy_cfg.collect.burnin_len,
-            seed=stream_seed(compiled.cfg.seed, "replay"),
-            priorities=Priorities(replay.alpha, replay.beta, replay.anneal_step) if policy_cfg.priority else None,
-        )
+        self.buffer = make_buffer(compiled, self.policy, agent_input)
         env = make_env(compiled, "collect", out)
         curriculum = make_curriculum(compiled, env)
         self.collector = Collector(env, self.policy.collect_mode, self.buffer, agent_input, curriculum)

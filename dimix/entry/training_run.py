@@ -17,7 +17,7 @@ from dimix.config.checks import lookup
 from dimix.config.compile import CompiledConfig
 from dimix.entry.checkpoints import run_content, run_state, weights_content
 from dimix.entry.recording import GameFiles
-from dimix.entry.rooms import Rooms, jitter_games, jitter_stop_value
+from dimix.entry.rooms import Rooms, collect_goal, jitter_games, jitter_stop_value
 from dimix.entry.run_folder import RunFolder, quote
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import TrainingError
@@ -214,7 +214,7 @@ class TrainingRun:
         warming = rooms.collector.episode_count < policy.random_collect_size
         epsilon = 1.0 if warming else rooms.epsilon(self.env_step)
         updates = 0 if warming else policy.learn.update_per_collect
-        stats = rooms.collector.collect(policy.collect.n_episode, epsilon)
+        stats = rooms.collector.collect(epsilon=epsilon, **collect_goal(self.cfg))
         self._callbacks.call("on_collect_end", self, stats)
         values = {f"rollout/{name}": value for name, value in stats.means().items()}
         values |= {"rollout/epsilon": epsilon, "rollout/num_episodes": rooms.collector.episode_count}

@@ -53,6 +53,8 @@ class EnvInfo:
         has_jitter: whether starts can be jittered, for the second evaluation.
         agent_types: unit type of each agent; None if the environment has no types.
         entities: layout of the units in an observation, for agents that read them as sets; None if unknown.
+        state_entities: the same in a flat global state, for mixers that read the agents' own columns: first the agents,
+            in their order, then other kinds; None if unknown.
 
     Raises:
         EnvError: a size is not a whole number of at least 1.
@@ -68,6 +70,7 @@ class EnvInfo:
     has_jitter: bool = True
     agent_types: tuple[str, ...] | None = None
     entities: tuple[Entities, ...] | None = None
+    state_entities: tuple[Entities, ...] | None = None
 
     def __post_init__(self) -> None:
         _as_python(self)

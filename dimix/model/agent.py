@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,9 @@ class AgentNetwork(nn.Module):
     """Maps an agent's input to its Q-values: linear layers with ReLU, recurrent layers, a linear head.
 
     With ``hidden_size_list=[64]`` and a GRU this is PyMARL's agent: Linear - ReLU - GRU - Linear. The head may be
-    dueling (Wang et al. 2016), its input normalised (Ba et al. 2016). With ``orthogonal_init`` (Saxe et al. 2014) the
-    encoder and the head start without bias and the head's weights are scaled by 0.01, so that no action is preferred at
-    first; the memory keeps torch's initialisation.
+    dueling (Wang et al. 2016); its input and the outputs of the first linear layers may be normalised (Ba et al. 2016).
+    With ``orthogonal_init`` (Saxe et al. 2014) the encoder and the head start without bias and the head's weights are
+    scaled by 0.01, so that no action is preferred at first; the memory keeps torch's initialisation.
 
     Rows are (R, ...). With groups they are (A, R, ...), agents first, here and in all methods.
 
@@ -39,17 +39,19 @@ class AgentNetwork(nn.Module):
         def linear(inputs: int, outputs: int) -> nn.Linear | GroupedLinear:
             return nn.Linear(inputs, outputs) if groups is None else GroupedLinear(groups, inputs, outputs)
 
+        def norm(size: int) -> nn.LayerNorm | GroupedLayerNorm:
+            return nn.LayerNorm(size) if groups is None else GroupedLayerNorm(groups, size)
+
         self.encoder = nn.ModuleList([linear(i, o) for i, o in pairwise([spec.obs_shape, *sizes])])
         if spec.entities is not None:
             if groups is not None:
                 raise ValueError("entities are read by weights that all agents share: use parameter_sharing='all'.")
             self.encoder[0] = EntityEncoder(spec)
+        self.encoder_norms = nn.ModuleList([norm(size) for size in sizes if spec.encoder_norm])
         self.memory = make_recurrent_layer(spec.lstm_type, sizes[-1], spec.fused, spec.rnn_layers, groups)
         self.head = linear(sizes[-1], spec.action_shape)
         self.value_head = linear(sizes[-1], 1) if spec.dueling else None
-        self.norm: nn.Module | None = None
-        if spec.layer_norm:
-            self.norm = nn.LayerNorm(sizes[-1]) if groups is None else GroupedLayerNorm(groups, sizes[-1])
+        self.norm = norm(sizes[-1]) if spec.layer_norm else None
         if spec.orthogonal_init:
             self._start_orthogonal()
 
@@ -102,6 +104,6 @@ class AgentNetwork(nn.Module):
         return self.value_head(features) + advantage - advantage.mean(-1, keepdim=True)
 
     def _encode(self, x: Tensor) -> Tensor:
-        for layer in self.encoder:
-            x = F.relu_(layer(x))
+        for layer, norm in zip_longest(self.encoder, self.encoder_norms):
+            x = F.relu_(layer(x) if norm is None else norm(layer(x)))
         return x

@@ -63,8 +63,8 @@ class QMix(nn.Module):
         action_shape=None,
         # (list of int) Units of the agent network's layers; the last one is also the size of its memory.
         hidden_size_list=[64],
-        # (str | bool) Mixer by name: "qmix", "sum" (VDN), "none" (IQL), "central", or your own; True is "qmix", False
-        # the policy's own or "sum".
+        # (str | bool) Mixer by name: "qmix", "sum" (VDN), "none" (IQL), "qplex", "qatten", "central", or your own; True
+        # is "qmix", False the policy's own or "sum".
         mixer="qmix",
         # (str) Memory of the agents, one of "gru", "lstm", "normal", "pytorch", "mlp"; normal and pytorch are LSTMs.
         lstm_type="gru",
@@ -80,6 +80,8 @@ class QMix(nn.Module):
         fused=True,
         # (bool) Layer normalisation before the agents' head.
         layer_norm=False,
+        # (bool) Layer normalisation after each linear layer before the agents' memory.
+        encoder_norm=False,
         # (bool) Agents' linear layers start orthogonal, the head small (PyMARL2's use_orthogonal).
         orthogonal_init=False,
         # (int) Stacked recurrent layers in the agents' memory, >= 1.
@@ -96,6 +98,9 @@ class QMix(nn.Module):
         entities=None,
         # (int) For equivariant: floats of a unit's code, >= 1.
         entity_embed_dim=64,
+        # (list | None) For the mixer "qatten": where each unit is in the global state; known from the environment,
+        # checked if given.
+        state_entities=None,
         # Convolutions that the mixing network puts first if the global state is an image.
         state_encoder=dict(
             # (list of int) Output channels of each convolution.
@@ -136,7 +141,7 @@ class QMix(nn.Module):
         self.agent = AgentNetwork(AgentSpec(**{name: own[name] for name in arguments(AgentSpec)}))
         self._encoder_options = dict(own["state_encoder"] or {})
         sizes |= dict(feature_dim=own["hidden_size_list"][-1], embed_dim=own["mixer_embed_dim"])
-        sizes |= {name: own[name] for name in ("hypernet_embed_dim", "hypernet_layers")}
+        sizes |= {name: own[name] for name in ("hypernet_embed_dim", "hypernet_layers", "state_entities")}
         mixer_options = {name: value for name, value in options.items() if name not in QMix.config}
         self.mixer = self._make_mixer(MIXER_REGISTRY.get(mixer_name(own["mixer"])), sizes, mixer_options)
 
@@ -162,6 +167,9 @@ class QMix(nn.Module):
         if cfg["equivariant"] and cfg["parameter_sharing"] != "all":
             sharing = f"parameter_sharing is '{cfg['parameter_sharing']}'"
             report("equivariant", f"True, but {sharing}. Equivariant agents share all weights: use 'all'.")
+        if "state_entities" in cls._mixer_arguments(cfg) and not cfg["state_entities"]:
+            why = "but this environment does not tell which columns of its global state are whose"
+            report("mixer", f"'{cfg['mixer']}', {why}. Use another mixer, for example 'qmix'.")
         cls._check_encoder(cfg, report)
 
     @classmethod
@@ -188,13 +196,17 @@ class QMix(nn.Module):
     @classmethod
     def _reads_state(cls, cfg: Mapping[str, Any]) -> bool:
         """Whether a model with this config reads the global state."""
-        return "state_dim" in arguments(MIXER_REGISTRY.get(mixer_name(cfg["mixer"])))
+        return "state_dim" in cls._mixer_arguments(cfg)
+
+    @classmethod
+    def _mixer_arguments(cls, cfg: Mapping[str, Any]) -> frozenset[str]:
+        return arguments(MIXER_REGISTRY.get(mixer_name(cfg["mixer"])))
 
     def _make_encoder(self) -> StateEncoder | None:
         """A new encoder of the global state; None if it is flat."""
         return None if self._image is None else StateEncoder(self._image, **self._encoder_options)
 
-    def _make_mixer(self, cls: type, sizes: Mapping[str, int], options: Mapping[str, Any]) -> nn.Module:
+    def _make_mixer(self, cls: type, sizes: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
         """A mixer with the sizes that it names; if it reads a state that is an image, with its own encoder in front."""
         encoder = self._make_encoder() if "state_dim" in arguments(cls) else None
         state_dim = self.global_obs_shape if encoder is None else encoder.out.out_features

@@ -24,6 +24,7 @@ class AgentSpec:
     dueling: bool = False
     fused: bool = True
     layer_norm: bool = False
+    encoder_norm: bool = False
     orthogonal_init: bool = False
     rnn_layers: int = 1
     groups: Sequence[int] | None = None

@@ -198,8 +198,7 @@ class QMIXPolicy(ValuePolicy):
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any], model_class: type, report: Callable[[str, str], None]) -> None:
         learn = cfg["learn"]
-        if cfg["on_policy"]:
-            report("on_policy", "True. QMIX learns from a replay buffer; use False.")
+        cls._check_collection(cfg, report)
         SamplePriority.check_config(cfg, report)
         cls._check_memory(cfg, report)
         cls._check_mixer(cfg, report)
@@ -212,6 +211,11 @@ class QMIXPolicy(ValuePolicy):
         except ConfigError as e:
             key, _, text = str(e).partition(": ")
             report(key.removeprefix("policy."), text)
+
+    @classmethod
+    def _check_collection(cls, cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
+        if cfg["on_policy"]:
+            report("on_policy", "True. QMIX learns from a replay buffer; use False.")
 
     @classmethod
     def _check_memory(cls, cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
@@ -311,7 +315,7 @@ class QMIXPolicy(ValuePolicy):
         return batch.alive if self._cfg.learn.mask_dead_agents else torch.ones_like(batch.alive)
 
     def _networks(self) -> dict[str, QMix]:
-        """Networks by name: ``"online"`` acts and learns, ``"target"`` values the next step."""
+        """Networks by name: ``"online"`` acts and learns, ``"target"`` (or without one it) values the next step."""
         return {"online": self._model, "target": self._target_model}
 
     def _start_state(self, name: str, batch: EpisodeBatch) -> Tensor:
@@ -377,16 +381,17 @@ class QMIXPolicy(ValuePolicy):
         al. 2016), in the target network without.
         """
         learn, gamma = self._cfg.learn, self._cfg.learn.discount_factor
-        chooser = values["online" if learn.double_q else "target"].q
+        valuer = "target" if "target" in values else "online"
+        chooser = values["online" if learn.double_q else valuer].q
         best = value_learning.masked_argmax(chooser, batch.obs.action_mask)
-        next_q = self._team_value("target", values, batch, best, _next_rows(batch))[:, 1:]
+        next_q = self._team_value(valuer, values, batch, best, _next_rows(batch))[:, 1:]
         reward, terminated, filled = (
             _per_step(x, next_q) for x in (self._reward(batch), batch.terminated, batch.filled)
         )
         if learn.target == "n_step":
             return value_learning.n_step_targets(reward, terminated, filled, next_q, gamma, learn.n_step)
         if learn.target == "q_lambda":
-            taken = self._taken_value("target", values, batch)[:, 1:]
+            taken = self._taken_value(valuer, values, batch)[:, 1:]
             return value_learning.q_lambda_targets(reward, terminated, filled, next_q, taken, gamma, learn.td_lambda)
         return value_learning.td_lambda_targets(reward, terminated, filled, next_q, gamma, learn.td_lambda)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from itertools import islice
 from typing import Any
 
@@ -13,15 +13,15 @@ import torch
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import BatchError, ConfigError
-from dimix.machine.scratch import Workspace
-from dimix.replay.batch import SCHEMA, EpisodeBatch, make_batch
+from dimix.replay.batch import EpisodeBatch
 from dimix.replay.memory_plan import MemoryPlan
-from dimix.replay.open_episodes import OpenEpisodes, Rows, StoredEpisode
+from dimix.replay.open_episodes import OpenEpisodes, StoredEpisode
+from dimix.replay.pieces import Piece
 from dimix.replay.priorities import Priorities
-from dimix.replay.row_codec import unpack_rows
+from dimix.replay.step_store import StepStore
 
 
-class ReplayBuffer:
+class ReplayBuffer(StepStore):
     """The most recent episodes, sampled whole or as windows of ``unroll_len`` steps.
 
     A collector writes all its games at once (``open``, ``begin``, ``append``, ``finish``). A finished episode moves
@@ -68,10 +68,8 @@ class ReplayBuffer:
             raise ConfigError(f"start_state: '{start_state}'. Right is 'stored' or 'zero'.")
         if burnin_len < 0 or (burnin_len and unroll_len is None):
             raise ConfigError(f"burnin_len: {burnin_len}. Right is 0 or more; for whole episodes (no unroll_len) 0.")
+        super().__init__(info, agent_input, hidden_shape)
         self.capacity = capacity
-        self.info = info
-        self.agent_input = agent_input
-        self.hidden_shape = tuple(hidden_shape) if hidden_shape is not None else (info.agent_num, 0)
         self.plan = MemoryPlan(
             capacity, info, unroll_len, self.hidden_shape if unroll_len and start_state == "stored" else ()
         )
@@ -84,11 +82,9 @@ class ReplayBuffer:
         self._num_steps = 0
         self._nbytes = 0
         self._unit_end: np.ndarray | None = None  # (episodes,) units up to and including each; None: not counted yet
-        self._open: OpenEpisodes | None = None
         self._rng = np.random.default_rng(seed)
         self._priorities = priorities
         self._sampled: np.ndarray | None = None  # units of the last sample, while their indices are valid
-        self._workspace = Workspace()
 
     # ----------------------------------------------------------------------------------------------------- contents
 
@@ -112,7 +108,6 @@ class ReplayBuffer:
         return self._nbytes
 
     def memory_plan(self) -> str:
-        """The memory that the full buffer will take, in one line."""
         return self.plan.text()
 
     def _piece_len(self) -> int | None:
@@ -122,47 +117,13 @@ class ReplayBuffer:
     # ------------------------------------------------------------------------------------------------------ writing
 
     def open(self, num_envs: int) -> None:
-        """Make room for the running episodes of this many games; drops those of an earlier call."""
         self._open = OpenEpisodes(self.info, num_envs, self.hidden_shape, self._piece_len(), self.burnin_len)
 
     @property
     def wants_hidden(self) -> bool:
-        """Whether ``append`` needs the recurrent states."""
         return self._piece_len() is not None
 
-    def begin(self, env_ids: np.ndarray, rows: Rows) -> None:
-        """Begin an episode in each given game with its first row."""
-        self._opened().begin(env_ids, rows)
-
-    def append(
-        self,
-        env_ids: np.ndarray,
-        action: np.ndarray,
-        reward: np.ndarray,
-        rows: Rows,
-        hidden: np.ndarray | None = None,
-    ) -> None:
-        """Write one step of each given game.
-
-        Args:
-            env_ids: (K,) int64, games to write; the arrays below cover all E games.
-            action: (E, A) integer, actions taken.
-            reward: (E,) float, reward received.
-            rows: state of the games after the step.
-            hidden: (E, A, H) float32, recurrent state after acting; required if ``wants_hidden``.
-
-        Raises:
-            BatchError: a game has no open episode, its episode exceeds the limit, or ``hidden`` is missing.
-        """
-        self._opened().append(env_ids, action, reward, rows, hidden)
-
     def finish(self, env_ids: np.ndarray, terminated: np.ndarray) -> None:
-        """Move the open episodes of the given games into the store, in this order.
-
-        Args:
-            env_ids: (K,) int64.
-            terminated: (E,) bool, False for episodes that were cut by the time limit.
-        """
         for env in env_ids:
             self.add(self._opened().finish(env, terminated[env]))
 
@@ -188,11 +149,6 @@ class ReplayBuffer:
     def _units_of(self, episode: StoredEpisode) -> int:
         return 1 if self.unroll_len is None else -(-episode.length // self.unroll_len)
 
-    def _opened(self) -> OpenEpisodes:
-        if self._open is None:
-            raise BatchError("replay buffer: no open episodes. Call open(num_envs) before writing.")
-        return self._open
-
     # ----------------------------------------------------------------------------------------------------- sampling
 
     def sample(self, batch_size: int) -> EpisodeBatch:
@@ -216,11 +172,6 @@ class ReplayBuffer:
         return batch
 
     def update_priority(self, priority: np.ndarray) -> None:
-        """Set the priorities (B,) float, >= 0, of the units in the last sample.
-
-        Raises:
-            BatchError: the buffer samples uniformly, has changed since the last sample, or the numbers do not fit.
-        """
         if self._priorities is None:
             raise BatchError(
                 "update_priority: this replay buffer samples uniformly. Give it priorities when it is made."
@@ -235,7 +186,6 @@ class ReplayBuffer:
         self._priorities.update(self._sampled, priority)
 
     def can_sample(self, batch_size: int) -> bool:
-        """Whether there are enough units for a batch."""
         return batch_size <= len(self)
 
     def _unit_ends(self) -> np.ndarray:
@@ -246,63 +196,20 @@ class ReplayBuffer:
 
     def gather(self, units: np.ndarray) -> EpisodeBatch:
         """Build the batch of the given units (B,) int, from 0 (oldest) to ``len(self) - 1``."""
-        pieces = [self._locate(int(unit)) for unit in units]
-        steps = max(end - start for _, _, start, end in pieces)
-        arrays = self._batch_arrays(len(pieces), steps)
-        for row, piece in enumerate(pieces):
-            self._fill(arrays, row, *piece)
-        return make_batch({name: torch.from_numpy(array) for name, array in arrays.items()})
+        return self._build([self._locate(int(unit)) for unit in units])
 
-    def _locate(self, unit: int) -> tuple[StoredEpisode, int, int, int]:
-        """Episode, index of the piece in it, first step (including burn-in) and end of a sampling unit."""
+    def _locate(self, unit: int) -> Piece:
+        """A sampling unit."""
         if self.unroll_len is None:
-            episode = self._episodes[unit]
-            return episode, 0, 0, episode.length
+            return Piece(self._episodes[unit], 0, self._episodes[unit].length)
         unit_end = self._unit_ends()
         index = int(np.searchsorted(unit_end, unit, side="right"))
         episode = self._episodes[index]
-        piece = unit - int(unit_end[index]) + self._units_of(episode)
-        start = piece * self.unroll_len
-        return episode, piece, max(start - self.burnin_len, 0), min(start + self.unroll_len, episode.length)
-
-    def _batch_arrays(self, batch_size: int, steps: int) -> dict[str, np.ndarray]:
-        info = self.info
-        sizes = dict(B=batch_size, T=steps, T1=steps + 1, A=info.agent_num, N=info.action_shape)
-        sizes |= dict(O=self.agent_input.size, S=info.state_size, H=self.hidden_shape[-1])
-        arrays = {
-            name: self._workspace.view(name, tuple(sizes[letter] for letter in letters), _NUMPY_TYPE[dtype])
-            for name, (letters, dtype) in SCHEMA.items()
-        }
-        for name in ("action", "reward", "terminated", "truncated", "filled", "hidden_state", "burnin"):
-            arrays[name][...] = 0
-        arrays["weight"][:] = 1
-        return arrays
-
-    def _fill(
-        self, arrays: dict[str, np.ndarray], row: int, episode: StoredEpisode, piece: int, start: int, end: int
-    ) -> None:
-        steps = end - start
-        unpack_rows(
-            episode.words,
-            int(episode.row_start[start]),
-            start,
-            steps + 1,
-            episode.action,
-            (self.agent_input.obs_shape, self.agent_input.last_action_column, self.agent_input.agent_id_column),
-            arrays["obs.agent_state"][row].view(np.uint32),
-            arrays["obs.global_state"][row].view(np.uint32),
-            arrays["obs.action_mask"][row].reshape(arrays["obs.action_mask"].shape[1], -1),
-            arrays["alive"][row],
-        )
-        arrays["action"][row, :steps] = episode.action[start:end]
-        arrays["reward"][row, :steps] = episode.reward[start:end]
-        arrays["filled"][row, :steps] = True
-        if end == episode.length:
-            arrays["terminated" if episode.terminated else "truncated"][row, steps - 1] = True
-        if self.unroll_len is not None:
-            arrays["burnin"][row] = piece * self.unroll_len - start
-            if len(episode.hidden):
-                arrays["hidden_state"][row] = episode.hidden[piece]
+        number = unit - int(unit_end[index]) + self._units_of(episode)
+        first = number * self.unroll_len
+        start = max(first - self.burnin_len, 0)
+        hidden = episode.hidden[number] if len(episode.hidden) else None
+        return Piece(episode, start, min(first + self.unroll_len, episode.length), first - start, hidden)
 
     # ------------------------------------------------------------------------------------------------------- resume
 
@@ -361,7 +268,9 @@ class ReplayBuffer:
     def _layout(self) -> list[Any]:
         unit = [self.capacity, self.unroll_len, self.start_state, self.burnin_len, *self.hidden_shape]
         unit.append("uniform" if self._priorities is None else "priority")
-        return [*astuple(self.info), *unit]
+        info = dict(zip([field.name for field in fields(self.info)], astuple(self.info), strict=True))
+        del info["state_entities"]  # has no effect on what is stored, and older files lack it
+        return [*info.values(), *unit]
 
     def check_valid(self) -> None:
         """Compare the counters with the episodes, for tests and debugging; a BatchError names a wrong one."""
@@ -381,10 +290,3 @@ class ReplayBuffer:
             rows = len(episode.row_start)
             if not rows - 1 == len(episode.action) == len(episode.reward) > 0:
                 raise BatchError(f"replay buffer: episode {number} has {rows} rows and {episode.length} steps.")
-
-
-_NUMPY_TYPE: dict[torch.dtype, type] = {
-    torch.float32: np.float32,
-    torch.bool: np.bool_,
-    torch.int64: np.int64,
-}

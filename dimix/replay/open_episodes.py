@@ -139,6 +139,19 @@ class OpenEpisodes:
         if self.piece_len is not None:
             self._keep_hidden(env_ids, step + 1, hidden, self.piece_len)
 
+    def peek(self, env_id: int) -> StoredEpisode:
+        """A game's episode so far, in memory that the next step changes; without recurrent states."""
+        length = self.length(env_id)
+        end = self._row_start[env_id, length + 1]
+        return StoredEpisode(
+            self._words[env_id, :end],
+            self._row_start[env_id, : length + 1].astype(np.uint32),
+            self._action[env_id, :length],
+            self._reward[env_id, :length],
+            self._hidden[env_id, :0],
+            False,
+        )
+
     def finish(self, env_id: int, terminated: bool) -> StoredEpisode:
         """Close a game's episode and return it in arrays of its own.
 

@@ -107,6 +107,7 @@ def read_any(path: str | Path) -> dict[str, Any]:
 def saved_sizes(content: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `EnvInfo` that a checkpoint has of the environment it was trained in; older ones have fewer."""
     sizes = dict(content["env"])
-    if sizes.get("entities"):
-        sizes["entities"] = tuple(Entities(**kind) for kind in sizes["entities"])
+    for name in ("entities", "state_entities"):
+        if sizes.get(name):
+            sizes[name] = tuple(Entities(**kind) for kind in sizes[name])
     return sizes

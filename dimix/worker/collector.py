@@ -14,8 +14,8 @@ from dimix.envs.curriculum import Curriculum
 from dimix.envs.vec_env import VecEnv
 from dimix.machine.signals import say
 from dimix.policy.base import ActMode
-from dimix.replay.buffer import ReplayBuffer
 from dimix.replay.open_episodes import Rows
+from dimix.replay.step_store import StepStore
 from dimix.worker.rollout import Rollout
 
 
@@ -66,7 +66,7 @@ class Collector:
         self,
         env: VecEnv,
         policy: ActMode,
-        buffer: ReplayBuffer,
+        buffer: StepStore,
         agent_input: AgentInput,
         curriculum: Curriculum | None = None,
     ) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 from dimix.errors import TrainingError
 from dimix.policy.base import LearnMode
 from dimix.replay.batch import EpisodeBatch
-from dimix.replay.buffer import ReplayBuffer
+from dimix.replay.step_store import StepStore
 
 
 class Learner:
-    """Trains a policy's ``learn_mode`` on batches from a replay buffer.
+    """Trains a policy's ``learn_mode`` on batches from a buffer.
 
     Args:
         policy: a policy's ``learn_mode``.
@@ -25,7 +25,7 @@ class Learner:
         last_batch: batch of the last update, in memory that the next sample overwrites.
     """
 
-    def __init__(self, policy: LearnMode, buffer: ReplayBuffer, batch_size: int) -> None:
+    def __init__(self, policy: LearnMode, buffer: StepStore, batch_size: int) -> None:
         self.train_iter = 0
         self.sampled_steps = 0
         self.last_batch: EpisodeBatch | None = None

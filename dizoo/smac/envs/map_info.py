@@ -22,7 +22,14 @@ def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = Tru
         has_jitter=has_jitter,
         agent_types=scenario.agent_types,
         entities=None if open_loop else obs_entities(scenario),
+        state_entities=state_entities(scenario),
     )
+
+
+def state_entities(scenario: Scenario) -> tuple[Entities, ...]:
+    """Return the agents, then the enemies, as laid out in `Scenario.state_layout`."""
+    units = scenario.state_layout[:2]
+    return tuple(Entities(block.first, block.parts, block.size) for block in units)
 
 
 def obs_entities(scenario: Scenario) -> tuple[Entities, ...]:

@@ -14,7 +14,7 @@ def battles():
     return record("3m", 3)
 
 
-@pytest.mark.parametrize("learner", ["qmix", "ow", "cw"])
+@pytest.mark.parametrize("learner", ["qmix", "ow", "cw", "qplex", "qplex_original", "qatten"])
 def test_all_forms_find_one_loss(battles, learner):
     batch, sizes = battles
     losses = []

@@ -47,9 +47,11 @@ def spoilt_leak(reward, terminated, filled, next_q, gamma, n):
         ("masks", exploration, "_choose", lambda q, mask, chance, coins: np.asarray(q).argmax(-1)),
         ("IQL update", QMIXPolicy, "_counts", lambda self, batch: batch.alive),
         ("CW-QMIX update", value_learning, "masked_argmax", lambda q, mask: q.argmax(-1)),
+        ("QPLEX update", value_learning, "masked_max", lambda q, mask: q.amax(-1)),
+        ("Qatten update", torch, "softmax", lambda x, dim: torch.sigmoid(x)),
         ("QTRAN-base update", value_learning, "masked_argmax", lambda q, mask: q.argmax(-1)),
         ("padding", QMIXPolicy, "_step_mask", lambda self, batch: torch.ones_like(batch.filled)),
-        ("agent order", QMix, "mix", lambda self, q, state: q @ torch.arange(3.0, dtype=q.dtype)),
+        ("agent order", QMix, "mix", lambda self, q, state, **more: q @ torch.arange(3.0, dtype=q.dtype)),
         ("WQMIX weights", value_learning, "masked_argmax", lambda q, mask: q.argmax(-1)),
     ],
 )

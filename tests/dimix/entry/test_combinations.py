@@ -16,11 +16,11 @@ SMALL_ENCODER = {"channels": [2], "kernel_size": [2], "stride": [2], "embed_dim"
 
 #: Dotted key (``policy.`` left out) -> values other than the default.
 SWITCHES = {
-    "type": ["vdn", "iql", "wqmix", "qtran"],
+    "type": ["vdn", "iql", "wqmix", "qtran", "qplex"],
     "env.image_state": [True],
     "priority": [True],
     "priority_IS_weight": [True],
-    "model.mixer": [True, False, "sum", "central"],
+    "model.mixer": [True, False, "sum", "central", "qplex", "qatten"],
     "model.lstm_type": ["lstm", "mlp"],
     "model.rnn_layers": [2],
     "model.dueling": [True],

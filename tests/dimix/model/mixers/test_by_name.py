@@ -11,7 +11,7 @@ from torch import nn
 from dimix.check.batches import random_batch
 from dimix.config.compile import compile_all, settings_of
 from dimix.errors import ConfigError, RegistryError
-from dimix.model import CentralMixer, Mixer, NoMixer, QMix, SumMixer, WQMix
+from dimix.model import CentralMixer, Mixer, NoMixer, QMix, QPlexMixer, SumMixer, WQMix
 from dimix.policy import IQLPolicy, QMIXPolicy, VDNPolicy
 from dimix.registry import MIXER_REGISTRY
 
@@ -63,6 +63,7 @@ def asking(monkeypatch):
         (False, SumMixer),
         ("none", NoMixer),
         ("central", CentralMixer),
+        ("qplex", QPlexMixer),
     ],
 )
 def test_names(mixer, kind):
@@ -144,6 +145,7 @@ def compiled(policy, **model):
         ("qmix", {}, "qmix"), ("qmix", dict(mixer=True), "qmix"), ("qmix", dict(mixer=False), "sum"),
         ("vdn", {}, "sum"), ("vdn", dict(mixer=False), "sum"),
         ("iql", {}, "none"), ("iql", dict(mixer=False), "none"),
+        ("qplex", {}, "qplex"), ("qplex", dict(mixer=False), "qplex"),
         ("wqmix", dict(mixer=False), "sum"), ("qtran", dict(mixer=False), "sum"),
     ],
 )  # fmt: skip
