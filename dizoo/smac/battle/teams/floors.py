@@ -15,7 +15,7 @@ import numpy as np
 
 from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.errors import BattleError
-from dizoo.smac.battle.maps.rules import PROFILES
+from dizoo.smac.battle.maps.rules import OPPONENTS, PROFILES
 from dizoo.smac.battle.maps.scenario import map_names
 from dizoo.smac.battle.teams.scripted import TEAMS, ScriptedTeam, make_team
 from dizoo.smac.battle.text import write_rows
@@ -28,6 +28,7 @@ class Floor:
     Attributes:
         map: name of the map.
         rules: rule profile.
+        opponent: how the enemies choose targets, one of `OPPONENTS`.
         team: name of the script.
         episodes: games played, each from its own random stream.
         won: games won.
@@ -40,6 +41,7 @@ class Floor:
 
     map: str
     rules: str
+    opponent: str
     team: str
     episodes: int
     won: int
@@ -69,7 +71,13 @@ def play(engine: BattleEngine, team: ScriptedTeam) -> np.ndarray:
 
 
 def measure(
-    map_name: str, team_name: str, episodes: int, rules: str = "smaclite", seed: int = 0, start_jitter: float = 0.0
+    map_name: str,
+    team_name: str,
+    episodes: int,
+    rules: str | None = None,
+    seed: int = 0,
+    start_jitter: float = 0.0,
+    opponent: str | None = None,
 ) -> Floor:
     """Play a number of games with one scripted team on one map.
 
@@ -80,12 +88,13 @@ def measure(
     """
     if episodes < 1:
         raise BattleError(f"episodes: {episodes}. Play at least 1.")
-    engine = BattleEngine(map_name, episodes, seed=seed, rules=rules, start_jitter=start_jitter)
+    engine = BattleEngine(map_name, episodes, seed, rules, opponent=opponent, start_jitter=start_jitter)
     returns = play(engine, make_team(team_name, engine.scenario, seed))
     games = np.stack([np.round(returns, 6), engine.episode_length], axis=1)
     return Floor(
         map=engine.scenario.name,
-        rules=rules,
+        rules=engine.scenario.profile.name,
+        opponent=engine.scenario.profile.opponent,
         team=team_name,
         episodes=episodes,
         won=int(engine.battle_won.sum()),
@@ -103,8 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m dizoo.smac.battle.teams.floors", description="Win rates of scripted teams on the SMAC maps."
     )
     parser.add_argument("--episodes", type=int, default=256, help="games per map, team and profile (default 256)")
-    parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: all shipped maps")
-    parser.add_argument("--rules", nargs="+", choices=sorted(PROFILES), default=["smaclite"])
+    parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: SMAC's")
+    parser.add_argument("--rules", nargs="+", choices=sorted(PROFILES), default=[None], help="default: each map's own")
+    parser.add_argument("--opponent", choices=OPPONENTS, help="how enemies choose targets (default: the rules' own)")
     parser.add_argument("--teams", nargs="+", choices=sorted(TEAMS), default=list(TEAMS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -121,10 +131,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for rules in args.rules:
             for name in args.maps:
                 for team in args.teams:
-                    f = measure(name, team, args.episodes, rules, args.seed, args.start_jitter)
+                    f = measure(name, team, args.episodes, rules, args.seed, args.start_jitter, args.opponent)
                     floors.append(f)
                     print(
-                        f"{rules:<10}{f.map:<18}{team:<16}{f'{f.won}/{f.episodes}':>11}{f.win_rate:>10.3f}"
+                        f"{f.rules:<10}{f.map:<18}{team:<16}{f'{f.won}/{f.episodes}':>11}{f.win_rate:>10.3f}"
                         f"{f'{f.return_mean:.2f} +- {f.return_std:.2f}':>16}{f.length_mean:>7.1f}{f.truncated:>5}"
                         f"{f.distinct:>10}",
                         flush=True,

@@ -152,7 +152,7 @@ def test_seeds_differ_and_repeat():
     ("changes", "message"),
     [
         (dict(map_name="MMM3"), "env.map_name: .*MMM3.*'MMM2'"),
-        (dict(rules="smacv2"), "env.rules: .*smacv2"),
+        (dict(rules="smacv3"), "env.rules: .*smacv3"),
         (dict(agent_num=4), "env.agent_num: 4. 3m has 3 agents"),
     ],
 )
