@@ -150,8 +150,7 @@ class BattleEngine:
         self.alive = np.zeros((n_envs, self.agent_num), np.bool_)
         self.episode_length = np.zeros(n_envs, np.int32)
         self._outputs = Outputs(*(getattr(self, name) for name in Outputs._fields))
-        self._state = empty_state(n_envs, self._unit_count, self.agent_num)
-        self._state.kinds[:] = self._world.kinds
+        self._state = empty_state(n_envs, self._world.kinds, self.agent_num, scenario.is_drawn)
         self._actions = np.zeros((n_envs, self.agent_num), np.int64)
         self._scratch = [
             empty_scratch(self._unit_count, len(scenario.rects)) for _ in range(min(self.num_threads, n_envs))
@@ -180,7 +179,7 @@ class BattleEngine:
     @property
     def kinds(self) -> Array:
         """(E, U) what is fixed about all units for the present battles, `state.KIND` records; read-only."""
-        return self._state.kinds
+        return np.broadcast_to(self._state.kinds, (self.num_envs, self._unit_count))
 
     @property
     def start_kind(self) -> Array:
@@ -189,7 +188,7 @@ class BattleEngine:
 
     def lineup(self, battle: int) -> list[UnitType]:
         """Unit types of one battle, by unit id."""
-        return [self.scenario.types[t] for t in self._state.kinds["type"][battle]]
+        return [self.scenario.types[t] for t in self.kinds["type"][battle]]
 
     @property
     def agent_unit(self) -> Array:
@@ -337,7 +336,8 @@ class BattleEngine:
             )
         chosen = battle_ids(given, self.num_envs)
         for array in (*self._state, *self._outputs):
-            array[...] = array[chosen]
+            if len(array) == self.num_envs:  # a map that fixes its units has one lineup for all battles
+                array[...] = array[chosen]
 
     def _state_arrays(self) -> dict[str, Array]:
         state = self._state

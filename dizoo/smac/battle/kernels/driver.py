@@ -239,7 +239,7 @@ def _make_step_battles(digest: str) -> Callable[..., None]:
             if outputs.terminated[e] or outputs.truncated[e]:
                 outputs.reward[e] = 0.0
                 continue
-            world = in_battle(tables, state.kinds[e])
+            world = in_battle(tables, state.kinds[min(e, state.kinds.shape[0] - 1)])
             units, battle, last_action = state.units[e], state.battles[e], state.last_action[e]
             if parts & BEGIN:
                 begin_step(world, units, battle, last_action, actions[e])
@@ -266,7 +266,7 @@ def _make_reset_battles(digest: str) -> Callable[..., None]:
         digest  # noqa: B018  # part of the cache key
         for e in ids:
             units, battle, last_action = state.units[e], state.battles[e], state.last_action[e]
-            kinds = state.kinds[e]
+            kinds = state.kinds[min(e, state.kinds.shape[0] - 1)]
             if tables.draw.is_drawn and restart:
                 state.start_kind[e] = draw_battle(tables, kinds, battle)
             elif tables.draw.is_drawn:

@@ -214,7 +214,7 @@ class State(NamedTuple):
     units: Array  # (E, U) UNIT
     battles: Array  # (E,) BATTLE
     last_action: Array  # (E, A) i32, NO_ACTION before the first step
-    kinds: Array  # (E, U) KIND
+    kinds: Array  # (E, U) KIND; (1, U) if the map fixes its units
     start_kind: Array  # (E,) i32: index into STARTS of a drawn battle
 
 
@@ -253,13 +253,14 @@ class Scratch(NamedTuple):
     projected: Array  # (L,) LINE
 
 
-def empty_state(num_envs: int, n_units: int, n_agents: int) -> State:
-    """Create the state of E battles with U units and A agents, all zero (not legal until reset)."""
+def empty_state(num_envs: int, kinds: Array, n_agents: int, is_drawn: bool) -> State:
+    """Create the state of E battles with A agents and units (U,) KIND, all zero (not legal until reset)."""
+    n_units = len(kinds)
     return State(
         units=np.zeros((num_envs, n_units), UNIT),
         battles=np.zeros(num_envs, BATTLE),
         last_action=np.full((num_envs, n_agents), NO_ACTION, np.int32),
-        kinds=np.zeros((num_envs, n_units), KIND),
+        kinds=np.repeat(kinds[None], num_envs if is_drawn else 1, axis=0),
         start_kind=np.zeros(num_envs, np.int32),
     )
 

@@ -106,6 +106,12 @@ class BattleRecorder:
             if self._number(e) < self._games:
                 self._running[e] = self._start(e, [str(word) for word in words])
 
+    def begin(self, state: Mapping[str, ArrayLike]) -> None:
+        """Set all battles to states at the start of a game, like `BattleEngine.set_state`, and record from there."""
+        self._engine.set_state(state)
+        words = self._engine.battles[["stream_key", "stream_count"]]
+        self._running = {e: self._start(e, [str(w) for w in words[e].item()]) for e in range(self._recorded)}
+
     def step(self, actions: ArrayLike) -> None:
         """Step all battles like `BattleEngine.step`."""
         engine = self._engine
