@@ -1,13 +1,14 @@
 """Win rates of scripted teams: the floor that a learned team must beat.
 
 ``python -m dizoo.smac.battle.teams.floors --episodes 256 [--maps MMM 3s5z] [--rules smaclite smac] [--teams random]``
+``python -m dizoo.smac.battle.teams.floors --episodes 1024 --maps {terran,protoss,zerg}_5_vs_5 --opponent near``
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.errors import BattleError
+from dizoo.smac.battle.maps.generator import STARTS
 from dizoo.smac.battle.maps.rules import OPPONENTS, PROFILES
 from dizoo.smac.battle.maps.scenario import map_names
 from dizoo.smac.battle.teams.scripted import TEAMS, ScriptedTeam, make_team
@@ -37,6 +39,7 @@ class Floor:
         return_std: its standard deviation over the games.
         length_mean: mean number of steps.
         distinct: number of different games, distinguished by return and length.
+        by_start: games won and played by kind of start, where battles are drawn.
     """
 
     map: str
@@ -50,6 +53,7 @@ class Floor:
     return_std: float
     length_mean: float
     distinct: int
+    by_start: Mapping[str, tuple[int, int]]
 
     @property
     def win_rate(self) -> float:
@@ -103,7 +107,15 @@ def measure(
         return_std=float(returns.std()),
         length_mean=float(engine.episode_length.mean()),
         distinct=len(np.unique(games, axis=0)),
+        by_start=_by_start(engine),
     )
+
+
+def _by_start(engine: BattleEngine) -> dict[str, tuple[int, int]]:
+    if not engine.scenario.is_drawn:
+        return {}
+    kinds = {start: engine.start_kind == i for i, start in enumerate(STARTS)}
+    return {start: (int(engine.battle_won[here].sum()), int(here.sum())) for start, here in kinds.items() if here.any()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
