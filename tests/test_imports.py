@@ -37,7 +37,7 @@ ZOO_LAYERS = (
     (f"{BATTLE}.maps",),
     (f"{BATTLE}.kernels",),
     (f"{BATTLE}.checks", f"{BATTLE}.tables", f"{BATTLE}.engine"),
-    (f"{BATTLE}.recording", f"{BATTLE}.teams"),
+    (f"{BATTLE}.recording", f"{BATTLE}.teams", f"{BATTLE}.maps.command", f"{BATTLE}.maps.__main__"),
     ("dizoo.smac.search",),
     ("dizoo.smac.replay",),
     ("dizoo.smac.envs",),

@@ -26,7 +26,7 @@ from benchmark.markdown import table
 from benchmark.provenance import conditions, machine, versions, write_report
 from benchmark.speed.peers import SCRIPTS, run_json, typed
 from dizoo.smac.battle import BattleEngine
-from dizoo.smac.battle.maps.scenario import map_names
+from dizoo.smac.battle.maps.scenario import map_names, task_names
 from dizoo.smac.battle.teams.scripted import random_actions
 
 PEERS = {"smaclite": "smaclite", "smaclite-cpp": "smaclite", "smax": "jaxmarl"}  # column: module
@@ -34,16 +34,20 @@ _SMACLITE_MAPS = (
     "10m_vs_11m", "27m_vs_30m", "2c_vs_64zg", "2s3z", "2s_vs_1sc", "3s5z", "3s5z_vs_3s6z", "3s_vs_5z",
     "bane_vs_bane", "corridor", "MMM", "MMM2",
 )  # fmt: skip
-# SMAX has its own versions of its maps (other ranges and speeds, no healers), so its figures are only a rough guide.
+# SMAX has its own versions of its maps (other ranges and speeds, no healers), so its figures are only a rough guide. Its
+# versions of SMACv2 draw other types from other places.
+_SMAX_MAPS = (
+    "3m", "2s3z", "25m", "3s5z", "8m", "5m_vs_6m", "10m_vs_11m", "27m_vs_30m", "3s5z_vs_3s6z", "3s_vs_5z", "6h_vs_8z",
+)  # fmt: skip
+#: The peers' maps, and their names for them.
 PEER_MAPS = {
-    "smaclite": _SMACLITE_MAPS,
-    "smaclite-cpp": _SMACLITE_MAPS,
-    "smax": (
-        "3m", "2s3z", "25m", "3s5z", "8m", "5m_vs_6m", "10m_vs_11m", "27m_vs_30m", "3s5z_vs_3s6z", "3s_vs_5z",
-        "6h_vs_8z",
-    ),
-}  # fmt: skip
+    "smaclite": {name: name for name in _SMACLITE_MAPS},
+    "smaclite-cpp": {name: name for name in _SMACLITE_MAPS},
+    "smax": {name: name for name in _SMAX_MAPS}
+    | {name: f"smacv2_{n}_units" for n in (5, 10, 20) for name in task_names() if name.endswith(f"_{n}_vs_{n}")},
+}
 PEER_OPTIONS = ("--smaclite-python", "--smax-python")
+OWN_RULES = "as each map is meant for"
 WARM_UP_STEPS = 20
 START_CODE = """
 import time
@@ -57,8 +61,8 @@ print(imported - start, time.perf_counter() - start)
 """
 
 
-def measure_ours(map_name: str, batch: int, threads: int, seconds: float, rules: str) -> dict[str, float]:
-    """Measure our engine on one map.
+def measure_ours(map_name: str, batch: int, threads: int, seconds: float, rules: str | None) -> dict[str, float]:
+    """Measure our engine on one map, under its own rules by default.
 
     Returns:
         ``steps_per_s`` in wall time, ``steps_per_cpu_s`` in processor time of all threads, ``steps``, and
@@ -134,7 +138,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     names = ["map", "1 core", "us/step", f"{cores} cores", "scaling", "KiB/battle"]
     names += [name for peer in peers for name in (peer, "ratio")]
     parts = [
-        f"Environment steps per second, random available actions, batch {report['batch']}, rules `{report['rules']}`, "
+        f"Environment steps per second, random available actions, batch {report['batch']}, rules {report['rules']}, "
         f"all outputs and resets included.\n{conditions(report, 'numpy', 'numba')}\n"
         "1 core is per second of processor time; several cores by the clock. Ratios compare 1 core with 1 core.",
         table(names, lines),
@@ -164,8 +168,9 @@ def find_peers(args: argparse.Namespace) -> dict[str, str]:
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description="Speed and memory of the battle engine beside other simulators.")
-    parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: all shipped maps")
-    parser.add_argument("--rules", default="smaclite", help="rule profile of our side (default smaclite)")
+    maps = [*map_names(), *task_names()]
+    parser.add_argument("--maps", nargs="+", default=maps, metavar="MAP", help="default: SMAC's maps, SMACv2's tasks")
+    parser.add_argument("--rules", help="rule profile of our side (default: each map's own)")
     parser.add_argument("--batch", type=int, default=256, help="battles in one call (default 256)")
     parser.add_argument("--seconds", type=float, default=3.0, help="timed seconds per figure (default 3)")
     parser.add_argument("--smaclite-python", metavar="PATH", help="a Python that has smaclite")
@@ -185,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "command": typed("benchmark.speed.simulator", argv, dict.fromkeys(PEER_OPTIONS, "PYTHON")),
         "machine": here,
         "batch": args.batch,
-        "rules": args.rules,
+        "rules": args.rules or OWN_RULES,
         "seconds": args.seconds,
         "peers": list(peers),
         "maps": {},
@@ -194,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         row: dict[str, Any] = {"one_core": measure_ours(name, args.batch, 1, args.seconds, args.rules), "peers": {}}
         for peer, python in peers.items():
             if name in PEER_MAPS[peer]:
-                row["peers"][peer] = measure_peer(peer, python, name, args.seconds)
+                row["peers"][peer] = measure_peer(peer, python, PEER_MAPS[peer][name], args.seconds)
         row["all_cores"] = measure_ours(name, args.batch, here["cores"], args.seconds, args.rules)
         report["maps"][name] = row
         figures = [f"{peer} {r.get('steps_per_cpu_s', 0):,.0f}" if "error" not in r else f"{peer}: {r['error']}"

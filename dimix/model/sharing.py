@@ -45,7 +45,7 @@ def _by_type(agent_num: int, agent_types: Sequence[str] | None) -> list[int]:
     if agent_types is None:
         raise ValueError(
             "parameter_sharing is 'type', but this environment does not tell its agents' types. Use 'groups' with "
-            "agent_groups."
+            "agent_groups, or 'all' if types change from game to game."
         )
     if len(agent_types) != agent_num:
         raise ValueError(f"agent_types has {len(agent_types)} names. Right is {agent_num}, one per agent.")

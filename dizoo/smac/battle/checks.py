@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -12,26 +13,31 @@ from numpy.typing import ArrayLike
 
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.kernels.state import ATTACK_MOVE_COMMAND, NO_ACTION, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, Array
-from dizoo.smac.battle.maps.rules import Profile, get_profile
+from dizoo.smac.battle.maps.generator import STARTS
+from dizoo.smac.battle.maps.rules import OPPONENTS, Profile, get_profile
+from dizoo.smac.battle.maps.scenario import Scenario
 from dizoo.smac.battle.text import nearest
 
 
 def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
-    """Return a profile with some of its reward numbers replaced.
+    """Return a profile with its opponent or some of its reward numbers replaced.
 
     Args:
         rules: name of a profile, or a profile.
-        options: new values of fields whose names start with ``reward_``.
+        options: new values of ``opponent`` and of fields whose names start with ``reward_``.
 
     Raises:
         BattleError: an unknown profile or option, or a value of the wrong kind.
     """
     profile = get_profile(rules)
-    known = [f.name for f in fields(Profile) if f.name.startswith("reward_")]
+    known = ["opponent", *(f.name for f in fields(Profile) if f.name.startswith("reward_"))]
     for name, value in options.items():
         if name not in known:
             raise BattleError(f"{name}: unknown option of BattleEngine.{nearest(name, known)}")
-        if not isinstance(getattr(profile, name), bool):
+        if name == "opponent":
+            if value not in OPPONENTS:
+                raise BattleError(f"opponent: found {value!r}. It is one of {', '.join(map(repr, OPPONENTS))}.")
+        elif not isinstance(getattr(profile, name), bool):
             finite_number(name, value, None)
         elif not isinstance(value, bool | np.bool_):
             raise BattleError(f"{name}: found {value!r}. It is True or False.")
@@ -106,8 +112,24 @@ def checked_orders(orders: Array, shape: tuple[int, int, int]) -> Array:
     return np.ascontiguousarray(orders, dtype=np.int16)
 
 
-def checked_state(state: Mapping[str, ArrayLike], own: Mapping[str, Array], n_actions: int) -> dict[str, Array]:
-    """Return the arrays of a state in the engine's types; ``own`` are the engine's arrays, N the number of actions.
+def generator_mark(scenario: Scenario) -> np.uint64:
+    """Return a number that tells generators apart, for the states of their battles; 0 if the units are fixed."""
+    if scenario.generator is None:
+        return np.uint64(0)
+    text = f"{scenario.generator} {scenario.types} {scenario.width} {scenario.height} {scenario.agent_order}"
+    return np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
+
+
+def checked_state(
+    state: Mapping[str, ArrayLike], own: Mapping[str, Array], n_actions: int, n_types: int
+) -> dict[str, Array]:
+    """Return the arrays of a state in the engine's types.
+
+    Args:
+        state: arrays by name.
+        own: the engine's arrays.
+        n_actions: actions (N).
+        n_types: unit types (Y).
 
     Raises:
         BattleError: a missing or unknown name, a wrong shape or type, or an impossible value.
@@ -127,11 +149,13 @@ def checked_state(state: Mapping[str, ArrayLike], own: Mapping[str, Array], n_ac
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise BattleError(f"state['{name}']: found a value that is not finite. All of it has to be finite.")
         arrays[name] = value.astype(mine.dtype)
-    _check_indices(arrays, n_actions)
+    if "generator" in own and (arrays["generator"] != own["generator"]).any():
+        raise BattleError("state['generator']: the battles are of another generator. Use the map that they began on.")
+    _check_indices(arrays, n_actions, n_types)
     return arrays
 
 
-def _check_indices(arrays: Mapping[str, Array], n_actions: int) -> None:
+def _check_indices(arrays: Mapping[str, Array], n_actions: int, n_types: int) -> None:
     """Refuse unit ids, commands and actions out of range: the kernels index with them unchecked."""
     last_unit = arrays["target"].shape[1] - 1
     ranges = {
@@ -139,9 +163,13 @@ def _check_indices(arrays: Mapping[str, Array], n_actions: int) -> None:
         "command_unit": (NO_UNIT, last_unit),
         "command": (STOP_COMMAND, ATTACK_MOVE_COMMAND),
         "last_action": (NO_ACTION, n_actions - 1),
+        "type": (0, n_types - 1),
+        "start_kind": (0, len(STARTS) - 1),
     }
     for name, (low, high) in ranges.items():
-        value = arrays[name]
+        value = arrays.get(name)
+        if value is None:  # a fixed map has no lineup in its state
+            continue
         if value.min() < low or value.max() > high:
             worst = value.min() if value.min() < low else value.max()
             raise BattleError(f"state['{name}']: found {worst}. Values go from {low} to {high}.")

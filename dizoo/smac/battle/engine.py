@@ -16,6 +16,7 @@ from dizoo.smac.battle.checks import (
     checked_orders,
     checked_state,
     finite_number,
+    generator_mark,
     profile_with,
     whole_number,
 )
@@ -26,13 +27,16 @@ from dizoo.smac.battle.kernels.rng import stream_keys
 from dizoo.smac.battle.kernels.state import BATTLE, FRAME, NO_ACTION, UNIT, Array, Outputs, empty_scratch, empty_state
 from dizoo.smac.battle.maps.layout import column_names
 from dizoo.smac.battle.maps.rules import TICKS_PER_STEP, Profile
-from dizoo.smac.battle.maps.scenario import Scenario, load_scenario
+from dizoo.smac.battle.maps.scenario import Scenario, UnitType, load_scenario, own_rules
 from dizoo.smac.battle.tables import build_world
 
 WEAPON_DELAY_S = (-0.0625, 0.125)
 """StarCraft II's random part of each attack period, in Normal seconds (game data: RandomDelayMin, RandomDelayMax)."""
 
 _OUTCOME_FIELDS = ("reward", "terminated", "truncated", "battle_won")
+LINEUP_FIELDS = ("type", "start_x", "start_y")
+"""Fields of KIND that are drawn; everything else follows from the type."""
+
 _BATTLES_PER_TASK = 4  # smallest share of a batch worth waking a thread for
 _NO_ORDERS = np.zeros((1, TICKS_PER_STEP, 0), dtype=np.int16)
 _NO_FRAMES = np.zeros((0, 1, 1), dtype=FRAME)
@@ -71,8 +75,9 @@ class BattleEngine:
         map: str | Path | Mapping[str, Any] | Scenario,
         num_envs: int,
         seed: int = 0,
-        rules: str | Profile = "smaclite",
+        rules: str | Profile | None = None,
         *,
+        opponent: str | None = None,
         start_jitter: float = 0.0,
         random_weapon_delay: bool = False,
         random_side: bool = False,
@@ -85,7 +90,8 @@ class BattleEngine:
             map: name, path or content of a map, see `load_scenario`; or a `Scenario`, whose own rules apply.
             num_envs: number of battles, at least 1.
             seed: any integer; the randomness of battle e depends only on the seed, e and the actions.
-            rules: ``"smaclite"``, ``"smac"`` or a `Profile`.
+            rules: ``"smaclite"``, ``"smac"``, ``"smacv2"`` or a `Profile`; default: what the map is meant for.
+            opponent: how the enemies choose targets, one of `OPPONENTS`; default: as the rules say.
             start_jitter: move each start coordinate by up to this many cells; units stay on open ground and apart.
             random_weapon_delay: lengthen each attack period by a draw from `WEAPON_DELAY_S`.
             random_side: at each reset, a fair coin decides whether agents see the battle mirrored left to right.
@@ -99,16 +105,20 @@ class BattleEngine:
         """
         if isinstance(map, Scenario):
             self.scenario = map
-            if reward_options:
-                raise BattleError("reward options: a Scenario has its own. Change its profile, or pass the map's name.")
+            if reward_options or opponent is not None:
+                raise BattleError(
+                    "reward options, opponent: a Scenario has its own. Change its profile, or pass the map's name."
+                )
         else:
-            self.scenario = load_scenario(map, profile_with(rules, reward_options))
+            chosen = reward_options if opponent is None else {**reward_options, "opponent": opponent}
+            self.scenario = load_scenario(map, profile_with(own_rules(map) if rules is None else rules, chosen))
         self.num_envs = whole_number("num_envs", num_envs, 1)
         self.num_threads = _thread_count(num_threads)
         jitter = finite_number("start_jitter", start_jitter, 0.0)
         delay = WEAPON_DELAY_S if random_weapon_delay else (0.0, 0.0)
         self._world = build_world(self.scenario, jitter, delay, bool(random_side))
         self._unit_count = len(self._world.kinds)
+        self._mark = generator_mark(self.scenario)
         self._allocate()
         self._pool: ThreadPoolExecutor | None = None
         self._pool_pid = -1
@@ -140,7 +150,7 @@ class BattleEngine:
         self.alive = np.zeros((n_envs, self.agent_num), np.bool_)
         self.episode_length = np.zeros(n_envs, np.int32)
         self._outputs = Outputs(*(getattr(self, name) for name in Outputs._fields))
-        self._state = empty_state(n_envs, self._unit_count, self.agent_num)
+        self._state = empty_state(n_envs, self._world.kinds, self.agent_num, scenario.is_drawn)
         self._actions = np.zeros((n_envs, self.agent_num), np.int64)
         self._scratch = [
             empty_scratch(self._unit_count, len(scenario.rects)) for _ in range(min(self.num_threads, n_envs))
@@ -165,6 +175,20 @@ class BattleEngine:
     def battles(self) -> Array:
         """(E,) current state of each battle as a whole, `state.BATTLE` records; read-only."""
         return self._state.battles
+
+    @property
+    def kinds(self) -> Array:
+        """(E, U) what is fixed about all units for the present battles, `state.KIND` records; read-only."""
+        return np.broadcast_to(self._state.kinds, (self.num_envs, self._unit_count))
+
+    @property
+    def start_kind(self) -> Array:
+        """(E,) int32, kind of start of each drawn battle, as an index into `generator.STARTS`; read-only."""
+        return self._state.start_kind
+
+    def lineup(self, battle: int) -> list[UnitType]:
+        """Unit types of one battle, by unit id."""
+        return [self.scenario.types[t] for t in self.kinds["type"][battle]]
 
     @property
     def agent_unit(self) -> Array:
@@ -278,7 +302,7 @@ class BattleEngine:
         return {name: value[chosen] for name, value in self._state_arrays().items()}
 
     def set_state(self, state: Mapping[str, ArrayLike], ids: ArrayLike | None = None) -> None:
-        """Restore what `get_state` returned from an engine with the same map, outputs included.
+        """Restore what `get_state` returned from an engine with the same map or generator, outputs included.
 
         Args:
             state: arrays by name, with a row per battle.
@@ -289,7 +313,7 @@ class BattleEngine:
                 value. Nothing has changed then.
         """
         chosen = battle_ids(ids, self.num_envs)
-        arrays = checked_state(state, self.get_state(chosen), self.action_shape)
+        arrays = checked_state(state, self.get_state(chosen), self.action_shape, len(self.scenario.types))
         for name, own in self._state_arrays().items():
             own[chosen] = arrays[name]
         reset_battles(self._world, self._state, self._outputs, chosen, False)
@@ -312,12 +336,16 @@ class BattleEngine:
             )
         chosen = battle_ids(given, self.num_envs)
         for array in (*self._state, *self._outputs):
-            array[...] = array[chosen]
+            if len(array) == self.num_envs:  # a map that fixes its units has one lineup for all battles
+                array[...] = array[chosen]
 
     def _state_arrays(self) -> dict[str, Array]:
         state = self._state
         arrays = {name: state.units[name] for name in UNIT.names or ()}
         arrays |= {name: state.battles[name] for name in BATTLE.names or ()}
+        if self.scenario.is_drawn:
+            arrays |= {name: state.kinds[name] for name in LINEUP_FIELDS}
+            arrays |= {"start_kind": state.start_kind, "generator": np.full(self.num_envs, self._mark)}
         return arrays | {"last_action": state.last_action} | {name: getattr(self, name) for name in _OUTCOME_FIELDS}
 
     def close(self) -> None:

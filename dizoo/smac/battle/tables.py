@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from dizoo.smac.battle.kernels.state import BLOCKS, KIND, MAP, RULES, WALL, Array, World
-from dizoo.smac.battle.maps.rules import TICKS_PER_SECOND
+from dizoo.smac.battle.kernels.state import BLOCKS, DRAW, KIND, MAP, RULES, WALL, Array, World
+from dizoo.smac.battle.maps.generator import STARTS
+from dizoo.smac.battle.maps.rules import OPPONENTS, SIGHT_RANGE, TARGET_RANGE, TICKS_PER_SECOND
 from dizoo.smac.battle.maps.scenario import Scenario, UnitType
 
 
@@ -16,10 +17,13 @@ def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[flo
 
     ``start_jitter`` is in cells; ``weapon_delay``, in seconds, is the range by which attack periods are lengthened.
     """
+    types = _types(scenario)
     return World(
         map=_map_record(scenario),
         rules=_rules_record(scenario, start_jitter, weapon_delay, random_side),
-        kinds=_kinds(scenario),
+        kinds=_kinds(scenario, types),
+        types=types,
+        **_drawing(scenario),
         agent_unit=_by_index(scenario, True),
         enemy_unit=_by_index(scenario, False),
         allies=np.flatnonzero(scenario.is_ally).astype(np.int32),
@@ -51,7 +55,7 @@ def _map_record(scenario: Scenario) -> Any:
             "attack_y": scenario.attack_point[1],
             "radius_max": max(t.radius for t in scenario.types),
             "body_max": max(t.separation_radius for t in scenario.types),
-            "n_groups": int(scenario.group.max()) + 1,
+            "n_groups": 2 if scenario.is_drawn else int(scenario.group.max()) + 1,
             "n_slots": scenario.num_type_slots,
             "show_ally_shield": int(scenario.ally_has_shields),
             "show_enemy_shield": int(scenario.enemy_has_shields),
@@ -73,34 +77,91 @@ def _rules_record(scenario: Scenario, start_jitter: float, weapon_delay: tuple[f
             "weapon_delay_max": weapon_delay[1],
             "start_jitter": start_jitter,
             "random_side": random_side,
+            "opponent": OPPONENTS.index(profile.opponent),
         },
     )
 
 
-def _kinds(scenario: Scenario) -> Array:
-    kinds = np.zeros(len(scenario.unit_type), KIND)
-    for i, type_index in enumerate(scenario.unit_type):
-        unit = scenario.types[type_index]
-        kinds[i] = _filled(
-            KIND,
-            {name: getattr(unit, name) for name in KIND.names or () if hasattr(unit, name)}
-            | {
-                "hp_max": unit.hp,
-                "shield_max": unit.shield,
-                "period": unit.cooldown,
-                "body": unit.separation_radius,
-                "regen_per_tick": unit.hp_regen / TICKS_PER_SECOND,
-                "cooldown_scale": _cooldown_scale(scenario, unit),
-                "start_x": scenario.start_pos[i, 0],
-                "start_y": scenario.start_pos[i, 1],
-                "type": type_index,
-                "group": scenario.group[i],
-                "slot": scenario.type_slot[i],
-                "is_ally": scenario.is_ally[i],
-                "explodes": unit.explodes_on_death,
-            },
-        )
+def _types(scenario: Scenario) -> Array:
+    """(2, Y) KIND: each type as an ally and as an enemy; their group is their side."""
+    types = np.zeros((2, len(scenario.types)), KIND)
+    for side in (0, 1):
+        for t, unit in enumerate(scenario.types):
+            types[side, t] = _filled(
+                KIND,
+                {name: getattr(unit, name) for name in KIND.names or () if hasattr(unit, name)}
+                | _views(scenario, unit)
+                | {
+                    "hp_max": unit.hp,
+                    "shield_max": unit.shield,
+                    "period": unit.cooldown,
+                    "body": unit.separation_radius,
+                    "regen_per_tick": unit.hp_regen / TICKS_PER_SECOND,
+                    "cooldown_scale": _cooldown_scale(scenario, unit),
+                    "start_x": 0.0,
+                    "start_y": 0.0,
+                    "type": t,
+                    "group": side,
+                    "slot": scenario.slots[side, t],
+                    "is_ally": side == 0,
+                    "explodes": unit.explodes_on_death,
+                },
+            )
+    return types
+
+
+def _views(scenario: Scenario, unit: UnitType) -> dict[str, float]:
+    """How far an agent sees and targets; SMACv2 sees what is nearer than its sight, the others also what is at it."""
+    own = scenario.profile.own_ranges
+    sight = unit.sight if own else SIGHT_RANGE
+    return {
+        "sight_squared": np.nextafter(sight * sight, 0.0) if own else sight * sight,
+        "per_sight": 1.0 / sight,
+        "target_range": unit.target_range if own else TARGET_RANGE,
+    }
+
+
+def _kinds(scenario: Scenario, types: Array) -> Array:
+    """(U,) KIND of the units that a map fixes; zeros if they are drawn."""
+    if scenario.lineup is None:
+        return np.zeros(len(scenario.is_ally), KIND)
+    lineup = scenario.lineup
+    kinds = types[(~scenario.is_ally).astype(np.int64), lineup.unit_type]
+    kinds["start_x"], kinds["start_y"] = lineup.start_pos.T
+    kinds["group"] = lineup.group
     return kinds
+
+
+def _drawing(scenario: Scenario) -> dict[str, Any]:
+    """The record DRAW of `World`, and the tables that belong to it."""
+    g, n_types, n_units = scenario.generator, len(scenario.types), len(scenario.is_ally)
+    if g is None:
+        return {
+            "draw": np.zeros((), DRAW)[()],
+            "weight_up_to": np.zeros(n_types),
+            "is_exception": np.zeros(n_types, np.bool_),
+            "type_rank": np.full(n_types, -1, np.int32),
+            "formation": np.zeros((n_units, 2)),
+        }
+    up_to = np.cumsum([g.weights[t.name] for t in scenario.types])
+    up_to[up_to > up_to[-1] - 1e-12] = np.inf  # the weights may sum to a little less than 1
+    reflect, surrounded, formation = (g.starts.get(start, 0.0) for start in STARTS)
+    rank = [scenario.agent_order.index(t) if scenario.agent_order else -1 for t in range(n_types)]
+    return {
+        "draw": _filled(
+            DRAW,
+            {
+                "is_drawn": True,
+                "enemies_copy_allies": g.enemies_copy_allies,
+                "reflect_up_to": reflect,
+                "surrounded_up_to": reflect + surrounded if formation else np.inf,
+            },
+        ),
+        "weight_up_to": up_to,
+        "is_exception": np.array([t.name in g.exceptions for t in scenario.types]),
+        "type_rank": np.array(rank, np.int32),
+        "formation": np.array(g.formation or np.zeros((n_units, 2)), dtype=np.float64),
+    }
 
 
 def _by_index(scenario: Scenario, ally: bool) -> Array:

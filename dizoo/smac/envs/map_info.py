@@ -10,7 +10,7 @@ def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = Tru
     """Return the sizes of a map.
 
     With ``open_loop``, agents see the number of the step instead of an observation; ``has_jitter``: its starts can be
-    moved.
+    moved. Drawn starts need no second evaluation from moved ones.
     """
     return EnvInfo(
         scenario.name,
@@ -19,7 +19,7 @@ def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = Tru
         scenario.state_size,
         scenario.n_actions,
         scenario.episode_limit,
-        has_jitter=has_jitter,
+        has_jitter=has_jitter and not scenario.is_drawn,
         agent_types=scenario.agent_types,
         entities=None if open_loop else obs_entities(scenario),
         state_entities=state_entities(scenario),
@@ -39,30 +39,40 @@ def obs_entities(scenario: Scenario) -> tuple[Entities, ...]:
     shown, all actions count as naming enemies.
     """
     _, enemy, ally, own = scenario.obs_layout
-    heals = [scenario.types[scenario.unit_type[unit]].is_healer for unit in scenario.agent_units]
+    types = _agents_in_order(scenario)
+    heals = [scenario.types[t].is_healer for t in types]
     healers: tuple[int, ...] = ()
     fighters: tuple[int, ...] = ()
     if any(heals) and scenario.num_type_slots:
-        types = own.end - scenario.num_type_slots
-        shown = [types + int(scenario.type_slot[unit]) for unit in scenario.agent_units]
+        first = own.end - scenario.num_type_slots
+        shown = [first + int(scenario.slots[0, t]) for t in types]
         healers = tuple(sorted({column for column, h in zip(shown, heals, strict=True) if h}))
         fighters = tuple(sorted({column for column, h in zip(shown, heals, strict=True) if not h}))
     enemies = Entities(enemy.first, enemy.parts, enemy.size, FIRST_TARGET_ACTION, fighters)
     if not ally.parts:
         return (enemies,)
-    action = _first_healed(heals, scenario.n_actions) if healers else None
+    action = _first_healed(heals, scenario) if healers else None
     allies = Entities(ally.first, ally.parts, ally.size, action, healers if action is not None else ())
     return enemies, allies
 
 
-def _first_healed(heals: list[bool], n_actions: int) -> int | None:
+def _agents_in_order(scenario: Scenario) -> list[int]:
+    """Return the agents' types in their order; if drawn, the types they may have, in the order of their sorting."""
+    if scenario.is_drawn:
+        return list(scenario.agent_order or range(len(scenario.types)))
+    return [int(scenario.unit_type[unit]) for unit in scenario.agent_units]
+
+
+def _first_healed(heals: list[bool], scenario: Scenario) -> int | None:
     """Return the action that names a healer's first other ally; None if the others do not follow in action order.
 
     Action 6 + k heals the ally with index k, and a healer is missing from its own observation: only if all healers come
     first, or last, are the fighters consecutive in both.
     """
+    if scenario.is_drawn and not scenario.agent_order:
+        return None
     ordered = sorted(heals)
     if heals not in (ordered, ordered[::-1]):
         return None
     action = FIRST_TARGET_ACTION + heals[0]
-    return action if action + len(heals) - 1 <= n_actions else None
+    return action if action + scenario.n_agents - 1 <= scenario.n_actions else None

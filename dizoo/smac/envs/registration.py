@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 ENTRY_POINT = "dizoo.smac.envs.dropin.gymnasium_env:BattleEnv"
-_MAPS = Path(__file__).resolve().parent.parent / "battle" / "maps" / "data" / "maps.json"
+_DATA = Path(__file__).resolve().parent.parent / "battle" / "maps" / "data"
 
 
 def register_envs() -> None:
@@ -19,7 +19,9 @@ def register_envs() -> None:
     """
     from gymnasium.envs.registration import register, registry
 
-    names = [name for name in json.loads(_MAPS.read_text(encoding="utf-8")) if name != "schema"]
+    maps, tasks = (json.loads((_DATA / file).read_text(encoding="utf-8")) for file in ("maps.json", "smacv2.json"))
+    names = [name for name in maps if name != "schema"]
+    names += [f"{race}_{agents}_vs_{enemies}" for race in tasks["races"] for agents, enemies in tasks["sizes"]]
     for name in names:
         if f"dimix/{name}-v0" not in registry:
             register(f"dimix/{name}-v0", entry_point=ENTRY_POINT, kwargs={"map_name": name})

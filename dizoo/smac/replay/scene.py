@@ -246,7 +246,7 @@ def trace_replay(path: Path) -> Replay:
         "reward": a["reward"].astype(np.float32),
     }
     header = {
-        **describe(trace.scenario),
+        **describe(trace.scenario, [trace.scenario.types[t] for t in trace.scenario.unit_type]),
         "frames_per_step": TICKS_PER_STEP if trace.has_ticks else 1,
         "outcome": {
             "won": bool(a["battle_won"][-1]),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -111,6 +112,13 @@ class Outcome:
         )
 
 
+def begin_as(engine: BattleEngine, start: Mapping[str, Array]) -> None:
+    """Set all battles to the start of one, ``get_state`` of a single battle; each keeps its own luck from there."""
+    luck = {name: engine.battles[name].copy() for name in ("stream_key", "stream_count")}
+    alike = {name: np.repeat(value, engine.num_envs, axis=0) for name, value in start.items()}
+    engine.set_state({**alike, **luck})
+
+
 class Round(ABC):
     """Plays all battles of an engine from start to end, once or more often, and keeps the results.
 
@@ -120,17 +128,27 @@ class Round(ABC):
         seed: of the search.
         began: when the search began, by `time.monotonic`.
         env_steps: steps of all battles in the rounds before.
+        battle: where battles are drawn, the start of the one to play; None: the next one that the engine draws.
 
     Attributes:
         engine: the battles.
         env_steps: steps of all battles of the search so far.
+        battle: the start of the drawn battle that is played; None if the map fixes its battles.
     """
 
     TEAM: ClassVar[type[StyledTeam] | type[RestingTeam]]
     _team: StyledTeam | RestingTeam
 
-    def __init__(self, engine: BattleEngine, number: int, seed: int, began: float, env_steps: int) -> None:
-        self.engine, self.env_steps = engine, env_steps
+    def __init__(
+        self,
+        engine: BattleEngine,
+        number: int,
+        seed: int,
+        began: float,
+        env_steps: int,
+        battle: dict[str, Array] | None = None,
+    ) -> None:
+        self.engine, self.env_steps, self.battle = engine, env_steps, battle
         self._number, self._began = number, began
         self._rng = np.random.default_rng([seed, number])
         self._begin()
@@ -194,6 +212,9 @@ class Round(ABC):
 
     def _begin(self) -> None:
         self.engine.reset()
+        if self.engine.scenario.is_drawn:
+            self.battle = self.battle or self.engine.get_state([0])
+            begin_as(self.engine, self.battle)
         self._start, self._root = self.engine.get_state(), np.arange(self.engine.num_envs)  # origin of each
         self._actions: list[Array] = []  # (E, A) of each step
         self._full = [side.points[0].sum() for side in self._sides()]

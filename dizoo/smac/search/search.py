@@ -35,7 +35,7 @@ from dizoo.smac.battle.recording.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.battle.recording.replay import Replay, save_replay
 from dizoo.smac.battle.teams.scripted import or_idle
 from dizoo.smac.battle.text import write_rows
-from dizoo.smac.search.rounds import OTHER_GAMES, BredRound, Outcome, Plan, Round, SelectedRound
+from dizoo.smac.search.rounds import OTHER_GAMES, BredRound, Outcome, Plan, Round, SelectedRound, begin_as
 
 BATTLES = 4096  # side by side
 FROM_A_ROUND = 4  # most won games kept of one round: they differ only towards the end
@@ -47,17 +47,17 @@ BRED_SHARE = 6  # selected rounds per round of bred teams
 
 def search(
     map: str | Scenario,
-    rules: str = "smaclite",
+    rules: str | None = None,
     battles: int = BATTLES,
     rounds: int = 12,
     seed: int = 0,
     threads: int | None = None,
 ) -> Outcome:
-    """Search for a won game.
+    """Search for a won game; where battles are drawn, of the first one that the seed draws.
 
     Args:
         map: name or path of a map, or a scenario, whose own rules apply.
-        rules: rule profile.
+        rules: rule profile; default: what the map is meant for.
         battles: played side by side, >= 50.
         rounds: maximum number of rounds; each starts anew with the next of `SELECTIONS`. If they win nothing, rounds
             of bred teams follow, one per six of these.
@@ -71,7 +71,7 @@ def search(
         BattleError: no such map or profile, or a number out of range.
     """
     best: Outcome | None = None
-    for play in _rounds(map, rules, battles, rounds, seed, threads):
+    for play in _rounds(map, rules, battles, rounds, seed, threads, one_battle=True):
         play.until_won()
         found = play.best()
         if best is None or (found.won, -found.enemy_points_left) > (best.won, -best.enemy_points_left):
@@ -87,7 +87,7 @@ def search(
 def won_games(
     map: str | Scenario,
     count: int,
-    rules: str = "smaclite",
+    rules: str | None = None,
     battles: int = BATTLES,
     rounds: int = 48,
     seed: int = 0,
@@ -104,7 +104,7 @@ def won_games(
     Args:
         map: name or path of a map, or a scenario, whose own rules apply.
         count: games wanted, >= 1.
-        rules: rule profile.
+        rules: rule profile; default: what the map is meant for.
         battles: played side by side, >= 50.
         rounds: to play, as in `search`.
         seed: of all random draws.
@@ -135,24 +135,36 @@ def won_games(
 
 
 def _rounds(
-    map: str | Scenario, rules: str, battles: int, rounds: int, seed: int, threads: int | None
+    map: str | Scenario,
+    rules: str | None,
+    battles: int,
+    rounds: int,
+    seed: int,
+    threads: int | None,
+    one_battle: bool = False,
 ) -> Iterator[Round]:
-    """Yield the rounds of a search; some with bred teams once others have won nothing."""
+    """Yield the rounds of a search; some with bred teams once others have won nothing.
+
+    Where battles are drawn, each round plays another one, or all play the same (``one_battle``).
+    """
     if battles < 50 or rounds < 1:
         raise BattleError(f"battles {battles}, rounds {rounds}. Right is at least 50 and at least 1.")
-    began, env_steps, won = time.monotonic(), 0, False
+    began, env_steps, won, battle = time.monotonic(), 0, False, None
     with closing(BattleEngine(map, battles, seed=seed, rules=rules, num_threads=threads)) as engine:
         for number in range(rounds + max(1, rounds // BRED_SHARE)):
             if number == rounds and won:
                 return
-            play = (SelectedRound if number < rounds else BredRound)(engine, number, seed, began, env_steps)
+            play = (SelectedRound if number < rounds else BredRound)(engine, number, seed, began, env_steps, battle)
             yield play
             env_steps, won = play.env_steps, won or play.any_won()
+            battle = play.battle if one_battle else None
 
 
 def _won_again(scenario: Scenario, plan: Plan, seed: int) -> int:
     """Count the games that the plan wins unchanged; agents stop where an action is unavailable."""
     other = BattleEngine(scenario, OTHER_GAMES, seed=seed + 1, num_threads=1)
+    if scenario.is_drawn:
+        begin_as(other, plan.start)
     for actions in plan.actions:
         wished = np.broadcast_to(actions, (OTHER_GAMES, other.agent_num))
         other.step(or_idle(other.action_mask, wished))
@@ -170,10 +182,9 @@ def play_again(outcome: Outcome, map: str) -> RecordedGame:
         BattleError: the game takes another course: the engine has changed since.
     """
     engine = BattleEngine(map, 1, rules=outcome.rules, num_threads=1)
-    engine.set_state(outcome.plan.start)
     games: list[RecordedGame] = []
     recorder = BattleRecorder(engine, 1, games.append)
-    recorder.reset()
+    recorder.begin(outcome.plan.start)
     for actions in outcome.plan.actions:
         recorder.step(actions[None])
     if not games or bool(engine.battle_won[0]) != outcome.won:
@@ -184,8 +195,8 @@ def play_again(outcome: Outcome, map: str) -> RecordedGame:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m dizoo.smac.search", description="Look for one won game on a map.")
-    parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: all shipped maps")
-    parser.add_argument("--rules", nargs="+", choices=sorted(PROFILES), default=["smaclite"])
+    parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: SMAC's")
+    parser.add_argument("--rules", nargs="+", choices=sorted(PROFILES), default=[None], help="default: each map's own")
     parser.add_argument("--battles", type=int, default=BATTLES, help=f"side by side (default {BATTLES})")
     parser.add_argument("--rounds", type=int, default=12, help="at most (default 12)")
     parser.add_argument("--seed", type=int, default=0)
@@ -201,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 outcomes.append(outcome)
                 print(outcome.line(), flush=True)
                 if args.replay:
-                    _save(play_again(outcome, name), args.replay, rules)
+                    _save(play_again(outcome, name), args.replay, outcome.rules)
     except BattleError as e:
         print(e, file=sys.stderr)
         return 1

@@ -14,7 +14,6 @@ from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.kernels.state import Array
 from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION
 from dizoo.smac.battle.teams.scripted import NO_OP, NORTH, STOP, available, or_idle, random_actions
-from dizoo.smac.battle.teams.stateview import StateView
 
 STEP_CELLS = 1.6  # about what a unit walks in a step
 FAR = 99.0  # cells: no unit there
@@ -89,7 +88,6 @@ class StyledTeam:
     def __init__(self, engine: BattleEngine, rng: np.random.Generator) -> None:
         self.engine, self.rng = engine, rng
         self.styles = Styles(engine.num_envs, rng)
-        self._is_healer = np.array([t.is_healer for t in StateView(engine.scenario).ally_types])
         rows, columns = np.nonzero(engine.scenario.open_cells)
         self._middle = np.array([columns.mean() + 0.5, rows.mean() + 0.5])
         self._last = np.full((engine.num_envs, engine.agent_num), -1)
@@ -119,7 +117,7 @@ class StyledTeam:
 
     def _attack(self, own: Side, enemy: Side, apart: Array, otherwise: Array) -> Array:
         weakest = self.rng.random(self._last.shape) < self.styles["weakest"]
-        target = best_target(self.engine.action_mask, own, enemy, apart, self._is_healer, weakest)
+        target = best_target(self.engine.action_mask, own, enemy, apart, is_healer(self.engine), weakest)
         return np.where(target >= 0, target, otherwise)
 
     def _flee(self, own: Side, enemy: Side) -> Array:
@@ -157,16 +155,15 @@ class RestingTeam:
 
     def __init__(self, engine: BattleEngine, rng: np.random.Generator) -> None:
         self.engine, self.rng = engine, rng
-        view = StateView(engine.scenario)
-        self._is_healer = np.array([t.is_healer for t in view.ally_types])
-        self._shield = np.array([t.shield for t in view.ally_types])
-        self._points = self._shield + np.array([t.hp for t in view.ally_types])
-        self._reach = max(t.attack_range for t in view.enemy_types)
         self._numbers = self._draw()
         self.begin()
 
     def begin(self) -> None:
         """Start a game: all battles are at their start."""
+        kinds = self.engine.kinds
+        self._shield = kinds["shield_max"][:, self.engine.agent_unit]
+        self._points = self._shield + kinds["hp_max"][:, self.engine.agent_unit]
+        self._reach = kinds["attack_range"][:, self.engine.enemy_unit].max(axis=1, keepdims=True)
         shape = self._numbers.shape[:2]
         self._rests, self._times = np.zeros(shape, bool), np.zeros(shape, int)
         self._since, self._steps = np.zeros(shape, int), 0
@@ -185,7 +182,7 @@ class RestingTeam:
         apart = own.distances(enemy)
         near = apart.min(axis=2, initial=FAR)
         self._change_minds(own, units["shield"][:, self.engine.agent_unit], near)
-        target = best_target(mask, own, enemy, apart, self._is_healer, self["weakest"] > 0.5)
+        target = best_target(mask, own, enemy, apart, is_healer(self.engine), self["weakest"] > 0.5)
         move = best_move(mask, lambda dx, dy: self._toward(own.distances(enemy, dx, dy).min(axis=2, initial=FAR)))
         fights = np.where(target >= 0, target, np.where(self._steps < self["late"], STOP, move))
         rests = np.where(near < self._reach + self["far"], move, STOP)
@@ -221,6 +218,11 @@ class RestingTeam:
         return np.where(self._rests, near, -near)
 
 
+def is_healer(engine: BattleEngine) -> Array:
+    """(E, A) bool: which agents are healers."""
+    return engine.kinds["is_healer"][:, engine.agent_unit]
+
+
 def best_target(mask: Array, own: Side, enemy: Side, apart: Array, is_healer: Array, weakest: Array) -> Array:
     """(E, A) actions: the nearest or weakest target in reach, for healers the ally with least left; -1: none.
 
@@ -229,14 +231,15 @@ def best_target(mask: Array, own: Side, enemy: Side, apart: Array, is_healer: Ar
         own: the agents' units.
         enemy: the others.
         apart: (E, A, K) distances in cells.
-        is_healer: (A,) bool.
+        is_healer: (E, A) bool.
         weakest: (E, A) bool, who attacks the weakest.
     """
     reach = mask[..., FIRST_TARGET_ACTION:]
     distance, points = np.full(reach.shape, FAR), np.full(reach.shape, FAR)
     k, a = enemy.x.shape[1], min(own.x.shape[1], reach.shape[2])
     distance[..., :k], points[..., :k] = apart, enemy.points[:, None, :]
-    distance[:, is_healer, :a] = points[:, is_healer, :a] = own.points[:, None, :a]
+    patients = np.broadcast_to(own.points[:, None, :a], (*is_healer.shape, a))[is_healer]
+    distance[is_healer, :a] = points[is_healer, :a] = patients
     wish = np.where(reach, np.where(weakest[..., None], points + 0.01 * distance, distance), np.inf)
     return np.where(reach.any(axis=2), FIRST_TARGET_ACTION + wish.argmin(axis=2), -1)
 

@@ -13,7 +13,7 @@ from dimix.model.spec import AgentSpec
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.maps.layout import column_names
 from dizoo.smac.battle.maps.rules import SIGHT_RANGE, TARGET_RANGE
-from dizoo.smac.battle.maps.scenario import load_scenario, map_names
+from dizoo.smac.battle.maps.scenario import load_scenario, map_names, task_names
 from dizoo.smac.envs.map_info import map_info
 
 ENEMIES, ALLIES, ACTIONS, AGENTS = 4, 2, 11, 3
@@ -233,7 +233,7 @@ def test_a_model_without_entities_or_with_groups_is_refused():
         QMix(**SIZES, equivariant=True, entities=KINDS, parameter_sharing="none")
 
 
-@pytest.mark.parametrize("name", map_names())
+@pytest.mark.parametrize("name", [*map_names(), *task_names()])
 def test_the_maps_tell_where_their_units_are(name):
     """Each block begins and ends with the names of its first and last unit, and nothing else is in between."""
     scenario = load_scenario(name)

@@ -126,6 +126,13 @@ def use_weapon(world, units, scratch, i, target):
 
 
 @inlined
+def keep_inside(map, unit, radius):
+    """Move a unit that left the map back to its edge."""
+    unit.x = np.float32(min(max(np.float64(unit.x), radius), map.width - radius))
+    unit.y = np.float32(min(max(np.float64(unit.y), radius), map.height - radius))
+
+
+@inlined
 def move(unit, draft):
     """Set the new velocity and follow it for one tick."""
     unit.vx = draft.new_vx
@@ -190,6 +197,8 @@ def execute(world, units, battle, scratch, n_order):
         if units[i].hp == 0.0:
             continue
         move(units[i], scratch.drafts[i])
+        if world.rules.stays_inside:
+            keep_inside(world.map, units[i], world.kinds[i].radius)
         run_timers(units[i], world.kinds[i])
         reward += act(world, units, battle, scratch, i)
     return reward

@@ -14,7 +14,9 @@ from llvmlite.binding import get_host_cpu_name
 from numba import njit
 
 _HERE = Path(__file__).parent
-_CONSTANTS = [_HERE.parent / "maps" / name for name in ("layout.py", "rules.py", "scenario.py", "units.py")]
+_CONSTANTS = [
+    _HERE.parent / "maps" / name for name in ("generator.py", "layout.py", "rules.py", "scenario.py", "units.py")
+]
 #: Files that determine the machine code: every file of this folder, and those whose constants they use.
 KERNEL_FILES = (*sorted(_HERE.glob("*.py")), *_CONSTANTS)
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numba import njit
 
 from dizoo.smac.battle.kernels.avoidance import avoid_collisions
 from dizoo.smac.battle.kernels.combat import execute, explode_the_killed, remove_dead
 from dizoo.smac.battle.kernels.compiler import cached_driver, inlined, outlined
+from dizoo.smac.battle.kernels.lineup import adopt_types, draw_battle
 from dizoo.smac.battle.kernels.observation import FIRST_MOVE, heading, write_features
 from dizoo.smac.battle.kernels.rng import shuffle
 from dizoo.smac.battle.kernels.starting import start_battle
-from dizoo.smac.battle.kernels.state import MOVE_COMMAND, NO_UNIT, STOP_COMMAND, TARGET_COMMAND
+from dizoo.smac.battle.kernels.state import MOVE_COMMAND, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, World
 from dizoo.smac.battle.kernels.targeting import clean_up_targets, prefer_velocities
 from dizoo.smac.battle.maps.rules import MOVE_DISTANCE, TICKS_PER_STEP
 from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION
@@ -103,7 +105,7 @@ def set_order(battle, scratch, imposed):
 def tick(world, units, battle, scratch, imposed):
     """Run one tick, a sixteenth of a second: the phases P1 to P6 of RULES 6."""
     take_stock(world.kinds, units, scratch)
-    clean_up_targets(world.kinds, units, scratch)
+    clean_up_targets(world, units, scratch)
     prefer_velocities(world, units, scratch)
     avoid_collisions(world, units, scratch)
     n_order = set_order(battle, scratch, imposed)
@@ -142,7 +144,7 @@ def step_reward(world, units, battle):
     rules = world.rules
     reward = losses(world, units, False) if rules.reward_net else battle.tick_reward
     if rules.reward_only_positive:
-        return abs(reward)
+        return max(reward, 0.0) if rules.zero_if_negative else abs(reward)
     return reward - rules.reward_negative_scale * losses(world, units, True)
 
 
@@ -190,12 +192,36 @@ def note_frame(units, frame):
         noted.in_play = unit.in_play
 
 
+@njit(inline="always")  # a compiled helper cannot return a tuple that holds records
+def in_battle(tables, kinds):
+    """Return the World of one battle: the map's, with the battle's kinds (U,)."""
+    return World(
+        tables.map,
+        tables.rules,
+        kinds,
+        tables.types,
+        tables.draw,
+        tables.weight_up_to,
+        tables.is_exception,
+        tables.type_rank,
+        tables.formation,
+        tables.agent_unit,
+        tables.enemy_unit,
+        tables.allies,
+        tables.enemies,
+        tables.damage,
+        tables.open_cells,
+        tables.clearance,
+        tables.walls,
+    )
+
+
 def _make_step_battles(digest: str) -> Callable[..., None]:
-    def step_battles(world, state, outputs, scratch, actions, orders, frames, first, last, parts, n_ticks):
+    def step_battles(tables, state, outputs, scratch, actions, orders, frames, first, last, parts, n_ticks):
         """Advance the battles [first, last) by a step or part of one; finished battles are frozen and get reward 0.
 
         Args:
-            world: the map.
+            tables: the map's World.
             state: of all battles.
             outputs: of all battles.
             scratch: of this thread.
@@ -213,6 +239,7 @@ def _make_step_battles(digest: str) -> Callable[..., None]:
             if outputs.terminated[e] or outputs.truncated[e]:
                 outputs.reward[e] = 0.0
                 continue
+            world = in_battle(tables, state.kinds[min(e, state.kinds.shape[0] - 1)])
             units, battle, last_action = state.units[e], state.battles[e], state.last_action[e]
             if parts & BEGIN:
                 begin_step(world, units, battle, last_action, actions[e])
@@ -231,11 +258,20 @@ def _make_step_battles(digest: str) -> Callable[..., None]:
 
 
 def _make_reset_battles(digest: str) -> Callable[..., None]:
-    def reset_battles(world, state, outputs, ids, restart):
-        """Restart the battles `ids` (n,), or leave them unchanged unless `restart`; then write their outputs."""
+    def reset_battles(tables, state, outputs, ids, restart):
+        """Restart the battles `ids` (n,), or leave them unchanged unless `restart`; then write their outputs.
+
+        Of unchanged drawn battles, only the types and starts in `state.kinds` have to be right.
+        """
         digest  # noqa: B018  # part of the cache key
         for e in ids:
             units, battle, last_action = state.units[e], state.battles[e], state.last_action[e]
+            kinds = state.kinds[min(e, state.kinds.shape[0] - 1)]
+            if tables.draw.is_drawn and restart:
+                state.start_kind[e] = draw_battle(tables, kinds, battle)
+            elif tables.draw.is_drawn:
+                adopt_types(tables, kinds)
+            world = in_battle(tables, kinds)
             if restart:
                 start_battle(world, units, battle, last_action)
                 outputs.reward[e] = 0.0

@@ -13,11 +13,9 @@ from dizoo.smac.battle.kernels.compiler import inlined
 from dizoo.smac.battle.kernels.state import NO_ACTION
 from dizoo.smac.battle.kernels.targeting import near, squared_distance
 from dizoo.smac.battle.maps.layout import ALLY_STATE, ENEMY_STATE, OWN, SEEN_ENEMY
-from dizoo.smac.battle.maps.rules import SIGHT_RANGE, TARGET_RANGE
 from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION
 
 NO_OP, STOP, FIRST_MOVE = 0, 1, 2
-_PER_SIGHT = 1.0 / SIGHT_RANGE
 
 # Columns of a part; those shown on only some maps come last (`write_tail`).
 _FLAG, _DISTANCE, _DX, _DY, _HP = map(SEEN_ENEMY.index, ("can_target", "distance", "dx", "dy", "hp"))
@@ -63,16 +61,22 @@ def write_action_mask(world, units, battle, agent, row):
     others = world.agent_unit if healer else world.enemy_unit
     for j in range(min(others.shape[0], row.shape[0] - FIRST_TARGET_ACTION)):
         other = units[others[j]]
-        if other.in_play and near(me, other, TARGET_RANGE):
+        if other.in_play and near(me, other, world.kinds[i].target_range):
             row[FIRST_TARGET_ACTION + j] = not (healer and world.kinds[others[j]].is_healer)
 
 
 @inlined
-def write_tail(unit, kind, show_shield, n_slots, row, at):
-    """Write shield (if shown; 0 for a type without) and type one-hot of a unit into row[at:]."""
-    if show_shield:
-        row[at] = unit.shield / kind.shield_max if kind.shield_max > 0.0 else 0.0
-        at += 1
+def write_shield(unit, kind, show_shield, row, at):
+    """Write a unit's shield (if shown; 0 for a type without) into row[at]; returns the next column."""
+    if not show_shield:
+        return at
+    row[at] = unit.shield / kind.shield_max if kind.shield_max > 0.0 else 0.0
+    return at + 1
+
+
+@inlined
+def write_type(kind, n_slots, row, at):
+    """Write the type one-hot into row[at:]."""
     for i in range(n_slots):
         row[at + i] = 0.0
     if n_slots > 0:
@@ -80,13 +84,19 @@ def write_tail(unit, kind, show_shield, n_slots, row, at):
 
 
 @inlined
-def write_seen(battle, me, other, kind, flag, distance, show_shield, n_slots, row, at):
+def write_tail(unit, kind, show_shield, n_slots, row, at):
+    """Write shield (if shown) and type one-hot of a unit into row[at:]."""
+    write_type(kind, n_slots, row, write_shield(unit, kind, show_shield, row, at))
+
+
+@inlined
+def write_seen(battle, me, per_sight, other, kind, flag, distance, show_shield, n_slots, row, at):
     """Write the block of a visible unit into row[at:]."""
-    dx = np.float64(other.x - me.x) * _PER_SIGHT
+    dx = np.float64(other.x - me.x) * per_sight
     row[at + _FLAG] = flag
-    row[at + _DISTANCE] = distance * _PER_SIGHT
+    row[at + _DISTANCE] = distance * per_sight
     row[at + _DX] = -dx if battle.mirrored else dx
-    row[at + _DY] = np.float64(other.y - me.y) * _PER_SIGHT
+    row[at + _DY] = np.float64(other.y - me.y) * per_sight
     row[at + _HP] = other.hp / kind.hp_max
     write_tail(other, kind, show_shield, n_slots, row, at + _SEEN)
 
@@ -95,28 +105,30 @@ def write_seen(battle, me, other, kind, flag, distance, show_shield, n_slots, ro
 def target_flag(world, units, i, j, distance, mask):
     """Flag in the block of enemy j: whether it, or for a healer *ally* j, is in target range (RULES 12)."""
     if not world.kinds[i].is_healer:
-        return distance <= TARGET_RANGE
+        return distance <= world.kinds[i].target_range
     if not world.rules.healer_flags_show_healers:
         return mask[FIRST_TARGET_ACTION + j]
     if j >= world.agent_unit.shape[0]:
         return False
-    k = world.agent_unit[j]
-    return k != i and units[k].in_play and squared_distance(units[i], units[k]) <= TARGET_RANGE * TARGET_RANGE
+    k, reach = world.agent_unit[j], world.kinds[i].target_range
+    return k != i and units[k].in_play and squared_distance(units[i], units[k]) <= reach * reach
 
 
 @inlined
 def write_enemy_blocks(world, units, battle, i, mask, row):
     """Write what unit i sees of the enemies into row (O,)."""
-    me = units[i]
+    me, kind = units[i], world.kinds[i]
     show_shield, n_slots = world.map.show_enemy_shield, world.map.n_slots
     at, size = world.map.obs_enemies_first, world.map.obs_enemies_size
     for j in range(world.enemy_unit.shape[0]):
         k = world.enemy_unit[j]
         d2 = squared_distance(me, units[k])
-        if units[k].in_play and d2 <= SIGHT_RANGE * SIGHT_RANGE:
+        if units[k].in_play and d2 <= kind.sight_squared:
             distance = math.sqrt(d2)
             flag = 1.0 if target_flag(world, units, i, j, distance, mask) else 0.0
-            write_seen(battle, me, units[k], world.kinds[k], flag, distance, show_shield, n_slots, row, at)
+            write_seen(
+                battle, me, kind.per_sight, units[k], world.kinds[k], flag, distance, show_shield, n_slots, row, at
+            )
         else:
             row[at : at + size] = 0.0
         at += size
@@ -125,15 +137,18 @@ def write_enemy_blocks(world, units, battle, i, mask, row):
 @inlined
 def write_ally_blocks(world, units, battle, i, row):
     """Write what unit i sees of the other allies into row (O,)."""
-    me = units[i]
+    me, kind = units[i], world.kinds[i]
     show_shield, n_slots = world.map.show_ally_shield, world.map.n_slots
     at, size = world.map.obs_other_allies_first, world.map.obs_other_allies_size
     for k in world.agent_unit:
         if k == i:
             continue
         d2 = squared_distance(me, units[k])
-        if units[k].in_play and d2 <= SIGHT_RANGE * SIGHT_RANGE:
-            write_seen(battle, me, units[k], world.kinds[k], 1.0, math.sqrt(d2), show_shield, n_slots, row, at)
+        if units[k].in_play and d2 <= kind.sight_squared:
+            distance = math.sqrt(d2)
+            write_seen(
+                battle, me, kind.per_sight, units[k], world.kinds[k], 1.0, distance, show_shield, n_slots, row, at
+            )
         else:
             row[at : at + size] = 0.0
         at += size
@@ -153,7 +168,13 @@ def write_observation(world, units, battle, agent, mask, row):
     write_ally_blocks(world, units, battle, i, row)
     at = world.map.obs_own_first
     row[at] = me.hp / kind.hp_max
-    write_tail(me, kind, world.map.show_ally_shield, world.map.n_slots, row, at + _OWN)
+    at = write_shield(me, kind, world.map.show_ally_shield, row, at + _OWN)
+    if world.rules.own_position:
+        x = np.float64(me.x) / world.map.width
+        row[at] = 1.0 - x if battle.mirrored else x
+        row[at + 1] = np.float64(me.y) / world.map.height
+        at += 2
+    write_type(kind, world.map.n_slots, row, at)
 
 
 @inlined

@@ -1,5 +1,7 @@
 """Data of the kernels: what a map fixes (`World`), what changes (`State`), the outputs, and scratch space.
 
+Who fights is part of the state: a map may draw its units anew for every battle.
+
 Units are records, so that a rule reads as `unit.hp -= wound`; numba compiles a record to a plain pointer. Letters in
 shapes: E battles, U units, A agents (allies), K enemies, N actions, Y unit types, R walls, H rows and W columns of the
 grid. Lengths in cells, times in seconds, speeds in cells per second.
@@ -73,6 +75,9 @@ KIND = _record(
     ("body", _f8),  # radius for collision avoidance
     ("attack_range", _f8),  # between edges
     ("scan_range", _f8),
+    ("sight_squared", _f8),  # the largest squared distance between centres at which it sees
+    ("per_sight", _f8),  # 1 / how far it sees
+    ("target_range", _f8),  # between centres: how far an agent may name a target
     ("regen_per_tick", _f8),
     ("blast_radius", _f8),
     ("beam_width", _f8),
@@ -91,7 +96,7 @@ KIND = _record(
     ("is_healer", _flag),
     ("explodes", _flag),  # also when killed by others
 )
-"""What is fixed about a unit."""
+"""What is fixed about a unit during a battle."""
 
 #: Blocks of the layouts, and their two numbers: the column where one begins, and the columns of one of its parts. The
 #: fields of `MAP` are flat, since numba takes microseconds at every call to look into a record within a record.
@@ -125,7 +130,11 @@ RULES = _record(
     ("reward_net", _flag),
     ("reward_own_death", _flag),
     ("reward_only_positive", _flag),
+    ("own_position", _flag),
+    ("stays_inside", _flag),
+    ("zero_if_negative", _flag),
     ("random_side", _flag),  # a fair coin at each reset mirrors the battle left to right
+    ("opponent", _i4),  # index into OPPONENTS
     ("reward_death_value", _f8),
     ("reward_negative_scale", _f8),
     ("reward_win", _f8),
@@ -136,6 +145,14 @@ RULES = _record(
     ("start_jitter", _f8),  # cells: each start coordinate is moved by a uniform draw from [-jitter, jitter]
 )
 """Switches of the rule profile (described at `rules.Profile`) and options of variation."""
+
+DRAW = _record(
+    ("is_drawn", _flag),  # false: the map fixes its units, and the rest means nothing
+    ("enemies_copy_allies", _flag),
+    ("reflect_up_to", _f8),  # a uniform draw below this chooses the start "reflect",
+    ("surrounded_up_to", _f8),  # below this "surrounded", else "formation"
+)
+"""How battles are drawn, with the tables of `World`; see ``maps/generator.py``."""
 
 WALL = _record(("x0", _f8), ("y0", _f8), ("x1", _f8), ("y1", _f8))
 """An axis-parallel obstacle."""
@@ -170,11 +187,17 @@ DRAFT = _record(
 
 
 class World(NamedTuple):
-    """What the map, the unit types and the rules fix; shared by all battles and read-only."""
+    """What the map, the unit types and the rules fix, read-only, and whom the battle in question is fought by."""
 
     map: Any  # MAP record
     rules: Any  # RULES record
-    kinds: Array  # (U,) KIND
+    kinds: Array  # (U,) KIND, of one battle (`in_battle`); of the map: those of its fixed units
+    types: Array  # (2, Y) KIND without a start: allies', enemies'
+    draw: Any  # DRAW record
+    weight_up_to: Array  # (Y,) f64: a uniform draw below this is a type up to this one
+    is_exception: Array  # (Y,) bool: a team of these alone is drawn again
+    type_rank: Array  # (Y,) i32: drawn agents are sorted by it, then by x and y; all -1: they are not
+    formation: Array  # (U, 2) f64
     agent_unit: Array  # (A,) i32: unit id of agent k
     enemy_unit: Array  # (K,) i32: unit id of enemy index j
     allies: Array  # (A,) i32: unit ids ascending
@@ -191,6 +214,8 @@ class State(NamedTuple):
     units: Array  # (E, U) UNIT
     battles: Array  # (E,) BATTLE
     last_action: Array  # (E, A) i32, NO_ACTION before the first step
+    kinds: Array  # (E, U) KIND; (1, U) if the map fixes its units
+    start_kind: Array  # (E,) i32: index into STARTS of a drawn battle
 
 
 class Outputs(NamedTuple):
@@ -228,12 +253,15 @@ class Scratch(NamedTuple):
     projected: Array  # (L,) LINE
 
 
-def empty_state(num_envs: int, n_units: int, n_agents: int) -> State:
-    """Create the state of E battles with U units and A agents, all zero (not legal until reset)."""
+def empty_state(num_envs: int, kinds: Array, n_agents: int, is_drawn: bool) -> State:
+    """Create the state of E battles with A agents and units (U,) KIND, all zero (not legal until reset)."""
+    n_units = len(kinds)
     return State(
         units=np.zeros((num_envs, n_units), UNIT),
         battles=np.zeros(num_envs, BATTLE),
         last_action=np.full((num_envs, n_agents), NO_ACTION, np.int32),
+        kinds=np.repeat(kinds[None], num_envs if is_drawn else 1, axis=0),
+        start_kind=np.zeros(num_envs, np.int32),
     )
 
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from dizoo.smac.battle.kernels.compiler import inlined, outlined
 from dizoo.smac.battle.kernels.state import ATTACK_MOVE_COMMAND, MOVE_COMMAND, NO_UNIT, TARGET_COMMAND
+from dizoo.smac.battle.maps.rules import OPPONENTS
+
+ATTACK_MOVE, CHASE, NEAR = map(OPPONENTS.index, ("attack_move", "chase", "near"))
 
 
 @inlined
@@ -42,8 +45,12 @@ def squared_distance(a, b):
 
 
 @inlined
-def clean_up_targets(kinds, units, scratch):
-    """P1: drop targets that died or escaped; by ascending id, each seeing the changes before it (RULES 8.1)."""
+def clean_up_targets(world, units, scratch):
+    """P1: drop targets that died or escaped; by ascending id, each seeing the changes before it (RULES 8.1).
+
+    Nobody escapes a fighter that chases.
+    """
+    kinds = world.kinds
     for k in range(scratch.everyone.size[0]):
         i = scratch.everyone.ids[k]
         unit = units[i]
@@ -54,7 +61,9 @@ def clean_up_targets(kinds, units, scratch):
         elif unit.command != ATTACK_MOVE_COMMAND:
             unit.target = NO_UNIT
         elif target != NO_UNIT:
-            if units[target].hp == 0.0 or (units[target].target != i and not in_weapon_range(units, kinds, i, target)):
+            chases = world.rules.opponent == CHASE and not kinds[i].is_healer
+            loses = not chases and units[target].target != i and not in_weapon_range(units, kinds, i, target)
+            if units[target].hp == 0.0 or loses:
                 unit.target = NO_UNIT
 
 
@@ -92,6 +101,20 @@ def choose_target(world, units, scratch, enemy):
             best = i
             best_class = rank
             best_distance = distance
+    return best
+
+
+@outlined
+def nearest_target(world, units, scratch, enemy):
+    """Choose the nearest ally that an enemy fighter can hit, wherever it is."""
+    best = NO_UNIT
+    best_squared = math.inf
+    measure(scratch.allies, np.float64(units[enemy].x), np.float64(units[enemy].y), scratch.squared)
+    for k in range(scratch.allies.size[0]):
+        i = scratch.allies.ids[k]
+        if scratch.squared[k] < best_squared and can_hit(world.kinds, enemy, i):
+            best = i
+            best_squared = scratch.squared[k]
     return best
 
 
@@ -166,15 +189,35 @@ def approach_or_attack(kinds, units, draft, i, target, speed):
         walk_to_unit(units[i], draft, units[target], speed)
 
 
+@outlined
+def follow_fighter(world, units, draft, healer, speed):
+    """Prefer to walk to the nearest fighter of an enemy healer's side, up to where it could heal it."""
+    best = NO_UNIT
+    best_squared = math.inf
+    for i in world.enemies:
+        d2 = squared_distance(units[healer], units[i])
+        if units[i].in_play and not world.kinds[i].is_healer and d2 < best_squared:
+            best = i
+            best_squared = d2
+    if best != NO_UNIT and not in_weapon_range(units, world.kinds, healer, best):
+        walk_to_unit(units[healer], draft, units[best], speed)
+
+
 @inlined
 def attack_move(world, units, scratch, i, healer_to_hunt):
-    """Take an enemy's turn in P3: keep or choose a target, then go for it or on to the attack point."""
+    """Take an enemy's turn in P3: keep or choose a target, then go for it or on to the attack point.
+
+    Opponents that go for the nearest ally have no scan range, and their healers follow them.
+    """
     unit, kind, draft = units[i], world.kinds[i], scratch.drafts[i]
     target = unit.target
     speed = kind.speed
     if kind.is_healer:
         if target == NO_UNIT:
             target, speed = choose_patient(world, units, i)
+    elif world.rules.opponent != ATTACK_MOVE:
+        if target == NO_UNIT:
+            target = nearest_target(world, units, scratch, i)
     elif target == NO_UNIT or (healer_to_hunt and not world.kinds[target].is_healer):
         choice = choose_target(world, units, scratch, i)
         if choice != NO_UNIT:
@@ -182,10 +225,12 @@ def attack_move(world, units, scratch, i, healer_to_hunt):
         elif target == NO_UNIT:
             target = draft.attacker
     unit.target = target
-    if target == NO_UNIT:
-        walk_to_point(unit, draft, unit.command_x, unit.command_y, speed)
-    else:
+    if target != NO_UNIT:
         approach_or_attack(world.kinds, units, draft, i, target, speed)
+    elif kind.is_healer and world.rules.opponent != ATTACK_MOVE:
+        follow_fighter(world, units, draft, i, speed)
+    else:
+        walk_to_point(unit, draft, unit.command_x, unit.command_y, speed)
 
 
 @inlined

@@ -5,22 +5,33 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from dizoo.smac.battle.errors import BattleError
+from dizoo.smac.battle.maps.generator import STARTS
 from dizoo.smac.battle.maps.mapcheck import find_doubts, find_errors, unit_table
-from dizoo.smac.battle.maps.rules import PROFILES
-from dizoo.smac.battle.maps.scenario import GROUND, Scenario, load_map, load_scenario, map_names
+from dizoo.smac.battle.maps.rules import PROFILES, get_profile
+from dizoo.smac.battle.maps.scenario import (
+    GROUND,
+    Scenario,
+    load_map,
+    load_scenario,
+    map_names,
+    own_rules,
+    task_names,
+)
 from dizoo.smac.battle.maps.units import PLANES, WEAPONS, UnitType
 
+SAMPLES = 3  # battles of a generator that `show` draws
 
-def list_maps(rules: str = "smaclite") -> str:
-    """Return a table of the shipped maps: units, episode limit and sizes."""
+
+def list_maps(rules: str | None = None) -> str:
+    """Return a table of the shipped maps: units, episode limit and sizes; default: each under its own rules."""
     head = f"{'map':<17}{'agents':>7}{'enemies':>8}{'limit':>6}{'actions':>8}{'obs':>5}{'state':>6}  units"
     lines = [head]
-    for name in map_names():
+    for name in (*map_names(), *task_names()):
         s = load_scenario(name, rules)
         lines.append(
             f"{name:<17}{s.n_agents:>7}{s.n_enemies:>8}{s.episode_limit:>6}{s.n_actions:>8}{s.obs_size:>5}"
@@ -29,19 +40,23 @@ def list_maps(rules: str = "smaclite") -> str:
     return "\n".join(lines)
 
 
-def draw(scenario: Scenario, pos: np.ndarray | None = None, in_play: np.ndarray | None = None) -> str:
-    """Draw the map as text, top row first: ``#`` blocked, ``.`` open, ``*`` attack point, allies in upper case.
+def draw(scenario: Scenario, types: Sequence[UnitType], pos: np.ndarray, in_play: np.ndarray | None = None) -> str:
+    """Draw units on the map, top row first: ``#`` blocked, ``.`` open, ``*`` attack point, allies in upper case.
 
-    If several units are in one cell, the one placed first is drawn; units outside the map are left out. ``pos`` (U, 2)
-    replaces the starts, in placement order; ``in_play`` (U,) bool selects the units to draw.
+    If several units are in one cell, the one with the lowest id is drawn; units outside the map are left out.
+
+    Args:
+        scenario: the map.
+        types: of the units (U).
+        pos: (U, 2) cells.
+        in_play: (U,) bool, the units to draw; default: all.
     """
-    pos = scenario.start_pos if pos is None else pos
     letters = unit_letters([t.name for t in scenario.types])
     grid = [["." if cell else "#" for cell in row] for row in scenario.open_cells.tolist()]
     x, y = scenario.attack_point.astype(int)
     grid[y][x] = "*"
-    for unit in reversed(range(len(scenario.unit_type))):
-        letter = letters[scenario.types[scenario.unit_type[unit]].name]
+    for unit in reversed(range(len(types))):
+        letter = letters[types[unit].name]
         x, y = np.floor(pos[unit]).astype(int)
         if (in_play is None or in_play[unit]) and 0 <= x < scenario.width and 0 <= y < scenario.height:
             grid[y][x] = letter if scenario.is_ally[unit] else letter.lower()
@@ -63,15 +78,14 @@ def legend(letters: Mapping[str, str]) -> str:
     return f"{types}; allies in capitals, enemies in small letters; # blocked, * attack point"
 
 
-def show(map_name: str, rules: str) -> str:
-    """Return everything about one map as text: sizes, drawing, unit stats."""
+def show(map_name: str, rules: str | None = None) -> str:
+    """Return everything about one map as text: sizes, drawing (of drawn battles: some samples), unit stats."""
     s = load_scenario(map_name, rules)
     lines = [
         f"{s.name} ({s.profile.name} rules, {s.width} x {s.height} cells): {_army(s, True)} vs {_army(s, False)}",
         f"episode limit {s.episode_limit}, actions {s.n_actions}, observation {s.obs_size}, state {s.state_size}, "
         f"max reward {s.max_reward:g}, attack point ({s.attack_point[0]:g}, {s.attack_point[1]:g})",
-        "",
-        draw(s),
+        *_drawings(s),
         "",
         legend(unit_letters([t.name for t in s.types])),
         "",
@@ -82,13 +96,40 @@ def show(map_name: str, rules: str) -> str:
     return "\n".join(lines)
 
 
-def check(path: str, rules: str) -> list[str]:
+def _drawings(s: Scenario) -> list[str]:
+    if s.lineup is not None:
+        return ["", draw(s, [s.types[t] for t in s.unit_type], s.start_pos)]
+    from dizoo.smac.battle.engine import BattleEngine  # compiled code draws the battles
+
+    engine = BattleEngine(s, SAMPLES, num_threads=1)
+    lines = [_generator(s)]
+    for e in range(SAMPLES):
+        units, types = engine.units[e], engine.lineup(e)
+        teams = " vs ".join(
+            _count(t.name for t, ally in zip(types, s.is_ally, strict=True) if ally == side) for side in (True, False)
+        )
+        lines += ["", f"sample {e + 1}, {STARTS[engine.start_kind[e]]}: {teams}"]
+        lines.append(draw(s, types, np.stack([units["x"], units["y"]], axis=1)))
+    return lines
+
+
+def _generator(s: Scenario) -> str:
+    g = s.generator
+    assert g is not None
+    starts = ", ".join(f"{start} {share:g}" for start, share in g.starts.items() if share)
+    again = f"; a team of {' and '.join(g.exceptions).lower()} alone is drawn again" if g.exceptions else ""
+    enemies = "enemies copy the allies" if g.enemies_copy_allies else "enemies are drawn like the allies"
+    return f"starts {starts}; {enemies}{again}"
+
+
+def check(path: str, rules: str | None = None) -> list[str]:
     """List the errors of a map file, one line each; empty if there are none."""
     try:
-        spec = load_map(path, rules)
+        data = get_profile(own_rules(path) if rules is None else rules).data
+        spec = load_map(path, data)
     except BattleError as e:
         return [str(e)]
-    table = unit_table(spec, rules)
+    table = unit_table(spec, data)
     errors = find_errors(spec, table)
     return [f"{spec.source}: {line}" for line in errors or find_doubts(spec, table)]
 
@@ -96,7 +137,7 @@ def check(path: str, rules: str) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 fine, 1 if the map has errors."""
     parser = argparse.ArgumentParser(prog="python -m dizoo.smac.battle.maps", description="SMAC maps as data.")
-    parser.add_argument("--rules", choices=sorted(PROFILES), default="smaclite", help="rule profile (default smaclite)")
+    parser.add_argument("--rules", choices=sorted(PROFILES), help="rule profile (default: the map's own)")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="table of the shipped maps")
     commands.add_parser("show", help="draw a map and its units").add_argument("map", metavar="NAME|FILE")
@@ -118,8 +159,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _army(s: Scenario, ally: bool) -> str:
-    count = Counter(s.types[t].name.lower() for t in s.unit_type[s.is_ally == ally])
-    return ", ".join(f"{n} {name}" for name, n in count.items())
+    if s.generator is not None:
+        weights = ", ".join(f"{name.lower()} {weight:g}" for name, weight in s.generator.weights.items())
+        return f"{s.n_agents if ally else s.n_enemies} of {weights}"
+    return _count(s.types[t].name for t in s.unit_type[s.is_ally == ally])
+
+
+def _count(names: Iterable[str]) -> str:
+    return ", ".join(f"{n} {name.lower()}" for name, n in Counter(names).items())
 
 
 def _stats(t: UnitType) -> str:

@@ -17,6 +17,7 @@ DIRECTIONS = ("north", "south", "east", "west")
 SEEN_ENEMY = ("can_target", "distance", "dx", "dy", "hp")
 SEEN_ALLY = ("visible", *SEEN_ENEMY[1:])
 OWN = ("hp",)
+OWN_POSITION = ("x", "y")
 ALLY_STATE = ("hp", "cooldown_or_energy", "x", "y")
 ENEMY_STATE = ("hp", "x", "y")
 
@@ -72,7 +73,7 @@ class StateLayout(NamedTuple):
     last_actions: Block
 
 
-def obs_layout(agents: int, enemies: int, ally: Columns, enemy: Columns) -> ObsLayout:
+def obs_layout(agents: int, enemies: int, ally: Columns, enemy: Columns, own_position: bool = False) -> ObsLayout:
     """The columns of an observation.
 
     Args:
@@ -80,12 +81,15 @@ def obs_layout(agents: int, enemies: int, ally: Columns, enemy: Columns) -> ObsL
         enemies: how many.
         ally: further columns that a map shows of each ally, such as its shield.
         enemy: the same for each enemy.
+        own_position: whether an agent's own part has its position, behind its shield.
     """
+    shield = ally[: ally[:1] == ("shield",)]
+    own = OWN + shield + (OWN_POSITION if own_position else ()) + ally[len(shield) :]
     blocks = _in_a_row(
         ("can_move", 1, DIRECTIONS),
         ("enemy{}", enemies, SEEN_ENEMY + enemy),
         ("other_ally{}", agents - 1, SEEN_ALLY + ally),
-        ("own", 1, OWN + ally),
+        ("own", 1, own),
     )
     return ObsLayout(*blocks)
 

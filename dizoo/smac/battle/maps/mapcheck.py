@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from dizoo.smac.battle.maps.generator import MIDDLE, Generator
 from dizoo.smac.battle.maps.mapfile import MapSpec, standard_units
 from dizoo.smac.battle.maps.placement import place_group
 from dizoo.smac.battle.maps.terrain import reachable
@@ -32,11 +33,13 @@ def start_positions(spec: MapSpec, table: Mapping[str, UnitType]) -> np.ndarray:
 def find_errors(spec: MapSpec, table: Mapping[str, UnitType]) -> list[str]:
     """List why a map cannot be played, one line each; empty if it can."""
     out = _count_errors(spec)
-    for name in dict.fromkeys(name for name, _, _ in spec.roster()):
+    for name in spec.type_names:
         if name not in table:
             out.append(f"unknown unit '{name}'.{nearest(name, table)} Known: {', '.join(sorted(table))}.")
     out += _slot_errors(spec)
-    if all(name in table for name, _, _ in spec.roster()):
+    if spec.generator is not None:
+        out += generator_errors(spec, spec.generator, [table[name] for name in spec.type_names if name in table])
+    elif all(name in table for name in spec.type_names):
         for unit, (x, y) in enumerate(start_positions(spec, table).tolist()):
             if not _inside(spec, x, y):
                 out.append(f"{_unit(spec, unit, x, y)} is outside the map of {spec.width} x {spec.height} cells.")
@@ -47,7 +50,12 @@ def find_errors(spec: MapSpec, table: Mapping[str, UnitType]) -> list[str]:
 
 
 def find_doubts(spec: MapSpec, table: Mapping[str, UnitType]) -> list[str]:
-    """List probable mistakes in a valid map: blocked starts, overlaps, an unreachable attack point."""
+    """List probable mistakes in a valid map: blocked starts, overlaps, an unreachable attack point.
+
+    A generator places nobody on blocked ground or on each other.
+    """
+    if spec.generator is not None:
+        return []
     pos = start_positions(spec, table).tolist()
     types = [table[name] for name, _, _ in spec.roster()]
     blocked = [
@@ -72,11 +80,49 @@ def _count_errors(spec: MapSpec) -> list[str]:
     out = []
     for is_ally, side, stated in ((True, "allied", spec.stated_agents), (False, "enemy", spec.stated_enemies)):
         placed = sum(ally == is_ally for _, ally, _ in spec.roster())
+        by = "groups place"
+        if spec.generator is not None:
+            placed, by = spec.generator.n_agents if is_ally else spec.generator.n_enemies, "generator draws"
         if placed == 0:
             out.append(f"no {side} units. Give at least one {side} group.")
         elif stated is not None and stated != placed:
-            out.append(f"the number of {side} units is stated as {stated}. The groups place {placed}.")
+            out.append(f"the number of {side} units is stated as {stated}. The {by} {placed}.")
     return out
+
+
+def generator_errors(spec: MapSpec, generator: Generator, types: list[UnitType]) -> list[str]:
+    """List what makes a generator unusable: too little room, points outside, slots that do not tell types apart."""
+    out = []
+    slots = [spec.type_slots.get(name) for name in spec.type_names]
+    if len(set(slots)) < len(slots):
+        out.append("type_slots: two types share a slot. With a generator each type needs its own.")
+    if spec.enemy_type_slots:
+        out.append("smac.enemy_type_slots: not with a generator, whose sides have the same types.")
+    left = spec.open_cells[:, : max(0, math.floor(spec.width / 2 - MIDDLE))]
+    regions = [("surrounded", spec.open_cells, generator.n_agents + generator.n_enemies)]
+    regions += [("formation", *regions[0][1:]), ("reflect", left, max(generator.n_agents, generator.n_enemies))]
+    for start, region, units in regions:
+        most = _room(region, max((t.radius for t in types), default=0.0))
+        if generator.starts.get(start) and units > most:
+            out.append(
+                f"generator: starts.{start} has to place {units} units in {region.shape[1]} x {region.shape[0]} cells. "
+                f"There is surely room for {most}: use fewer units, or a larger map."
+            )
+    for x, y in generator.formation:
+        if not _inside(spec, x, y):
+            size = f"{spec.width} x {spec.height}"
+            out.append(f"generator: formation has the point ({x:g}, {y:g}), outside the map of {size} cells.")
+    return out
+
+
+def _room(region: np.ndarray, radius: float) -> int:
+    """Number of units that find a place in a region (H, W) bool of open cells, wherever the others stand.
+
+    Every unit keeps others' centres out of twice its radius.
+    """
+    height, width = region.shape
+    centres = max(0.0, width - 2 * radius) * max(0.0, height - 2 * radius) * (region.mean() if region.size else 0.0)
+    return int(centres / (math.pi * (2 * radius) ** 2)) if radius else region.size
 
 
 def _slot_errors(spec: MapSpec) -> list[str]:
@@ -87,7 +133,8 @@ def _slot_errors(spec: MapSpec) -> list[str]:
     ):
         if not slots:
             continue
-        for name in dict.fromkeys(n for n, ally, _ in spec.roster() if own_side in (None, ally)):
+        placed = [n for n, ally, _ in spec.roster() if own_side in (None, ally)]
+        for name in dict.fromkeys(placed or spec.type_names):
             if name not in slots:
                 out.append(f"type '{name}' has no place in {key}. It has: {', '.join(slots)}.")
             elif slots[name] >= spec.num_type_slots:

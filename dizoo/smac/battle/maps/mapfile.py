@@ -14,7 +14,10 @@ Schema of a map (cells, origin bottom left; optional fields with their default):
      "ally_shields": false,               whether shields are shown; default: whether any unit of the side has one
      "enemy_shields": false,
      "units": {"TYPE": {...}},            your own types, schema in units.py; they override standard ones
-     "smac": {"agent_order": ["TYPE", ...], "enemy_type_slots": {"TYPE": 0}}}     used only by the smac profile
+     "smac": {"agent_order": ["TYPE", ...], "enemy_type_slots": {"TYPE": 0}}}     used only by the smac profiles
+
+A map may have a ``generator`` in place of ``groups``, which draws teams and starts for every battle; see
+``generator.py``. Its terrain is then open ground by default, its attack point the centre, and each type has a slot.
 
 A SMAClite map file (its groups have ``faction``) is recognised and read by its own rules: terrain rows bottom first,
 ``terrain_preset``, ``custom_unit_path`` (looked up from the map file's folder, then from the working directory; a type
@@ -35,6 +38,7 @@ import numpy as np
 
 from dizoo.smac.battle.errors import MapError
 from dizoo.smac.battle.maps.fields import flag, known_fields, pair, table, whole
+from dizoo.smac.battle.maps.generator import Generator, parse_generator
 from dizoo.smac.battle.maps.terrain import BLOCKED, SMACLITE_BLOCKED, SMACLITE_WALKABLE, WALKABLE, parse_rows
 from dizoo.smac.battle.maps.units import UnitType, parse_unit
 from dizoo.smac.battle.text import nearest
@@ -45,7 +49,7 @@ DEFAULT_EPISODE_LIMIT = 200
 _SIDES = ("ally", "enemy")
 _MAP_FIELDS = (
     "name", "size", "episode_limit", "terrain", "attack_point", "groups", "n_agents", "n_enemies", "type_slots",
-    "ally_shields", "enemy_shields", "units", "smac",
+    "ally_shields", "enemy_shields", "units", "smac", "generator",
 )  # fmt: skip
 _SMACLITE_FIELDS = (
     "name", "num_allied_units", "num_enemy_units", "groups", "attack_point", "terrain_preset", "terrain",
@@ -66,7 +70,10 @@ class Group:
 
 @dataclass(frozen=True)
 class MapSpec:
-    """A map as written in its file, before unit types are looked up and units are placed."""
+    """A map as written in its file, before unit types are looked up and units are placed.
+
+    It has either groups or a generator.
+    """
 
     name: str
     source: str
@@ -86,9 +93,22 @@ class MapSpec:
     agent_order: tuple[str, ...] | None = None
     enemy_type_slots: Mapping[str, int] | None = None
     unit_files: tuple[Path, ...] = ()
+    generator: Generator | None = None
+
+    @property
+    def rules(self) -> str:
+        """The rule profile that the map is meant for."""
+        return "smaclite" if self.generator is None else "smacv2"
+
+    @property
+    def type_names(self) -> list[str]:
+        """Names of the types that occur, in order of first appearance."""
+        if self.generator is not None:
+            return list(self.generator.weights)
+        return list(dict.fromkeys(name for name, _, _ in self.roster()))
 
     def roster(self) -> list[tuple[str, bool, int]]:
-        """Return every unit in placement order: (type name, is an ally, index of its group)."""
+        """Return every unit of the groups in placement order: (type name, is an ally, index of its group)."""
         return [(n, g.is_ally, i) for i, g in enumerate(self.groups) for n, count in g.units for _ in range(count)]
 
 
@@ -106,8 +126,24 @@ def standard_units(profile: str) -> dict[str, UnitType]:
 
 
 def standard_maps() -> dict[str, Any]:
-    """Return the JSON objects of the shipped maps by name, in the order of the documentation."""
-    return _package_data("maps.json")
+    """Return the JSON objects of the shipped maps by name: SMAC's, then SMACv2's tasks."""
+    return {**_package_data("maps.json"), **smacv2_tasks()}
+
+
+@functools.cache
+def smacv2_tasks() -> dict[str, Any]:
+    """Return the JSON objects of SMACv2's tasks by name."""
+    data = _package_data("smacv2.json")
+    tasks = {}
+    for name, race in data["races"].items():
+        for n_agents, n_enemies in data["sizes"]:
+            drawn = {"types": race["types"], "exceptions": race["exceptions"], "starts": data["starts"]}
+            tasks[f"{name}_{n_agents}_vs_{n_enemies}"] = {
+                "generator": {"n_agents": n_agents, "n_enemies": n_enemies, **drawn},
+                "type_slots": race["type_slots"],
+                "smac": {"agent_order": race["agent_order"]},
+            }
+    return tasks
 
 
 def terrain_presets() -> list[str]:
@@ -167,17 +203,14 @@ def parse_map(data: Any, name: str, source: str, profile: str, folder: Path | No
 
 
 def _parse_own(data: Mapping[str, Any], name: str, where: str, profile: str) -> MapSpec:
-    known_fields(where, data, _MAP_FIELDS, needed=("terrain", "attack_point", "groups"))
+    drawn = "generator" in data
+    known_fields(where, data, _MAP_FIELDS, needed=() if drawn else ("terrain", "attack_point", "groups"))
     width, height = (whole(where, "size", v, 1) for v in pair(where, "size", data.get("size", [32, 32])))
     smac = data.get("smac", {})
     known_fields(f"{where}: smac", smac, ("agent_order", "enemy_type_slots"))
-    groups = []
-    for i, g in enumerate(_list(where, "groups", data["groups"])):
-        here = f"{where}: groups[{i}]"
-        known_fields(here, g, ("side", "at", "units"), needed=("side", "at", "units"))
-        if g["side"] not in _SIDES:
-            raise MapError(f"{here}: side is {g['side']!r}. It is 'ally' or 'enemy'.")
-        groups.append(_group(here, g["side"] == "ally", pair(here, "at", g["at"]), g["units"]))
+    if drawn:
+        data = _with_generator_defaults(data, where, width, height)
+    groups = () if drawn else _groups(where, data["groups"])
     slots = _slots(where, "type_slots", data.get("type_slots", {}))
     units = table(where, "units", data.get("units", {}), "{TYPE: {...}}")
     stated = [whole(where, k, data[k], 0) if k in data else None for k in ("n_agents", "n_enemies")]
@@ -189,7 +222,7 @@ def _parse_own(data: Mapping[str, Any], name: str, where: str, profile: str) -> 
         episode_limit=whole(where, "episode_limit", data.get("episode_limit", DEFAULT_EPISODE_LIMIT), 1),
         open_cells=_terrain(where, data["terrain"], width, height, profile),
         attack_point=pair(where, "attack_point", data["attack_point"]),
-        groups=tuple(groups),
+        groups=groups,
         type_slots=slots,
         num_type_slots=max(slots.values(), default=-1) + 1,
         ally_shields=_shown(where, "ally_shields", data.get("ally_shields")),
@@ -199,7 +232,29 @@ def _parse_own(data: Mapping[str, Any], name: str, where: str, profile: str) -> 
         own_units={n.upper(): parse_unit(n, u) for n, u in units.items()},
         agent_order=tuple(t.upper() for t in smac["agent_order"]) if "agent_order" in smac else None,
         enemy_type_slots=_slots(where, "smac.enemy_type_slots", smac.get("enemy_type_slots", {})) or None,
+        generator=parse_generator(where, data["generator"]) if drawn else None,
     )
+
+
+def _with_generator_defaults(data: Mapping[str, Any], where: str, width: int, height: int) -> dict[str, Any]:
+    """Add what a map with a generator need not state."""
+    if "groups" in data:
+        raise MapError(f"{where}: groups and a generator. A map has one of them.")
+    weights = parse_generator(where, data["generator"]).weights
+    open_ground = [WALKABLE * width] * height
+    slots = {name: i for i, name in enumerate(weights)}
+    return {"terrain": open_ground, "attack_point": [width / 2, height / 2], "type_slots": slots, **data}
+
+
+def _groups(where: str, data: Any) -> tuple[Group, ...]:
+    groups = []
+    for i, g in enumerate(_list(where, "groups", data)):
+        here = f"{where}: groups[{i}]"
+        known_fields(here, g, ("side", "at", "units"), needed=("side", "at", "units"))
+        if g["side"] not in _SIDES:
+            raise MapError(f"{here}: side is {g['side']!r}. It is 'ally' or 'enemy'.")
+        groups.append(_group(here, g["side"] == "ally", pair(here, "at", g["at"]), g["units"]))
+    return tuple(groups)
 
 
 def _parse_smaclite(data: Mapping[str, Any], name: str, where: str, profile: str, folder: Path) -> MapSpec:

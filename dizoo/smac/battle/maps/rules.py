@@ -1,12 +1,12 @@
-"""The two rule profiles: the differences between SMAClite's battles and StarCraft II's SMAC, as data and switches.
+"""The rule profiles: how the battles of SMAClite and of StarCraft II's SMAC and SMACv2 differ, as data and switches.
 
-Unit stats are data too (``data/units.json`` has one table per profile). Both profiles run the same phases, with 8 ticks
-a step, 16 ticks a second, sight 9 and target range 6.
+Unit stats are data too (``data/units.json`` has a table for SMAClite and one for StarCraft II). All profiles run the
+same phases, with 8 ticks a step and 16 ticks a second.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dizoo.smac.battle.errors import BattleError
 
@@ -16,13 +16,17 @@ SIGHT_RANGE = 9.0
 TARGET_RANGE = 6.0
 MOVE_DISTANCE = 2.0
 
+OPPONENTS = ("attack_move", "chase", "near")
+"""How enemies choose targets; see `Profile`."""
+
 
 @dataclass(frozen=True)
 class Profile:
     """Switches and numbers of one rule set.
 
     Attributes:
-        name: ``"smaclite"`` or ``"smac"``; also selects the unit table and the terrain grid.
+        name: ``"smaclite"``, ``"smac"`` or ``"smacv2"``.
+        data: ``"smaclite"`` or ``"smac"``: the unit table and the terrain grids.
         sort_agents: allied indices by (type, x, y) of the start as in SMAC, else in placement order.
         own_enemy_slots: enemies use the map's separate type slots, if any (SMAC's 2s3z, 3s5z, 3s5z_vs_3s6z).
         healer_flags_show_healers: a healer's target flags in the observation count healers among the allies (SMAClite);
@@ -36,9 +40,18 @@ class Profile:
         hits_dead_targets: an ally keeps attacking a target that died until its next command (SMAClite).
         heals_dead_targets: a heal on a unit that died in this step raises its hp: revival and ghosts (SMAClite).
         wall_offset_on_both_axes: obstacle lines add one number to both coordinates (SMAClite); else RVO2's formula.
+        own_ranges: agents see and target as far as their type's ``sight`` and ``target_range`` say (SMACv2); else
+            `SIGHT_RANGE` and `TARGET_RANGE`.
+        own_position: observations include the agent's position, in map sizes from the bottom left (SMACv2).
+        stays_inside: no unit leaves the map (SMACv2, whose map has no walls).
+        opponent: ``"attack_move"``: enemies walk to the attack point and fight what they meet; ``"chase"``: each goes
+            for the nearest ally, wherever that is, until it is dead (SMACv2's map); ``"near"``: the same, but it turns
+            to the nearest anew unless its target is in weapon range or attacks it.
         reward_net: reward the change of the enemies' hp and shields over the step, so that regeneration counts against
             it (SMAC); else the damage dealt (SMAClite).
         reward_own_death: an enemy that dies by its own explosion pays ``reward_death_value`` too (SMAC).
+        zero_if_negative: with ``reward_only_positive``, a step in which enemies regain more than they lose pays 0
+            (SMACv2); else the absolute value (SMAC).
         reward_only_positive: own losses do not count; else they do, times ``reward_negative_scale``.
         reward_death_value: reward for an enemy's death, before scaling.
         reward_negative_scale: weight of own losses when ``reward_only_positive`` is False.
@@ -49,6 +62,7 @@ class Profile:
     """
 
     name: str
+    data: str
     sort_agents: bool
     own_enemy_slots: bool
     healer_flags_show_healers: bool
@@ -62,6 +76,11 @@ class Profile:
     wall_offset_on_both_axes: bool
     reward_net: bool
     reward_own_death: bool
+    own_ranges: bool = False
+    own_position: bool = False
+    stays_inside: bool = False
+    opponent: str = "attack_move"
+    zero_if_negative: bool = False
     reward_only_positive: bool = True
     reward_death_value: float = 10.0
     reward_negative_scale: float = 0.5
@@ -73,6 +92,7 @@ class Profile:
 
 SMACLITE = Profile(
     name="smaclite",
+    data="smaclite",
     sort_agents=False,
     own_enemy_slots=False,
     healer_flags_show_healers=True,
@@ -90,6 +110,7 @@ SMACLITE = Profile(
 
 SMAC = Profile(
     name="smac",
+    data="smac",
     sort_agents=True,
     own_enemy_slots=True,
     healer_flags_show_healers=False,
@@ -105,7 +126,17 @@ SMAC = Profile(
     reward_own_death=True,
 )
 
-PROFILES = {p.name: p for p in (SMACLITE, SMAC)}
+SMACV2 = replace(
+    SMAC,
+    name="smacv2",
+    own_ranges=True,
+    own_position=True,
+    stays_inside=True,
+    opponent="chase",
+    zero_if_negative=True,
+)
+
+PROFILES = {p.name: p for p in (SMACLITE, SMAC, SMACV2)}
 
 
 def get_profile(rules: str | Profile) -> Profile:

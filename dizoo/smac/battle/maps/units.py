@@ -4,6 +4,7 @@ Schema of a unit (lengths in cells, times in seconds, speeds in cells per second
 
     hp, damage, cooldown, speed, range, radius, targets [planes], attributes [names]
     shield 0, armor 0, attacks 1, energy 0 (maximum), starting_energy 0, scan_range 5, hp_regen 0 (per second),
+    sight 9, target_range = range but at least 2 (both for the ``smacv2`` profile)
     separation_radius = radius, plane "GROUND", bonus {attribute: damage}, weapon "direct" | "heal" | "blast" | "beam",
     blast_radius 0, beam_width 0, beam_height 0, explodes_on_death false, max_cooldown_in_state null (ticks)
 """
@@ -16,6 +17,7 @@ from typing import Any
 
 from dizoo.smac.battle.errors import MapError
 from dizoo.smac.battle.maps.fields import ABOVE_ZERO, choice, flag, known_fields, number, strings, table, whole
+from dizoo.smac.battle.maps.rules import SIGHT_RANGE
 
 GROUND, AIR, COLOSSUS_PLANE = 0, 1, 2
 PLANES = {"GROUND": GROUND, "AIR": AIR, "COLOSSUS": COLOSSUS_PLANE}
@@ -24,6 +26,7 @@ DIRECT, HEAL, BLAST, BEAM = 0, 1, 2, 3
 WEAPONS = {"direct": DIRECT, "heal": HEAL, "blast": BLAST, "beam": BEAM}
 
 MELEE_RANGE = 0.1
+LEAST_TARGET_RANGE = 2.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class UnitType:
         speed: cells per second.
         attack_range: from edge to edge.
         scan_range: how far an enemy without a target searches for one.
+        sight: how far an agent sees (``smacv2`` profile).
+        target_range: how far, between centres, an agent may be told to act on a target (``smacv2`` profile).
         radius: for weapon ranges, placement and area damage.
         separation_radius: for collision avoidance.
         hp_regen: hit points per second.
@@ -70,6 +75,8 @@ class UnitType:
     speed: float
     attack_range: float
     scan_range: float
+    sight: float
+    target_range: float
     radius: float
     separation_radius: float
     hp_regen: float
@@ -103,6 +110,8 @@ _NUMBERS: dict[str, tuple[float | None, float]] = {
     "speed": (None, 0.0),
     "range": (None, 0.0),
     "scan_range": (5.0, 0.0),
+    "sight": (SIGHT_RANGE, ABOVE_ZERO),
+    "target_range": (None, ABOVE_ZERO),
     "radius": (None, ABOVE_ZERO),
     "separation_radius": (None, ABOVE_ZERO),
     "hp_regen": (0.0, 0.0),
@@ -112,7 +121,7 @@ _NUMBERS: dict[str, tuple[float | None, float]] = {
     "max_cooldown_in_state": (None, ABOVE_ZERO),
 }
 _KNOWN = (*_NUMBERS, "attacks", "plane", "targets", "attributes", "bonus", "weapon", "explodes_on_death")
-_OPTIONAL = ("separation_radius", "max_cooldown_in_state")
+_OPTIONAL = ("separation_radius", "target_range", "max_cooldown_in_state")
 _ATTRIBUTES = {"energy": "energy_max", "starting_energy": "energy_start", "range": "attack_range"}  # of `UnitType`
 
 _AS_HERE = (
@@ -173,7 +182,7 @@ def _numbers(where: str, data: Mapping[str, Any]) -> dict[str, Any]:
         value = data.get(key, default)
         if value is not None or key not in _OPTIONAL:
             n[_ATTRIBUTES.get(key, key)] = number(where, key, value, low)
-    return {"separation_radius": n["radius"], **n}
+    return {"separation_radius": n["radius"], "target_range": max(n["attack_range"], LEAST_TARGET_RANGE), **n}
 
 
 def _from_smaclite(where: str, data: Mapping[str, Any]) -> dict[str, Any]:

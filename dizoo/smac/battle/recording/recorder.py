@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from dizoo.smac.battle.checks import battle_ids
 from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.kernels.state import Array
+from dizoo.smac.battle.maps.generator import STARTS
 from dizoo.smac.battle.maps.rules import TICKS_PER_STEP
 from dizoo.smac.battle.recording.replay import FRAME_FIELDS, SUFFIX, Replay, describe, replay_bytes
 
@@ -61,6 +62,7 @@ class RecordedGame:
 class _Start:
     stream: list[str]
     mirrored: bool
+    header: dict[str, Any]
 
 
 class BattleRecorder:
@@ -92,7 +94,6 @@ class BattleRecorder:
         self._tape: dict[str, Array] = {}  # (K, episode_limit, ...) of everything recorded once per step
         self._recorded = min(games, engine.num_envs)
         self._frames = engine.film(self._recorded)
-        self._map = describe(engine.scenario)
 
     def reset(self, ids: ArrayLike | None = None) -> None:
         """Reset battles like `BattleEngine.reset`; drops games that are running in them."""
@@ -103,7 +104,13 @@ class BattleRecorder:
         for e, words in streams.items():
             self._running.pop(e, None)
             if self._number(e) < self._games:
-                self._running[e] = _Start([str(word) for word in words], bool(engine.battles["mirrored"][e]))
+                self._running[e] = self._start(e, [str(word) for word in words])
+
+    def begin(self, state: Mapping[str, ArrayLike]) -> None:
+        """Set all battles to states at the start of a game, like `BattleEngine.set_state`, and record from there."""
+        self._engine.set_state(state)
+        words = self._engine.battles[["stream_key", "stream_count"]]
+        self._running = {e: self._start(e, [str(w) for w in words[e].item()]) for e in range(self._recorded)}
 
     def step(self, actions: ArrayLike) -> None:
         """Step all battles like `BattleEngine.step`."""
@@ -126,6 +133,13 @@ class BattleRecorder:
         self._tape.clear()
         self._games = 0
         self._engine.film(0)
+
+    def _start(self, e: int, stream: list[str]) -> _Start:
+        engine = self._engine
+        header = describe(engine.scenario, engine.lineup(e))
+        if engine.scenario.is_drawn:
+            header["start_kind"] = STARTS[engine.start_kind[e]]
+        return _Start(stream, bool(engine.battles["mirrored"][e]), header)
 
     def _number(self, e: int) -> int:
         return int(self._played[e]) * self._engine.num_envs + e
@@ -154,7 +168,7 @@ class BattleRecorder:
         if "q" in steps:
             arrays["q"] = np.where(steps["alive"][..., None], steps["q"], np.float32(0.0))
         header: dict[str, Any] = {
-            **self._map,
+            **start.header,
             "frames_per_step": TICKS_PER_STEP,
             "stream": start.stream,
             "mirrored": start.mirrored,

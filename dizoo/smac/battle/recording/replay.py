@@ -20,7 +20,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ import numpy as np
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.kernels.state import FRAME, Array
 from dizoo.smac.battle.maps.layout import DIRECTIONS, column_names
-from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario
+from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario, UnitType
 
 SUFFIX = ".replay"
 VERSION = 2
@@ -64,7 +64,8 @@ class Replay:
 
     Attributes:
         header: names and numbers: ``map``, ``units``, ``obs_names``, ``action_names``, ``frames_per_step``,
-            ``outcome``, ``stream`` (the battle's random stream at its start), ``info`` (texts by name).
+            ``outcome``, ``stream`` (the battle's random stream at its start), ``info`` (texts by name), and
+            ``start_kind`` of a drawn battle.
         arrays: float32, or integers and flags, by name; see the top of this module.
     """
 
@@ -82,14 +83,18 @@ class Replay:
         return bool(self.header["outcome"]["won"])
 
 
-def describe(scenario: Scenario) -> dict[str, Any]:
-    """Return the part of a header that depends only on the map."""
+def describe(scenario: Scenario, types: Sequence[UnitType]) -> dict[str, Any]:
+    """Return the part of a header that is known at the start of a battle.
+
+    Args:
+        scenario: the map.
+        types: of the battle's units (U).
+    """
     s = scenario
     rows = ["".join("." if cell else "#" for cell in row) for row in s.open_cells.tolist()]
     targets = [f"target {j}" for j in range(s.n_actions - FIRST_TARGET_ACTION)]
     units = []
-    for u in range(len(s.unit_type)):
-        t = s.types[s.unit_type[u]]
+    for u, t in enumerate(types):
         units.append(
             {
                 "type": t.name,

@@ -1,13 +1,14 @@
 """Win rates of scripted teams: the floor that a learned team must beat.
 
 ``python -m dizoo.smac.battle.teams.floors --episodes 256 [--maps MMM 3s5z] [--rules smaclite smac] [--teams random]``
+``python -m dizoo.smac.battle.teams.floors --episodes 1024 --maps {terran,protoss,zerg}_5_vs_5 --opponent near``
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import numpy as np
 
 from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.errors import BattleError
-from dizoo.smac.battle.maps.rules import PROFILES
+from dizoo.smac.battle.maps.generator import STARTS
+from dizoo.smac.battle.maps.rules import OPPONENTS, PROFILES
 from dizoo.smac.battle.maps.scenario import map_names
 from dizoo.smac.battle.teams.scripted import TEAMS, ScriptedTeam, make_team
 from dizoo.smac.battle.text import write_rows
@@ -28,6 +30,7 @@ class Floor:
     Attributes:
         map: name of the map.
         rules: rule profile.
+        opponent: how the enemies choose targets, one of `OPPONENTS`.
         team: name of the script.
         episodes: games played, each from its own random stream.
         won: games won.
@@ -36,10 +39,12 @@ class Floor:
         return_std: its standard deviation over the games.
         length_mean: mean number of steps.
         distinct: number of different games, distinguished by return and length.
+        by_start: games won and played by kind of start, where battles are drawn.
     """
 
     map: str
     rules: str
+    opponent: str
     team: str
     episodes: int
     won: int
@@ -48,6 +53,7 @@ class Floor:
     return_std: float
     length_mean: float
     distinct: int
+    by_start: Mapping[str, tuple[int, int]]
 
     @property
     def win_rate(self) -> float:
@@ -69,7 +75,13 @@ def play(engine: BattleEngine, team: ScriptedTeam) -> np.ndarray:
 
 
 def measure(
-    map_name: str, team_name: str, episodes: int, rules: str = "smaclite", seed: int = 0, start_jitter: float = 0.0
+    map_name: str,
+    team_name: str,
+    episodes: int,
+    rules: str | None = None,
+    seed: int = 0,
+    start_jitter: float = 0.0,
+    opponent: str | None = None,
 ) -> Floor:
     """Play a number of games with one scripted team on one map.
 
@@ -80,12 +92,13 @@ def measure(
     """
     if episodes < 1:
         raise BattleError(f"episodes: {episodes}. Play at least 1.")
-    engine = BattleEngine(map_name, episodes, seed=seed, rules=rules, start_jitter=start_jitter)
+    engine = BattleEngine(map_name, episodes, seed, rules, opponent=opponent, start_jitter=start_jitter)
     returns = play(engine, make_team(team_name, engine.scenario, seed))
     games = np.stack([np.round(returns, 6), engine.episode_length], axis=1)
     return Floor(
         map=engine.scenario.name,
-        rules=rules,
+        rules=engine.scenario.profile.name,
+        opponent=engine.scenario.profile.opponent,
         team=team_name,
         episodes=episodes,
         won=int(engine.battle_won.sum()),
@@ -94,7 +107,15 @@ def measure(
         return_std=float(returns.std()),
         length_mean=float(engine.episode_length.mean()),
         distinct=len(np.unique(games, axis=0)),
+        by_start=_by_start(engine),
     )
+
+
+def _by_start(engine: BattleEngine) -> dict[str, tuple[int, int]]:
+    if not engine.scenario.is_drawn:
+        return {}
+    kinds = {start: engine.start_kind == i for i, start in enumerate(STARTS)}
+    return {start: (int(engine.battle_won[here].sum()), int(here.sum())) for start, here in kinds.items() if here.any()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,8 +124,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m dizoo.smac.battle.teams.floors", description="Win rates of scripted teams on the SMAC maps."
     )
     parser.add_argument("--episodes", type=int, default=256, help="games per map, team and profile (default 256)")
-    parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: all shipped maps")
-    parser.add_argument("--rules", nargs="+", choices=sorted(PROFILES), default=["smaclite"])
+    parser.add_argument("--maps", nargs="+", default=map_names(), metavar="MAP", help="default: SMAC's")
+    parser.add_argument("--rules", nargs="+", choices=sorted(PROFILES), default=[None], help="default: each map's own")
+    parser.add_argument("--opponent", choices=OPPONENTS, help="how enemies choose targets (default: the rules' own)")
     parser.add_argument("--teams", nargs="+", choices=sorted(TEAMS), default=list(TEAMS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -121,10 +143,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for rules in args.rules:
             for name in args.maps:
                 for team in args.teams:
-                    f = measure(name, team, args.episodes, rules, args.seed, args.start_jitter)
+                    f = measure(name, team, args.episodes, rules, args.seed, args.start_jitter, args.opponent)
                     floors.append(f)
                     print(
-                        f"{rules:<10}{f.map:<18}{team:<16}{f'{f.won}/{f.episodes}':>11}{f.win_rate:>10.3f}"
+                        f"{f.rules:<10}{f.map:<18}{team:<16}{f'{f.won}/{f.episodes}':>11}{f.win_rate:>10.3f}"
                         f"{f'{f.return_mean:.2f} +- {f.return_std:.2f}':>16}{f.length_mean:>7.1f}{f.truncated:>5}"
                         f"{f.distinct:>10}",
                         flush=True,

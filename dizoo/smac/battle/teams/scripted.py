@@ -30,12 +30,11 @@ class ScriptedTeam(ABC):
         self.scenario = scenario
         self.rng = np.random.default_rng(seed)
         self.view = StateView(scenario)
-        allies, enemies = self.view.ally_types, self.view.enemy_types
-        self._is_healer = np.array([t.is_healer for t in allies])
-        self._can_hurt = np.array([[bool(a.can_hit >> e.plane & 1) for e in enemies] for a in allies])
-        self._can_heal = np.array(
-            [[h.is_healer and not a.is_healer and bool(h.can_hit >> a.plane & 1) for a in allies] for h in allies]
-        )
+        # By type, and by type and type:
+        types = scenario.types
+        self._is_healer = np.array([t.is_healer for t in types])
+        self._can_hurt = np.array([[bool(a.can_hit >> b.plane & 1) for b in types] for a in types])
+        self._can_heal = self._can_hurt & self._is_healer[:, None] & ~self._is_healer
 
     @abstractmethod
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
@@ -67,16 +66,18 @@ class AttackNearest(ScriptedTeam):
 
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         allies, enemies = self.view.read(global_state)
-        attack = (enemies.points > 0)[:, None, :] & self._can_hurt
-        heal = allies.hurt[:, None, :] & self._can_heal
+        attack = (enemies.points > 0)[:, None, :] & _pairs(self._can_hurt, allies, enemies)
+        heal = allies.hurt[:, None, :] & _pairs(self._can_heal, allies, allies)
         target = np.where(
-            self._is_healer, _nearest(allies.pos, allies.pos, heal), _nearest(allies.pos, enemies.pos, attack)
+            self._is_healer[allies.type],
+            _nearest(allies.pos, allies.pos, heal),
+            _nearest(allies.pos, enemies.pos, attack),
         )
         return self._act_on(target, allies, enemies, action_mask)
 
     def _act_on(self, target: np.ndarray, allies: Units, enemies: Units, action_mask: np.ndarray) -> np.ndarray:
         """Use each agent's target if that is available, else walk towards it, else stop."""
-        goal = np.where(self._is_healer[:, None], _pick(allies.pos, target), _pick(enemies.pos, target))
+        goal = np.where(self._is_healer[allies.type][..., None], _pick(allies.pos, target), _pick(enemies.pos, target))
         walk = walk_towards(goal - allies.pos, action_mask)
         act = FIRST_TARGET_ACTION + target
         last = action_mask.shape[2] - 1  # on odd custom maps a healer has more allies than there are target actions
@@ -98,26 +99,29 @@ class FocusFire(AttackNearest):
 
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
         super().__init__(scenario, seed)
-        allies, enemies = self.view.ally_types, self.view.enemy_types
-        self._reach = np.array([[a.attack_range + a.radius + e.radius for e in enemies] for a in allies])
+        types = scenario.types
+        self._reach = np.array([[a.attack_range + a.radius + b.radius for b in types] for a in types])
+        self._full = np.array([t.hp + t.shield for t in types])
 
     def act(self, global_state: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         allies, enemies = self.view.read(global_state)
-        living_enemy = (enemies.points > 0)[:, None, :] & self._can_hurt
+        is_healer = self._is_healer[allies.type]
+        living_enemy = (enemies.points > 0)[:, None, :] & _pairs(self._can_hurt, allies, enemies)
         reach = action_mask[:, :, FIRST_TARGET_ACTION:]
-        in_range = _square_distance(allies.pos, enemies.pos) <= np.square(self._reach + self.REACH_SLACK)
+        in_reach = _pairs(self._reach, allies, enemies) + self.REACH_SLACK
+        in_range = _square_distance(allies.pos, enemies.pos) <= np.square(in_reach)
         attack = living_enemy & reach[:, :, : self.scenario.n_enemies] & in_range
         weakest = _lowest(np.broadcast_to(enemies.points[:, None, :], attack.shape), attack)
         weakest = np.where(weakest == NOBODY, _nearest(allies.pos, enemies.pos, living_enemy), weakest)
-        fighter = (allies.points > 0)[:, None, :] & self._can_heal
+        fighter = (allies.points > 0)[:, None, :] & _pairs(self._can_heal, allies, allies)
         n = min(self.scenario.n_agents, reach.shape[2])
         heal = np.zeros_like(fighter)
         heal[:, :, :n] = (fighter & allies.hurt[:, None, :])[:, :, :n] & reach[:, :, :n]
-        lost = allies.points - np.array([t.hp + t.shield for t in self.view.ally_types])
+        lost = allies.points - self._full[allies.type]
         patient = _lowest(np.broadcast_to(lost[:, None, :], heal.shape), heal)
-        actions = self._act_on(np.where(self._is_healer, patient, weakest), allies, enemies, action_mask)
+        actions = self._act_on(np.where(is_healer, patient, weakest), allies, enemies, action_mask)
         follow = walk_towards(_pick(allies.pos, _nearest(allies.pos, allies.pos, fighter)) - allies.pos, action_mask)
-        idle = self._is_healer & (patient == NOBODY) & ~action_mask[..., NO_OP] & fighter.any(axis=2)
+        idle = is_healer & (patient == NOBODY) & ~action_mask[..., NO_OP] & fighter.any(axis=2)
         return np.where(idle, follow, actions)
 
 
@@ -170,6 +174,11 @@ def walk_towards(delta: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
     x_is_longer = np.abs(delta[..., 0]) > np.abs(delta[..., 1])
     first, second = np.where(x_is_longer, along_x, along_y), np.where(x_is_longer, along_y, along_x)
     return np.where(available(action_mask, first), first, np.where(available(action_mask, second), second, STOP))
+
+
+def _pairs(table: np.ndarray, units: Units, others: Units) -> np.ndarray:
+    """(E, n, m) entries of a table by type and type, for all pairs of units; (1, n, m) if the map fixes its units."""
+    return table[units.type[:, :, None], others.type[:, None, :]]
 
 
 def _nearest(start: np.ndarray, goal: np.ndarray, allowed: np.ndarray) -> np.ndarray:

@@ -8,12 +8,12 @@ import numpy as np
 
 from dizoo.smac.battle.maps.layout import Block
 from dizoo.smac.battle.maps.scenario import Scenario
-from dizoo.smac.battle.maps.units import UnitType
 
 
 class Units(NamedTuple):
     """The units of one side in index order (n = agents or enemies)."""
 
+    type: np.ndarray  # (E, n) index into `Scenario.types`, (1, n) if the map fixes its units; meaningless for the dead
     pos: np.ndarray  # (E, n, 2) cells; meaningless for dead units
     points: np.ndarray  # (E, n) hit points and shield left; 0 for dead units
     hurt: np.ndarray  # (E, n) bool: alive and short of hit points
@@ -22,15 +22,19 @@ class Units(NamedTuple):
 class StateView:
     """Reads global states of a scenario.
 
-    Attributes:
-        ally_types: type of each agent, in index order.
-        enemy_types: type of each enemy, in index order.
+    Drawn types are read from the state, which shows them one-hot; a fixed map need not show any.
     """
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
-        self.ally_types = self._types(scenario.is_ally)
-        self.enemy_types = self._types(~scenario.is_ally)
+        self._hp = np.array([t.hp for t in scenario.types])
+        self._shield = np.array([t.shield for t in scenario.types])
+        self._size = np.array([scenario.width, scenario.height])
+        self._by_slot = np.argsort(scenario.slots[0])  # the type of each slot, where types are drawn
+        self._fixed = [
+            None if scenario.is_drawn else scenario.unit_type[side][np.argsort(scenario.index[side])][None]
+            for side in (scenario.is_ally, ~scenario.is_ally)
+        ]
 
     def read(self, global_state: np.ndarray) -> tuple[Units, Units]:
         """Return the allies and enemies of every battle.
@@ -40,19 +44,19 @@ class StateView:
                 centre over the size.
         """
         layout = self._scenario.state_layout
-        return (
-            self._units(global_state, layout.allies, self.ally_types),
-            self._units(global_state, layout.enemies, self.enemy_types),
-        )
+        blocks = zip((layout.allies, layout.enemies), self._fixed, strict=True)
+        allies, enemies = (self._units(global_state, block, fixed) for block, fixed in blocks)
+        return allies, enemies
 
-    def _types(self, side: np.ndarray) -> list[UnitType]:
-        s = self._scenario
-        return [s.types[t] for t in s.unit_type[side][np.argsort(s.index[side])]]
-
-    def _units(self, state: np.ndarray, block: Block, types: list[UnitType]) -> Units:
-        size = np.array([self._scenario.width, self._scenario.height])
+    def _units(self, state: np.ndarray, block: Block, fixed: np.ndarray | None) -> Units:
+        types = self._drawn(state, block) if fixed is None else fixed
         hp, offset = block.read(state, "hp"), np.stack([block.read(state, "x"), block.read(state, "y")], axis=-1)
-        points = hp * np.array([t.hp for t in types])
+        points = hp * self._hp[types]
         if "shield" in block.columns:
-            points = points + block.read(state, "shield") * np.array([t.shield for t in types])
-        return Units(offset * size + size / 2, points, (hp > 0) & (hp < 1))
+            points = points + block.read(state, "shield") * self._shield[types]
+        return Units(types, offset * self._size + self._size / 2, points, (hp > 0) & (hp < 1))
+
+    def _drawn(self, state: np.ndarray, block: Block) -> np.ndarray:
+        shown = block.columns[-self._scenario.num_type_slots :]
+        slot = np.stack([block.read(state, column) for column in shown], axis=-1).argmax(axis=-1)
+        return self._by_slot[np.minimum(slot, len(self._by_slot) - 1)]

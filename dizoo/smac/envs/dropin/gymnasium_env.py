@@ -47,7 +47,7 @@ class BattleEnv(gymnasium.Env):
         seed: of the battle's random stream; None draws one.
         use_cpp_rvo2: no effect.
         render_mode: None, ``"ansi"`` (text), ``"rgb_array"`` or ``"human"``, see `Renderer`.
-        rules: ``"smaclite"``, ``"smac"`` or a changed `Profile`.
+        rules: ``"smaclite"``, ``"smac"``, ``"smacv2"`` or a changed `Profile`; default: what the map is meant for.
         illegal_action: how to treat an action outside the mask: ``"stop"`` replaces it by stop (no-op for dead agents)
             and reports it in the info; ``"error"`` raises, like SMAClite.
         options: further options of the engine, such as ``start_jitter=0.5``.
@@ -67,7 +67,7 @@ class BattleEnv(gymnasium.Env):
         seed: int | None = None,
         use_cpp_rvo2: bool = False,
         render_mode: str | None = None,
-        rules: str | Profile = "smaclite",
+        rules: str | Profile | None = None,
         illegal_action: str = "stop",
         **options: Any,
     ) -> None:

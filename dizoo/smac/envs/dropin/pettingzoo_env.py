@@ -42,7 +42,7 @@ class BattleParallelEnv(ParallelEnv):
     Args:
         map_name: name of a shipped map, or path of a map file.
         seed: of the battle's random stream; None draws one.
-        rules: ``"smaclite"``, ``"smac"`` or a changed `Profile`.
+        rules: ``"smaclite"``, ``"smac"``, ``"smacv2"`` or a changed `Profile`; default: what the map is meant for.
         render_mode: None, ``"ansi"`` (text), ``"rgb_array"`` or ``"human"``, see `Renderer`.
         illegal_action: how to treat an action outside the mask: ``"stop"`` replaces it by stop (no-op for dead agents)
             and reports it in the infos; ``"error"`` raises.
@@ -60,7 +60,7 @@ class BattleParallelEnv(ParallelEnv):
         self,
         map_name: str | Path = "MMM",
         seed: int | None = None,
-        rules: str | Profile = "smaclite",
+        rules: str | Profile | None = None,
         render_mode: str | None = None,
         illegal_action: str = "stop",
         **options: Any,

@@ -82,7 +82,6 @@ class _Film:
     def __init__(self, engine: BattleEngine) -> None:
         self._engine = engine
         self._frames = engine.film(1)
-        self._header = {**describe(engine.scenario), "frames_per_step": TICKS_PER_STEP}
 
     def scene(self) -> Any:
         """The episode so far; the last frame is the present."""
@@ -103,7 +102,8 @@ class _Film:
         }
         arrays = {name: frames[name] for name in frames.dtype.names or ()}
         whole_map = (0.0, 0.0, float(engine.scenario.width), float(engine.scenario.height))
-        return Scene(Replay({**self._header, "outcome": outcome}, arrays), engine.scenario.name, whole_map)
+        header = {**describe(engine.scenario, engine.lineup(0)), "frames_per_step": TICKS_PER_STEP, "outcome": outcome}
+        return Scene(Replay(header, arrays), engine.scenario.name, whole_map)
 
 
 class _Window:

@@ -26,7 +26,7 @@ class SingleBattle:
     Args:
         map: name of a shipped map, path of a map file, or its content.
         seed: of the battle's random stream; None draws one.
-        rules: ``"smaclite"``, ``"smac"`` or a changed `Profile`.
+        rules: ``"smaclite"``, ``"smac"``, ``"smacv2"`` or a changed `Profile`; default: what the map is meant for.
         options: further options of `BattleEngine`, such as ``start_jitter``.
 
     Attributes:
@@ -38,7 +38,7 @@ class SingleBattle:
         self,
         map: str | Path | Mapping[str, Any],
         seed: int | None = None,
-        rules: str | Profile = "smaclite",
+        rules: str | Profile | None = None,
         **options: Any,
     ) -> None:
         self.engine = BattleEngine(map, 1, seed=random_seed() if seed is None else seed, rules=rules, **options)
@@ -124,13 +124,9 @@ class SingleBattle:
 
     def text(self) -> str:
         """The battle drawn as text."""
-        s = self.scenario
-        pos = np.zeros((len(s.unit_type), 2))
-        in_play = np.zeros(len(s.unit_type), dtype=bool)
-        for side, units in zip((s.is_ally, ~s.is_ally), self._view.read(self.engine.global_state), strict=True):
-            pos[side] = units.pos[0][s.index[side]]
-            in_play[side] = units.points[0][s.index[side]] > 0
-        return draw(s, pos, in_play)
+        units = self.engine.units[0]
+        pos = np.stack([units["x"], units["y"]], axis=1)
+        return draw(self.scenario, self.engine.lineup(0), pos, units["in_play"])
 
     def _as_array(self, actions: Sequence[int]) -> np.ndarray:
         """Convert anything that holds one integer per agent to (1, A) int64."""

@@ -13,7 +13,7 @@ from dizoo.smac.envs.games.sc2_game import REWARD_KEYS, SC2Game
 from dizoo.smac.envs.games.smaclite_game import SmacliteGame
 
 GAMES: Mapping[str, type[GameEnv]] = {"smaclite": SmacliteGame, "sc2": SC2Game}
-_FIXED = {"smaclite": ("open_loop", "rules", *REWARD_KEYS), "sc2": ("open_loop",)}
+_FIXED = {"smaclite": ("open_loop", "opponent", "rules", *REWARD_KEYS), "sc2": ("open_loop", "opponent")}
 _VARIATION = ("start_jitter", "random_weapon_delay", "random_side")
 
 
@@ -24,7 +24,7 @@ def check_keys(cfg: EasyDict, default: Mapping[str, Any]) -> None:
         ConfigError: such a key differs from its default.
     """
     for key in _FIXED[cfg.backend]:
-        if cfg[key] != default[key]:
+        if cfg[key] != default[key] and (key, cfg[key]) != ("rules", cfg.backend):  # SMAClite's rules are its own
             raise ConfigError(
                 f"env.{key}: {cfg[key]!r}. With env.backend='{cfg.backend}' only {default[key]!r} can be had."
             )

@@ -145,7 +145,7 @@ def test_rewards_of_a_won_battle_sum_up_to_20():
     assert total[engine.battle_won] == pytest.approx(20.0)
 
 
-@pytest.mark.parametrize("name", ["3s5z", "MMM", "bane_vs_bane"])
+@pytest.mark.parametrize("name", ["3s5z", "MMM", "bane_vs_bane", "terran_5_vs_5"])
 def test_same_seed_same_battle_whatever_the_threads_and_the_batch(name):
     small, large = BattleEngine(name, 3, seed=11, num_threads=1), BattleEngine(name, 16, seed=11, num_threads=2)
     rng = np.random.default_rng(3)

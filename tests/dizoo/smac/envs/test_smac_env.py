@@ -155,7 +155,7 @@ def test_seeds_differ_and_repeat():
     ("changes", "message"),
     [
         (dict(map_name="MMM3"), "env.map_name: .*MMM3.*'MMM2'"),
-        (dict(rules="smacv2"), "env.rules: .*smacv2"),
+        (dict(rules="smacv3"), "env.rules: .*smacv3"),
         (dict(agent_num=4), "env.agent_num: 4. 3m has 3 agents"),
     ],
 )
@@ -177,8 +177,8 @@ def test_wrong_options_and_actions_are_told():
 class Run:
     """All rooms of a small training on the real engine."""
 
-    def __init__(self, **buffer_options):
-        cfg, policy_cfg = make_cfg(start_jitter=0.1), EasyDict(copy.deepcopy(QMIXPolicy.config))
+    def __init__(self, map_name="3m", **buffer_options):
+        cfg, policy_cfg = make_cfg(start_jitter=0.1, map_name=map_name), EasyDict(copy.deepcopy(QMIXPolicy.config))
         env = SMACEnv.create(cfg, "collect", 4, seed=0)
         info = env.info
         agent_input = AgentInput(info.obs_shape, info.action_shape, info.agent_num)
@@ -219,7 +219,9 @@ class Run:
             room.load_state_dict(state[name])
 
 
-@pytest.mark.parametrize("buffer_options", [dict(), dict(unroll_len=5, burnin_len=2)])
+@pytest.mark.parametrize(
+    "buffer_options", [dict(), dict(unroll_len=5, burnin_len=2), dict(map_name="protoss_5_vs_5")]
+)
 def test_training_resumes_bit_for_bit(tmp_path, buffer_options):
     whole, first, second = (Run(**buffer_options) for _ in range(3))
     told = whole.go_on(3) + whole.go_on(3)

@@ -49,7 +49,8 @@ def test_text_draws_as_the_map_is_drawn(replay_file):
     """The start of MMM: the field is a part of what ``maps show`` draws, with the same letters and legend."""
     scene = open_scene(replay_file)
     field = [line[1:-1] for line in step_text(scene, 0).splitlines() if line.startswith("|")]
-    drawn = [line[4:] for line in draw(load_scenario("MMM")).splitlines()]
+    mmm = load_scenario("MMM")
+    drawn = [line[4:] for line in draw(mmm, [mmm.types[t] for t in mmm.unit_type], mmm.start_pos).splitlines()]
     left = int(scene.field()[0])
     assert "\n".join(field) in "\n".join(row[left : left + len(field[0])] for row in drawn)
     legend = next(line for line in show_map("MMM", "smaclite").splitlines() if "allies in capitals" in line)

@@ -35,11 +35,12 @@ def norm(a):
 class PlainBattle:
     """One battle as lists of plain objects."""
 
-    def __init__(self, scenario, units):
+    def __init__(self, engine, units):
+        scenario, types = engine.scenario, engine.lineup(0)
         self.s = scenario
         self.units = [dict(zip(units.dtype.names, u.tolist(), strict=True)) for u in units]
         for i, u in enumerate(self.units):
-            u["id"], u["type"] = i, scenario.types[scenario.unit_type[i]]
+            u["id"], u["type"] = i, types[i]
             u["ally"] = bool(scenario.is_ally[i])
             u["pos"], u["vel"] = complex(u["x"], u["y"]), complex(u["vx"], u["vy"])
         self.rmax = max(t.radius for t in scenario.types)
@@ -75,7 +76,8 @@ class PlainBattle:
                 u["target"] = -1
             elif u["target"] >= 0:
                 t = self.units[u["target"]]
-                keeps = t["hp"] > 0 and (t["target"] == u["id"] or self.in_weapon_range(u, t))
+                chases = self.rules.opponent == "chase" and not u["type"].is_healer
+                keeps = t["hp"] > 0 and (chases or t["target"] == u["id"] or self.in_weapon_range(u, t))
                 u["target"] = u["target"] if keeps else -1
 
     # 8.2 to 8.4
@@ -106,6 +108,10 @@ class PlainBattle:
         return found
 
     def choose(self, u):
+        if self.rules.opponent != "attack_move":
+            able = [(abs(t["pos"] - u["pos"]), t["id"]) for t in self.living(ally=True) if self.can_hit(u, t)]
+            u["target"] = u["target"] if u["target"] >= 0 else min(able)[1] if able else -1
+            return
         found = self.candidates(u)
         if u["target"] < 0:
             chasers = [t for t in self.living(ally=True) if t["target"] == u["id"] and self.can_hit(u, t)]
@@ -147,10 +153,19 @@ class PlainBattle:
                     self.choose(u)
                 elif u["target"] < 0:
                     speed = self.choose_as_healer(u)
-                if u["target"] < 0:
-                    u["pref"] = self.toward(u, goal, speed, False)
-                else:
+                if u["target"] >= 0:
                     u["pref"] = self.go_for(u, self.units[u["target"]], speed)
+                elif u["type"].is_healer and self.rules.opponent != "attack_move":
+                    u["pref"] = self.follow(u, speed)
+                else:
+                    u["pref"] = self.toward(u, goal, speed, False)
+
+    def follow(self, u, speed):
+        fighters = [t for t in self.living(ally=False) if not t["type"].is_healer]
+        if not fighters:
+            return 0j
+        t = min(fighters, key=lambda t: (abs(t["pos"] - u["pos"]), t["id"]))
+        return 0j if self.in_weapon_range(u, t) else self.toward(u, t["pos"], speed, True)
 
     # 9.2
     def wall_lines(self, u):
@@ -326,6 +341,12 @@ class PlainBattle:
             u["vel"] = u["new_vel"]
             moved = u["pos"] + u["vel"] / 16
             u["pos"] = complex(F(moved.real), F(moved.imag))
+            if self.rules.stays_inside:
+                x, y = (
+                    min(max(v, t.radius), size - t.radius)
+                    for v, size in zip((u["pos"].real, u["pos"].imag), (self.s.width, self.s.height), strict=True)
+                )
+                u["pos"] = complex(F(x), F(y))
             u["cooldown"] = max(0.0, u["cooldown"] - 1 / 16)
             if u["shield_cooldown"] > 0:
                 u["shield_cooldown"] = max(0.0, u["shield_cooldown"] - 1 / 16)
@@ -440,7 +461,7 @@ def random_state(engine, rng):
     state = engine.get_state()
     alive = state["in_play"]
     shape = alive.shape
-    kinds = engine._world.kinds
+    kinds = engine.kinds
     state["x"] = (state["x"] + rng.normal(0, 0.2, shape) * alive).astype(F)
     state["y"] = (state["y"] + rng.normal(0, 0.2, shape) * alive).astype(F)
     state["hp"] = np.where(alive, np.minimum(np.ceil(rng.random(shape) * 1.3 * kinds["hp_max"]), kinds["hp_max"]), 0.0)
@@ -469,6 +490,10 @@ CASES = [
     ("2s_vs_1sc", "smaclite"),
     ("MMM2", "smac"),
     ("corridor", "smac"),
+    ("MMM2", "smacv2"),
+    ("terran_10_vs_11", "smacv2"),
+    ("terran_10_vs_10", "near"),
+    ("protoss_10_vs_10", "near"),
 ]
 
 
@@ -477,12 +502,13 @@ def test_a_tick_equals_its_plain_version(name, rules):
     rng = np.random.default_rng(len(name))
     seen = {"moved": 0, "hurt": 0, "died": 0, "aimed": 0}
     for seed in range(10):
-        engine = BattleEngine(name, 1, seed=seed, rules=rules, num_threads=1)
+        opponent = rules if rules == "near" else None
+        engine = BattleEngine(name, 1, seed, "smacv2" if opponent else rules, opponent=opponent, num_threads=1)
         random_state(engine, rng)
         engine.begin_step(available_actions(engine, rng))
         for _ in range(3):
             before = engine.units[0].copy()
-            plain = PlainBattle(engine.scenario, before)
+            plain = PlainBattle(engine, before)
             order = np.full((1, len(before)), -1)
             living = np.flatnonzero(before["in_play"])
             order[0, : len(living)] = rng.permutation(living)

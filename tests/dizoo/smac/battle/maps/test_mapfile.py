@@ -115,7 +115,7 @@ def test_smaclite_map(smaclite_file):
     assert (tank.name, tank.attack_range, tank.radius, tank.scan_range) == ("MY_TANK", 0.1, 0.6, 7)
     assert (tank.weapon, tank.beam_width, tank.beam_height, tank.bonus) == (BEAM, 2, 0.5, {"LIGHT": 4})
     assert tank.can_hit == (1 << GROUND) | (1 << AIR)
-    assert s.type_slot.tolist() == [0, 1, 2] and s.num_type_slots == 3
+    assert s.slots.tolist() == [[0, 1, 2]] * 2 and s.num_type_slots == 3
     # the one fighter among the allies, or the one enemy: 6 + 1 actions
     assert s.n_actions == 7
 
@@ -322,7 +322,7 @@ def test_shipped_maps_have_no_faults(name, rules):
 def test_command_line(capsys, tmp_path):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    assert len(out.splitlines()) == 24 and "1 medivac, 7 marine, 2 marauder vs 1 medivac, 8 marine, 3 marauder" in out
+    assert len(out.splitlines()) == 39 and "1 medivac, 7 marine, 2 marauder vs 1 medivac, 8 marine, 3 marauder" in out
     path = tmp_path / "bridge.json"
     path.write_text(json.dumps(OWN))
     assert main(["show", str(path)]) == 0

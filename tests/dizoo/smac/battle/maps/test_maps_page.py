@@ -18,7 +18,7 @@ from dizoo.smac.battle.maps.units import PLANES, WEAPONS, parse_unit
 
 DOCS = Path(__file__).resolve().parents[5] / "docs"
 PAGE = (DOCS / "maps.md").read_text("utf-8")
-BRIDGE = DOCS / "maps/bridge.json"
+BRIDGE, DRAWN = DOCS / "maps/bridge.json", DOCS / "maps/drawn.json"
 SHIELDS = {"ally_shields": True, "enemy_shields": False}  # what the map's units make of them
 SMACLITE = {
     "num_allied_units": 1,
@@ -67,10 +67,15 @@ def read_unit(unit: dict) -> None:
     parse_unit("GUARD", unit)
 
 
+def read_generator(generator: dict) -> None:
+    load_map({**json.loads(DRAWN.read_text("utf-8")), "generator": generator})
+
+
 READERS = {
     "A map": (load_map, bridge()),
     "A group": (read_group, bridge()["groups"][0]),
     "The object smac": (read_smac, {}),
+    "A generator": (read_generator, json.loads(DRAWN.read_text("utf-8"))["generator"]),
     "A unit": (read_unit, guard()),
 }
 
@@ -97,7 +102,7 @@ def test_what_is_needed_is_what_a_file_cannot_do_without(title):
         if default == "needed":
             with pytest.raises(MapError, match=f"field '{field}' is missing"):
                 read(without)
-        elif field not in ("size", "type_slots", "units"):  # this map does not fit without
+        elif field not in ("size", "type_slots", "units", "formation"):  # these maps do not fit without
             read(without)
 
 
@@ -118,7 +123,10 @@ def test_defaults_of_a_map(field):
 def test_defaults_of_a_unit(field):
     told = table("A unit")[field][1]
     data = {key: value for key, value in guard().items() if key != field}
-    value = data["radius"] if told == "`radius` of the unit" else json.loads(told.strip("`"))
+    if told == "`range`, but at least 2":
+        value = max(data["range"], 2)
+    else:
+        value = data["radius"] if told == "`radius` of the unit" else json.loads(told.strip("`"))
     assert parse_unit("GUARD", {**data, field: value}) == parse_unit("GUARD", data)
 
 
@@ -141,10 +149,11 @@ def test_names_that_the_page_lists():
     assert set(re.findall(r'"(\w+)":', units["weapon"][2])) == WEAPONS.keys()
 
 
-@pytest.mark.parametrize("rules", ["smaclite", "smac"])
-def test_the_example_is_fine(rules, capsys):
-    assert main(["--rules", rules, "check", str(BRIDGE)]) == 0
-    assert capsys.readouterr().out == f"{BRIDGE}: fine.\n"
+@pytest.mark.parametrize("rules", ["smaclite", "smac", "smacv2"])
+@pytest.mark.parametrize("path", [BRIDGE, DRAWN])
+def test_the_example_is_fine(path, rules, capsys):
+    assert main(["--rules", rules, "check", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: fine.\n"
 
 
 def test_the_example_uses_a_unit_of_its_own_and_terrain_of_its_own():
@@ -153,10 +162,11 @@ def test_the_example_uses_a_unit_of_its_own_and_terrain_of_its_own():
     assert s.rects.tolist() == [[11, 0, 2, 4], [11, 8, 2, 4]]  # (x, y, width, height) of the walls beside the bridge
 
 
-def test_the_example_trains(dimix, shrink, tmp_path):
-    small = [word for text in (*shrink, f"env.map_name={BRIDGE}") for word in ("-o", text)]
-    config = "dizoo/smac/config/smac_3m_qmix_config.py"
-    done = dimix("-m", "serial", "-c", config, *small, "-s", 0, "--exp-name", "bridge", "--env-step", 2000, timeout=600)
+@pytest.mark.parametrize(("path", "config"), [(BRIDGE, "3m"), (DRAWN, "terran_5_vs_5")])
+def test_the_example_trains(path, config, dimix, shrink, tmp_path):
+    small = [word for text in (*shrink, f"env.map_name={path}") for word in ("-o", text)]
+    config = f"dizoo/smac/config/smac_{config}_qmix_config.py"
+    done = dimix("-m", "serial", "-c", config, *small, "-s", 0, "--exp-name", "own", "--env-step", 2000, timeout=600)
     assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "bridge/result.json").read_text())
-    assert result["reason"] == "env_step" and result["env_step"] >= 2000
+    result = json.loads((tmp_path / "own/result.json").read_text())
+    assert result["reason"] == "env_step" and result["env_step"] >= 2000 and result["train_iter"] > 0

@@ -188,7 +188,7 @@ def test_unknown_map_names_the_nearest():
 
 
 def test_unknown_profile():
-    with pytest.raises(BattleError, match=r"rules: found 'sc2'\. Known profiles: 'smaclite', 'smac'\."):
+    with pytest.raises(BattleError, match=r"rules: found 'sc2'\. Known profiles: 'smaclite', 'smac', 'smacv2'\."):
         load_scenario("3m", "sc2")
 
 

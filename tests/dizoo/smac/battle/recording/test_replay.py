@@ -56,7 +56,7 @@ def game():
     return record()[0]
 
 
-@pytest.mark.parametrize("map_name", ["3m", "MMM"])
+@pytest.mark.parametrize("map_name", ["3m", "MMM", "zerg_5_vs_5"])
 def test_recording_changes_nothing(map_name):
     plain, recorded = BattleEngine(map_name, 4, 5, num_threads=1), BattleEngine(map_name, 4, 5, num_threads=1)
     rewards, state = play(plain, plain, 40)

@@ -73,7 +73,9 @@ def test_state_view_reads_positions_and_points():
 
 
 def test_state_view_follows_the_agent_order_of_the_profile():
-    types = [t.name for t in StateView(load_scenario("MMM", "smac")).ally_types]
+    scenario = load_scenario("MMM", "smac")
+    allies, _ = StateView(scenario).read(np.zeros((1, scenario.state_size), np.float32))
+    types = [scenario.types[t].name for t in allies.type[0]]
     assert types == ["MARAUDER"] * 2 + ["MARINE"] * 7 + ["MEDIVAC"]
 
 

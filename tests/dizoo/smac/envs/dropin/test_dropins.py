@@ -10,6 +10,7 @@ import pytest
 
 import dizoo.smac.envs as smac_envs
 from dizoo.smac.battle import ActionError, BattleEngine, BattleError, MapError, map_names
+from dizoo.smac.battle.maps.scenario import task_names
 from dizoo.smac.envs import SingleBattle, StarCraft2Env
 
 gymnasium = pytest.importorskip("gymnasium")
@@ -89,7 +90,7 @@ def test_drawing_follows_the_units():
 
 def test_all_maps_are_registered():
     ids = {key for key in gymnasium.registry if key.startswith("dimix/")}
-    assert ids == {f"dimix/{name}-v0" for name in map_names()} | {"dimix/custom-v0"}
+    assert ids == {f"dimix/{name}-v0" for name in (*map_names(), *task_names())} | {"dimix/custom-v0"}
     smac_envs.register_envs()  # a second time changes nothing
 
 

@@ -1,0 +1,18 @@
+"""QMIX on SMACv2's terran_10_vs_10: teams and starts are drawn for every battle, so agents read units as sets."""
+
+from easydict import EasyDict
+
+main_config = EasyDict(
+    env=dict(map_name="terran_10_vs_10", n_evaluator_episode=128),
+    policy=dict(model=dict(equivariant=True)),
+)
+
+create_config = EasyDict(
+    env=dict(type="smac", import_names=["dizoo.smac.envs.smac_env"]),
+    policy=dict(type="qmix"),
+)
+
+if __name__ == "__main__":
+    from dimix.entry import serial_pipeline
+
+    serial_pipeline((main_config, create_config), seed=0)
