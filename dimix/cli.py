@@ -49,6 +49,16 @@ class Count(click.ParamType):
         return int(number)
 
 
+class Workers(Count):
+    """As `Count`, or ``auto``."""
+
+    name = "integer or auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse the number; fails on other words than ``auto``."""
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+
 class Seeds(click.ParamType):
     """Seeds: one (``3``), several (``0,1,2``), an inclusive range (``0-9``), or a mix (``0,4-6``)."""
 
@@ -118,6 +128,7 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
 @click.option("--smooth", type=Count(), help="Plot means of this many evaluations.")
 @click.option("--x-axis", metavar="KIND", help="env_step, time or both (default).")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
+@click.option("--workers", type=Workers(), metavar="N", help="Processes that share one training, or auto.")
 @click.option("--jobs", type=Count(), help="Seeds at a time.  [default: one per core]")
 @click.option("-q", "--query", type=click.Choice(QUERIES), help="List the available names.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
@@ -130,8 +141,6 @@ def command(ctx: click.Context, **options: Any) -> None:
     \b
     dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0
     dimix -m eval --load-path smac_MMM_qmix_result/seed0/ckpt/best.pth.tar -n 100
-    dimix -m replay GAME.replay -o game.html
-    dimix -m plot RUN_FOLDER... -o curves.png
     """  # noqa: D301
     try:
         if options["query"]:
@@ -222,6 +231,7 @@ def _serial(options: dict[str, Any]) -> int:
         resume=options["resume"],
         overrides=options["override"],
         device=options["device"],
+        workers=options["workers"],
     )
     if len(seeds) > 1:
         return run_seeds(options["config"], seeds, jobs=options["jobs"], **same)

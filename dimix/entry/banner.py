@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from dimix import __version__
 from dimix.config.compile import CompiledConfig
@@ -16,6 +17,7 @@ def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:
     cfg, info = compiled.cfg, compiled.info
     env, policy, run = cfg.env, cfg.policy, cfg.run
     threads = f"{run.torch_threads} torch thread{'s' if run.torch_threads > 1 else ''}"
+    threads = f"{run.workers} workers, {threads} each" if run.workers > 1 else threads
     unit = "episodes" if policy.collect.unroll_len is None else f"windows of {policy.collect.unroll_len} steps"
     lines = [
         f"dimix {__version__}: {policy.type} on {cfg.create_config.env.type} {info.name}, seed {cfg.seed}, "
@@ -26,7 +28,7 @@ def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:
         f"  {env.collector_env_num} games side by side; after every {policy.collect.n_episode} episodes "
         f"{policy.learn.update_per_collect} updates of {policy.learn.batch_size} {unit}: "
         f"replay ratio {replay_ratio(compiled):.3g} (steps learned from per step played)",
-        f"  {rooms.buffer.memory_plan()}",
+        f"  {replace(rooms.buffer.plan, capacity=policy.other.replay_buffer.replay_buffer_size).text()}",
         f"  stops {_stops(compiled)}",
         f"  writes to {folder}/",
     ]

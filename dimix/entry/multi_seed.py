@@ -8,15 +8,16 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from dimix.config.compile import CompiledConfig, compile_all
+from dimix.config.compile import compile_all
 from dimix.entry.checkpoints import find_checkpoint, load_weights
-from dimix.entry.rooms import make_callbacks, make_env, make_policy
+from dimix.entry.rooms import compile_once, make_callbacks, make_policy
 from dimix.entry.run_folder import RunFolder, quote
 from dimix.entry.serial_pipeline import serial_pipeline
 from dimix.errors import CheckpointError, ConfigError, first_line
 from dimix.machine.cores import usable_cores
 from dimix.machine.plain import plain
 from dimix.machine.processes import Child, Job, Watcher, run_jobs
+from dimix.machine.ranks import torchrun_place
 from dimix.machine.signals import say
 from dimix.machine.text import aligned, duration, short
 
@@ -36,7 +37,7 @@ def run_seeds(
     Args:
         input_cfg: see `serial_pipeline`.
         seeds: each trains in ``<exp_name>/seed<seed>``.
-        jobs: seeds at a time; None uses the number of cores.
+        jobs: seeds at a time; None uses the number of cores, divided by ``run.workers``.
         exp_name: folder of all runs; None makes ``<config>_result``.
         resume: True or an empty string: resume the seeds that have a checkpoint, start the others.
         out: called with each line of output.
@@ -54,6 +55,8 @@ def run_seeds(
         raise ConfigError(
             f"--resume {resume}: names one run, but there are {len(seeds)} seeds. Use --resume without a folder."
         )
+    if torchrun_place() is not None:
+        raise ConfigError(f"-s: {len(seeds)} seeds under torchrun, which shares out one training. Give one.")
     seeds, load_path = plain(seeds), options.get("load_path")
     checked = {k: v for k, v in options.items() if k != "load_path"}
     compiled = compile_all(input_cfg, seed=seeds[0], exp_name=exp_name, **checked)
@@ -61,7 +64,7 @@ def run_seeds(
     if load_path is not None:
         load_weights(make_policy(compiled), find_checkpoint(load_path), compiled)
     base = exp_name or f"{compiled.source.stem}_result"
-    jobs = min(jobs or usable_cores(), len(seeds))
+    jobs = min(jobs or max(usable_cores() // compiled.cfg.run.workers, 1), len(seeds))
     out(f"training seeds {', '.join(map(str, seeds))}, {jobs} at a time, in {base}/seed<seed>/")
     compile_once(compiled, out)
     resumed = resume is not None and resume is not False
@@ -81,13 +84,6 @@ def run_seeds(
 def train_seed(out: Callable[[str], None], **options: Any) -> dict[str, Any]:
     """Main function of a child process: runs `serial_pipeline` and returns its result as a dict."""
     return asdict(serial_pipeline(explain=False, out=out, **options))
-
-
-def compile_once(compiled: CompiledConfig, out: Callable[[str], None]) -> None:
-    """Compile the simulator here if necessary, rather than in every child at the same time."""
-    if notice := compiled.env_class.compile_notice():
-        out(notice)
-        make_env(compiled, "evaluate").close()
 
 
 class _Printer(Watcher):
