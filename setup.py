@@ -35,6 +35,7 @@ REPLAY = ["pillow>=10.0", "imageio[ffmpeg]>=2.31"]
 PLOT = ["matplotlib>=3.7"]
 # rliable's bootstrap comes from arch 7, which pandas 3 breaks.
 BENCHMARK = ["rliable>=1.2", "pandas>=2.2,<3", *PLOT]
+TUNE = ["optuna>=3.6", *PLOT]
 WANDB = ["wandb>=0.17"]  # 60 MB and two dozen packages: not part of the tests' own tools
 TOOLS = ["pytest>=7.4", "pytest-xdist>=3.7", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", "selenium>=4.20"]
 # Exported networks are played by onnxruntime, whose newest releases have no build for Python 3.10.
@@ -73,6 +74,8 @@ setup(
         "replay": REPLAY,
         "plot": PLOT,
         "benchmark": BENCHMARK,
+        "tune": TUNE,
+        "ray": ["ray>=2.9"],
         "wandb": WANDB,
         "dev": DEV,
         "all": sorted({*CURVES, *DEV}),

@@ -20,12 +20,14 @@ from dimix.errors import ConfigError, DimixError, first_line
 if TYPE_CHECKING:
     from dimix.envs.family import EnvFamily
 
-MODES = ("serial", "eval", "check", "replay", "plot")
+MODES = ("serial", "tune", "eval", "check", "replay", "plot")
 QUERIES = ("policy", "model", "mixer", "env", "callback", "map", "config")
 EXAMPLE = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
 USAGE = {
     None: "dimix -m MODE [OPTIONS] [FILE]...",
     "serial": "dimix -m serial -c FILE [-s SEED]... [-o KEY=VALUE]... [--env-step N]",
+    "tune": "dimix -m tune -c FILE --space KEY=LOW:HIGH... [--trials N] [--env-step N] [--sampler tpe|random] "
+    "[--pruner median|none]",
     "eval": "dimix -m eval --load-path CKPT [-n GAMES] [--replay-path FOLDER]",
     "check": "dimix -m check",
     "replay": "dimix -m replay GAME.replay... (-o FILE | --text)",
@@ -92,8 +94,8 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
     "-m",
     "--mode",
     type=click.Choice(MODES),
-    help="serial: train; eval: play games with a checkpoint; check: test this installation; replay: show "
-    "recorded games; plot: runs' curves or table.",
+    help="serial: train; tune: search settings; eval: play games with a checkpoint; check: test this "
+    "installation; replay: show recorded games; plot: runs' curves or table.",
 )
 @click.option("-c", "--config", metavar="FILE", help="Config file; a zoo path (dizoo/...) works from any folder.")
 @click.option(
@@ -130,6 +132,10 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
 @click.option("--workers", type=Workers(), metavar="N", help="Processes that share one training, or auto.")
 @click.option("--jobs", type=Count(), help="Seeds at a time.  [default: one per core]")
+@click.option("--space", "spaces", multiple=True, hidden=True)
+@click.option("--trials", type=Count(), default=50, hidden=True)
+@click.option("--sampler", type=click.Choice(["tpe", "random"]), default="tpe", hidden=True)
+@click.option("--pruner", type=click.Choice(["median", "none"]), default="median", hidden=True)
 @click.option("-q", "--query", type=click.Choice(QUERIES), help="List the available names.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
@@ -147,8 +153,8 @@ def command(ctx: click.Context, **options: Any) -> None:
             click.echo("\n".join(_names(options["query"])))
             return
         _check_complete(ctx, options)
-        run = {"serial": _serial, "eval": _eval, "check": _check, "replay": _replay, "plot": _plot}[options["mode"]]
-        ctx.exit(run(options))
+        run = {"serial": _serial, "tune": _tune, "eval": _eval, "check": _check, "replay": _replay, "plot": _plot}
+        ctx.exit(run[options["mode"]](options))
     except DimixError as error:
         if options["verbose"]:
             traceback.print_exc()
@@ -172,7 +178,7 @@ def _check_complete(ctx: click.Context, options: dict[str, Any]) -> None:
         click.exceptions.Exit: something is missing.
     """
     mode = options["mode"]
-    if mode in ("serial", "eval", "check") and options["files"]:
+    if mode in ("serial", "tune", "eval", "check") and options["files"]:
         raise ConfigError(f"{options['files'][0]}: -m {mode} takes no files. A config file is given with -c.")
     if mode == "replay" and options["text"] and options["override"]:
         raise ConfigError(f"-o {options['override'][0]} --text: games are written or played. Leave one of the two out.")
@@ -191,8 +197,10 @@ def _missing(options: dict[str, Any]) -> list[str]:
         missing.append(f"-m MODE ({', '.join(MODES[:-1])} or {MODES[-1]})")
     if mode == "eval" and not options["load_path"]:
         missing.append("--load-path CKPT (what to evaluate)")
-    if mode in ("serial", None) and not options["config"] and not options["resume"]:
+    if mode in ("serial", "tune", None) and not options["config"] and not options["resume"]:
         missing.append("-c FILE (a config file)")
+    if mode == "tune" and not options["spaces"]:
+        missing.append("--space KEY=LOW:HIGH (what to search; log:LOW:HIGH and A,B,C work too)")
     if mode == "replay" and not options["files"]:
         missing.append("FILE (recorded games)")
     if mode == "plot" and not options["files"]:
@@ -215,6 +223,9 @@ def _example(options: dict[str, Any]) -> str:
     if mode == "plot":
         out = given[0] if given else "curves.png"
         return f"dimix -m plot {shlex.join(files) or 'smac_MMM_qmix_result/seed0'} -o {shlex.quote(out)}"
+    if mode == "tune":
+        config = shlex.quote(options["config"] or "dizoo/smac/config/smac_3m_qmix_config.py")
+        return f"dimix -m tune -c {config} --space policy.learn.learning_rate=log:1e-4:3e-3 --trials 50 --env-step 2e5"
     return f"dimix -m serial -c {shlex.quote(options['config'])} -s 0" if options["config"] else EXAMPLE
 
 
@@ -237,6 +248,22 @@ def _serial(options: dict[str, Any]) -> int:
         return run_seeds(options["config"], seeds, jobs=options["jobs"], **same)
     result = serial_pipeline(options["config"], seeds[0] if seeds else None, **same)
     return 128 + signal.Signals[result.reason] if result.interrupted else 0
+
+
+def _tune(options: dict[str, Any]) -> int:
+    from dimix.entry.tune import tune
+
+    seeds = options["seed"]
+    if len(seeds) > 1:
+        raise ConfigError(f"-s: {len(seeds)} seeds. A search trains with one; test its best settings on others.")
+    same = ("trials", "sampler", "pruner", "jobs", "exp_name", "env_step", "train_iter", "device", "workers")
+    return tune(
+        options["config"],
+        options["spaces"],
+        seed=seeds[0] if seeds else None,
+        overrides=options["override"],
+        **{name: options[name] for name in same},
+    )
 
 
 def _eval(options: dict[str, Any]) -> int:
