@@ -131,6 +131,7 @@ def _all_seeds(ctx: click.Context, param: click.Parameter, value: tuple[tuple[in
 @click.option("--x-axis", metavar="KIND", help="env_step, time or both (default).")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
 @click.option("--workers", type=Workers(), metavar="N", help="Processes that share one training, or auto.")
+@click.option("--ray", is_flag=False, flag_value="auto", metavar="[ADDRESS]", help="Train the seeds on a Ray cluster.")
 @click.option("--jobs", type=Count(), help="Seeds at a time.  [default: one per core]")
 @click.option("--space", "spaces", multiple=True, hidden=True)
 @click.option("--trials", type=Count(), default=50, hidden=True)
@@ -244,8 +245,10 @@ def _serial(options: dict[str, Any]) -> int:
         device=options["device"],
         workers=options["workers"],
     )
-    if len(seeds) > 1:
-        return run_seeds(options["config"], seeds, jobs=options["jobs"], **same)
+    if len(seeds) > 1 or (seeds and options["ray"]):
+        return run_seeds(options["config"], seeds, jobs=options["jobs"], ray=options["ray"], **same)
+    if options["ray"]:
+        raise ConfigError("--ray: no seeds. Name them, for example -s 0-9; each is a training on some node.")
     result = serial_pipeline(options["config"], seeds[0] if seeds else None, **same)
     return 128 + signal.Signals[result.reason] if result.interrupted else 0
 

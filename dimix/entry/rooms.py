@@ -161,6 +161,7 @@ class Rooms:
             priorities=(
                 Priorities(replay.alpha, replay.beta, replay.anneal_step, ranks) if policy_cfg.priority else None
             ),
+            pinned=self.policy.device.type == "cuda",
         )
         env = make_env(compiled, "collect", out, ranks)
         curriculum = make_curriculum(compiled, env, ranks)

@@ -29,11 +29,15 @@ class Job:
         name: for messages and the process list.
         target: module-level function, called as ``target(out=..., **options)``; its return value is the result.
         options: its other arguments; they are pickled.
+        sends: patterns of files below the current folder that it reads; only needed on another machine.
+        again: options that differ when it is started once more because its machine was lost.
     """
 
     name: str
     target: Callable[..., Any]
     options: Mapping[str, Any]
+    sends: tuple[str, ...] = ()
+    again: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -107,10 +107,11 @@ class GradientStep:
         if self._ranks.size > 1:
             loss = self._over_ranks(loss.detach(), loss.new_ones(()) if mask is None else mask.sum().to(loss))
         clip = self._clip_value if self._clip_type == "norm" else float("inf")
-        norm = nn.utils.clip_grad_norm_(self._params, clip).item()
-        if not (torch.isfinite(loss) and math.isfinite(norm)):
+        norm = nn.utils.clip_grad_norm_(self._params, clip)
+        value, norm = torch.stack([loss.detach(), norm.to(loss)]).tolist()
+        if not (math.isfinite(value) and math.isfinite(norm)):
             raise TrainingError(
-                f"update {updates}: loss {loss.item()}, gradient norm {norm}. Both must be finite; "
+                f"update {updates}: loss {value}, gradient norm {norm}. Both must be finite; "
                 "the weights are those before this update."
             )
         if self._clip_type == "value":

@@ -266,7 +266,7 @@ class QMIXPolicy(ValuePolicy):
             BatchError: the hidden state does not have the model's size.
             TrainingError: loss or gradient is not finite; the weights are unchanged.
         """
-        batch = batch.to(self.device)
+        batch = batch.to(self.device, non_blocking=True)  # the update ends with its metrics, long after the copy
         self._rewards.see(batch)
         steps = [self._step(*piece) for piece in self._pieces(batch)]
         self._train_iter += 1
@@ -301,7 +301,10 @@ class QMIXPolicy(ValuePolicy):
         with torch.no_grad():
             means = {"q_tot": q_tot, "target_q_tot": target_q_tot, "td_error_abs": td_error.abs()}
             means = {name: value_learning.masked_mean(x, mask) for name, x in means.items()}
-        metrics = {"loss": loss.item(), "grads": grads, **{name: x.item() for name, x in (means | parts).items()}}
+        values = {"loss": loss.detach(), **means, **parts}
+        # One wait for a device, not one each.
+        numbers = torch.stack([x.detach().to(loss).reshape(()) for x in values.values()]).tolist()
+        metrics = {"grads": grads, **dict(zip(values, numbers, strict=True))}
         return Learned(metrics, td_error.detach(), mask)
 
     def _computed_rows(self, batch: EpisodeBatch) -> Tensor:

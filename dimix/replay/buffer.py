@@ -40,6 +40,7 @@ class ReplayBuffer:
         burnin_len: steps before a window that only warm up its recurrent state.
         seed: seed of the sampling.
         priorities: samples by priority; None samples uniformly.
+        pinned: whether batches are for a CUDA device, and lie in page-locked memory.
 
     Attributes:
         plan: memory that the full buffer will take.
@@ -59,6 +60,7 @@ class ReplayBuffer:
         burnin_len: int = 0,
         seed: int = 0,
         priorities: Priorities | None = None,
+        pinned: bool = False,
     ) -> None:
         if capacity < 1:
             raise ConfigError(f"replay_buffer_size: {capacity}. Right is 1 or more.")
@@ -88,7 +90,7 @@ class ReplayBuffer:
         self._rng = np.random.default_rng(seed)
         self._priorities = priorities
         self._sampled: np.ndarray | None = None  # units of the last sample, while their indices are valid
-        self._workspace = Workspace()
+        self._workspace = Workspace(pinned)
 
     # ----------------------------------------------------------------------------------------------------- contents
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,6 +18,7 @@ from dimix.entry import serial_pipeline
 from dimix.errors import CheckpointError, RankError
 from dimix.machine.checkpoint_file import load_checkpoint
 
+REPO = Path(__file__).resolve().parents[3]
 LBF = "dizoo/lbf/config/lbf_8x8_2p_2f_qmix_config.py"
 
 
@@ -67,15 +71,18 @@ def game_file(tmp_path, game_config):
     return "game_config.py"
 
 
-def test_torchrun_does_the_same(train, tmp_path, game_file, runs):
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "dimix", "-m", "serial"]
-    command += ["-c", game_file, "--env-step", "100", "--exp-name", "torchrun"]
-    done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("result: ") == 1
-    train("ours", steps=100)
-    runs.assert_same(rooms_of(tmp_path / "torchrun"), rooms_of(tmp_path / "ours"))
-    assert runs.rows(tmp_path / "torchrun") == runs.rows(tmp_path / "ours")
+def test_both_commands_of_the_page_do_the_same(tmp_path, shrink, runs):
+    page = (REPO / "docs/scaling.md").read_text("utf-8")
+    starts = {"dimix ": ["-m", "dimix"], "torchrun --standalone": ["-m", "torch.distributed.run", "--standalone"]}
+    for number, (start, module) in enumerate(starts.items()):
+        (line,) = re.findall(rf"^{start}(.*(?:--workers 2|nproc_per_node=2 .*))$", page, re.MULTILINE)
+        command = [sys.executable, *module, *shlex.split(line), "--env-step", "100", "--exp-name", str(number)]
+        command += [a for o in shrink for a in ("-o", o)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("result: ") == 1 and "2 workers" in done.stdout
+    runs.assert_same(rooms_of(tmp_path / "0"), rooms_of(tmp_path / "1"))
+    assert runs.rows(tmp_path / "0") == runs.rows(tmp_path / "1")
 
 
 def begun(folder, config, overrides=()):
