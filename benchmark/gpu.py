@@ -14,7 +14,6 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,8 @@ from benchmark import RESULTS, ROOT, zoo_file
 from benchmark.markdown import table
 from benchmark.provenance import machine, revision, versions
 from benchmark.speed.learner import MAPS, synthetic_batch
-from dimix.callbacks import Callback
-from dimix.callbacks.base import Run
+from benchmark.speed.workers import train_for
 from dimix.config.schema import class_schema, defaults
-from dimix.entry import serial_pipeline
 from dimix.machine.device import resolve_device
 from dimix.machine.text import format_bytes
 from dimix.model import QMix
@@ -101,35 +98,13 @@ def time_updates(device: str, repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-class Until(Callback):
-    """Ends a training after some seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._started = seconds, time.monotonic()
-
-    def stop_reason(self, run: Run) -> str | None:
-        """``time`` when it is over."""
-        return "time" if time.monotonic() - self._started > self._seconds else None
-
-
 def train(device: str, batch: int, seconds: float) -> dict[str, Any]:
     """Env steps and updates per second of a whole training, at the same replay ratio for every batch size."""
     overrides = (
         *(f"policy.learn.batch_size={batch}", f"policy.learn.update_per_collect={SAMPLES // batch}"),
         *(f"policy.collect.n_episode={EPISODES}", f"env.collector_env_num={EPISODES}"),
-        *("run.tensorboard=False", "env.stop_value=1e9", "policy.eval.evaluator.eval_freq=1000000000"),
     )
-    with tempfile.TemporaryDirectory() as folder:
-        result = serial_pipeline(
-            zoo_file(MAP, "qmix"),
-            exp_name=f"{folder}/run",
-            overrides=overrides,
-            device=device,
-            callbacks=[Until(seconds)],
-            announce=False,
-            explain=False,
-            out=lambda text: None,
-        )
+    result = train_for(seconds, zoo_file(MAP, "qmix"), overrides, device=device)
     per_s = {"env_steps_per_s": result.env_step / result.seconds, "updates_per_s": result.train_iter / result.seconds}
     return {"device": device, "batch": batch, **{name: round(value, 1) for name, value in per_s.items()}}
 
