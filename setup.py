@@ -36,11 +36,12 @@ PLOT = ["matplotlib>=3.7"]
 # rliable's bootstrap comes from arch 7, which pandas 3 breaks.
 BENCHMARK = ["rliable>=1.2", "pandas>=2.2,<3", *PLOT]
 TUNE = ["optuna>=3.6", *PLOT]
+RAY = ["ray>=2.9"]  # 70 MB: not part of the tests' own tools either
 WANDB = ["wandb>=0.17"]  # 60 MB and two dozen packages: not part of the tests' own tools
 TOOLS = ["pytest>=7.4", "pytest-xdist>=3.7", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", "selenium>=4.20"]
 # Exported networks are played by onnxruntime, whose newest releases have no build for Python 3.10.
 ONNX = [f"{name}; python_version >= '3.11'" for name in ("onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2")]
-DEV = [*TOOLS, *ONNX, *REPLAY, *BENCHMARK, *TESTED_ENVS]
+DEV = [*TOOLS, *ONNX, *REPLAY, *BENCHMARK, *TUNE, *TESTED_ENVS]
 
 setup(
     name="dimix",
@@ -75,7 +76,7 @@ setup(
         "plot": PLOT,
         "benchmark": BENCHMARK,
         "tune": TUNE,
-        "ray": ["ray>=2.9"],
+        "ray": RAY,
         "wandb": WANDB,
         "dev": DEV,
         "all": sorted({*CURVES, *DEV}),

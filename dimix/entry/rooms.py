@@ -205,7 +205,8 @@ class Rooms:
         """See `Collector.collect`; each rank plays its share of the episodes."""
         stats = self.collector.collect(self.ranks.share(n_episode), epsilon)
         parts = self.ranks.every((stats, self._signals.received))
-        self._signals.received = next((signal for _, signal in parts if signal), None)
+        if (heard := next((signal for _, signal in parts if signal), None)) is not None:
+            self._signals.received = self._signals.received or heard
         self._count()
         return CollectStats.of([stats for stats, _ in parts])
 

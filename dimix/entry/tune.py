@@ -22,7 +22,7 @@ from dimix.machine.files import make_writable_folder
 from dimix.machine.processes import Child, Job, Watcher, run_jobs
 from dimix.machine.signals import say
 from dimix.machine.text import aligned, short
-from dimix.plot import new_figure, read_run
+from dimix.plot import panel_grid, read_run
 
 if TYPE_CHECKING:
     import optuna
@@ -258,18 +258,23 @@ class _Search(Watcher):
     def tick(self, running: list[Child]) -> None:
         """Report the evaluations of the running trials, and stop those that the pruner gives up."""
         for child in running:
-            trial, decay = self._running[child.job.name], "policy.other.eps.decay"
+            trial = self._running[child.job.name]
             steps, scores = self._scores(trial)
             points = {
                 int(step * POINTS / self._cfg.run.env_step): score for step, score in zip(steps, scores, strict=True)
             }
             for point in sorted(points.keys() - self.study.trials[trial.number].intermediate_values.keys()):
                 trial.report(points[point], point)
-            explored = len(steps) and steps[-1] > trial.params.get(decay, lookup(self._cfg, decay))
-            if explored and not child.signalled and trial.should_prune():
+            if not child.signalled and self._has_explored(trial, steps) and trial.should_prune():
                 self._hopeless.add(child.job.name)
                 child.process.terminate()
                 child.signalled = True
+
+    def _has_explored(self, trial: Any, steps: np.ndarray) -> bool:
+        """Whether epsilon has fallen to its end, given the env steps of a trial's evaluations."""
+        eps = self._cfg.policy.other.eps
+        decay = trial.params.get("policy.other.eps.decay", eps.decay)
+        return len(steps) > 0 and (eps.type == "constant" or bool(steps[-1] > decay))
 
     def ended(self, child: Child) -> None:
         """Tell the study and the user how a trial ended."""
@@ -311,8 +316,7 @@ class _Search(Watcher):
         if len({trial.value for trial in best}) > 1:
             evaluator = self._optuna.importance.PedAnovaImportanceEvaluator()
             importance = self._optuna.importance.get_param_importances(self.study, evaluator=evaluator)
-            figure = new_figure(6, 1 + 0.4 * len(importance))
-            axis = figure.subplots()
+            figure, (axis,) = panel_grid(1, 6.0, 1 + 0.4 * len(importance))
             axis.barh(list(importance)[::-1], list(importance.values())[::-1])
             axis.set_xlabel("share of the score's variation (PED-ANOVA)")
             figure.savefig(self._folder / "importance.png", dpi=150, bbox_inches="tight")

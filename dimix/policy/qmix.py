@@ -301,10 +301,10 @@ class QMIXPolicy(ValuePolicy):
         with torch.no_grad():
             means = {"q_tot": q_tot, "target_q_tot": target_q_tot, "td_error_abs": td_error.abs()}
             means = {name: value_learning.masked_mean(x, mask) for name, x in means.items()}
-        values = {"loss": loss.detach(), **means, **parts}
+        named = {"loss": loss, **means, **parts}
         # One wait for a device, not one each.
-        numbers = torch.stack([x.detach().to(loss).reshape(()) for x in values.values()]).tolist()
-        metrics = {"grads": grads, **dict(zip(values, numbers, strict=True))}
+        numbers = torch.stack([x.detach().to(loss).reshape(()) for x in named.values()]).tolist()
+        metrics = {"grads": grads, **dict(zip(named, numbers, strict=True))}
         return Learned(metrics, td_error.detach(), mask)
 
     def _computed_rows(self, batch: EpisodeBatch) -> Tensor:

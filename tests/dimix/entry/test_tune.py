@@ -60,7 +60,7 @@ def test_a_study_goes_on_and_its_best_config_trains(game_config, tmp_path, dimix
     assert other.returncode == 1 and "the search there has env_step 100, this one 200" in other.stderr
 
 
-def test_only_hopeless_trials_that_have_explored_are_pruned(game_config, tmp_path):
+def test_only_hopeless_trials_that_have_explored_are_pruned(game_config, tmp_path, capsys):
     """Six trials scored 1 throughout; one that scores 0 is pruned, but not before epsilon has fallen at step 200."""
     main, create = game_config(other=dict(eps=dict(decay=200)))
     search = _Search(
@@ -68,10 +68,10 @@ def test_only_hopeless_trials_that_have_explored_are_pruned(game_config, tmp_pat
     )
     same = {"overrides": []}
     first = list(search.jobs(6, same))
-    for job in first:
+    for better, job in enumerate(first):
         for point in (25, 75):
             search._running[job.name].report(1.0, point)
-        search.study.tell(search._running.pop(job.name), 1.0)
+        search.study.tell(search._running.pop(job.name), 1.0 + better)
     (job,) = search.jobs(7, same)
     stopped = []
     child = Child(Job(job.name, print, {}), SimpleNamespace(terminate=lambda: stopped.append(1)), None)
@@ -85,3 +85,7 @@ def test_only_hopeless_trials_that_have_explored_are_pruned(game_config, tmp_pat
     assert stopped == [1] and search.gave_up(child)
     search.ended(child)
     assert search.study.trials[-1].state == optuna.trial.TrialState.PRUNED
+    search.report()
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in table if line[0].isdigit()][0] == ["5", "6.000"]
+    assert (tmp_path / "importance.png").stat().st_size > 1000
