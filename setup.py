@@ -35,6 +35,8 @@ REPLAY = ["pillow>=10.0", "imageio[ffmpeg]>=2.31"]
 PLOT = ["matplotlib>=3.7"]
 # rliable's bootstrap comes from arch 7, which pandas 3 breaks.
 BENCHMARK = ["rliable>=1.2", "pandas>=2.2,<3", *PLOT]
+TUNE = ["optuna>=3.6", *PLOT]
+RAY = ["ray>=2.9"]  # 70 MB: not part of the tests' own tools either
 WANDB = ["wandb>=0.17"]  # 60 MB and two dozen packages: not part of the tests' own tools
 TOOLS = ["pytest>=7.4", "pytest-xdist>=3.7", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", "selenium>=4.20"]
 # Exported networks are played by onnxruntime, whose newest releases have no build for Python 3.10.
@@ -43,7 +45,7 @@ ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2", "torch>=2.6"]
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.27"]
 NOTEBOOKS = ["nbclient>=0.10", "ipykernel>=6.29"]
 NEWER = [f"{name}; python_version >= '3.11'" for name in (*ONNX, *DOCS, *NOTEBOOKS)]
-DEV = [*TOOLS, *NEWER, *REPLAY, *BENCHMARK, *TESTED_ENVS]
+DEV = [*TOOLS, *NEWER, *REPLAY, *BENCHMARK, *TUNE, *TESTED_ENVS]
 
 setup(
     name="dimix",
@@ -79,6 +81,8 @@ setup(
         "replay": REPLAY,
         "plot": PLOT,
         "benchmark": BENCHMARK,
+        "tune": TUNE,
+        "ray": RAY,
         "wandb": WANDB,
         "onnx": ONNX,
         "docs": DOCS,

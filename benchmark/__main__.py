@@ -52,6 +52,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     train.add_argument("--until-won", action="store_true", help="stop as the config's env.stop_value says")
     train.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="for every cell")
     train.add_argument("--jobs", type=count, metavar="N", help="runs at a time; default: one per core")
+    train.add_argument("--ray", nargs="?", const="auto", metavar="ADDRESS", help="train on a Ray cluster")
     train.add_argument("--final-games", type=count, default=128, metavar="N", help="of each kind; default: 128")
     train.add_argument("--work", type=Path, default=WORK, metavar="FOLDER", help="run folders")
     train.add_argument("--rows", type=Path, default=RUNS, metavar="FOLDER", help="default: benchmark/results/runs")
@@ -127,7 +128,8 @@ def run(args: argparse.Namespace) -> int:
         list_cells(cells, rows)
         return 0
     cells = checked(cells, lists=not (args.maps or args.configs))
-    status = run_cells(cells, work=work, rows=rows, jobs=args.jobs, final_games=args.final_games, anew=anew)
+    same = dict(jobs=args.jobs, ray=args.ray, final_games=args.final_games)
+    status = run_cells(cells, work=work, rows=rows, anew=anew, **same)
     if args.again:
         print("\n".join(compare_rows(cells, args.rows, rows)))
     return status

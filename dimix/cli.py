@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
     from dimix.envs.family import EnvFamily
 
-MODES = ("serial", "eval", "watch", "check", "replay", "plot", "report", "export")
+MODES = ("serial", "tune", "eval", "watch", "check", "replay", "plot", "report", "export")
 QUERIES = ("policy", "model", "mixer", "env", "callback", "map", "config", "zoo")
 EXAMPLE = "dimix -m serial -c dizoo/smac/config/smac_MMM_qmix_config.py -s 0"
 USAGE = {
     None: "dimix -m MODE [OPTIONS] [FILE]...",
     "serial": "dimix -m serial -c FILE [-s SEED]... [-o KEY=VALUE]... [--env-step N]",
+    "tune": "dimix -m tune -c FILE --space KEY=LOW:HIGH... [--trials N] [--env-step N] [--sampler tpe|random] "
+    "[--pruner median|none]",
     "eval": "dimix -m eval --load-path CKPT [-n GAMES] [--replay-path FOLDER]",
     "watch": "dimix -m watch CKPT [-o FILE | --text]",
     "check": "dimix -m check",
@@ -66,6 +68,16 @@ class Count(click.ParamType):
         if number != int(number) or number < 1:
             self.fail(f"{value!r}: use a whole number of at least 1.", param, ctx)
         return int(number)
+
+
+class Workers(Count):
+    """As `Count`, or ``auto``."""
+
+    name = "integer or auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse the number; fails on other words than ``auto``."""
+        return value if value == "auto" else super().convert(value, param, ctx)
 
 
 class Seeds(click.ParamType):
@@ -113,8 +125,8 @@ def _complete_config(ctx: click.Context, param: click.Parameter, incomplete: str
     "-m",
     "--mode",
     type=click.Choice(MODES),
-    help="serial: train; eval: play games with a checkpoint; watch: one, in the browser; check: test this "
-    "installation; replay, plot, report: show games, curves, runs; export: a team to ONNX or numpy.",
+    help="serial: train; tune: search settings; eval: play games with a checkpoint; watch: one, in the browser; "
+    "check: test this installation; replay, plot, report: show games, curves, runs; export: a team to ONNX or numpy.",
 )
 @click.option(
     "-c",
@@ -155,7 +167,13 @@ def _complete_config(ctx: click.Context, param: click.Parameter, incomplete: str
 @click.option("--smooth", type=Count(), help="Plot means of this many evaluations.")
 @click.option("--x-axis", metavar="KIND", help="env_step, time or both (default).")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
+@click.option("--workers", type=Workers(), metavar="N", help="Processes that share one training, or auto.")
+@click.option("--ray", is_flag=False, flag_value="auto", metavar="[ADDRESS]", help="Train the seeds on a Ray cluster.")
 @click.option("--jobs", type=Count(), help="Seeds at a time.  [default: one per core]")
+@click.option("--space", "spaces", multiple=True, hidden=True)
+@click.option("--trials", type=Count(), default=50, hidden=True)
+@click.option("--sampler", type=click.Choice(["tpe", "random"]), default="tpe", hidden=True)
+@click.option("--pruner", type=click.Choice(["median", "none"]), default="median", hidden=True)
 @click.option("-q", "--query", type=click.Choice(QUERIES), help="List the available names.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
@@ -219,8 +237,10 @@ def _missing(options: dict[str, Any]) -> list[str]:
         missing.append(f"-m MODE ({', '.join(MODES[:-1])} or {MODES[-1]})")
     if mode == "eval" and not options["load_path"]:
         missing.append("--load-path CKPT (what to evaluate)")
-    if mode in ("serial", None) and not options["config"] and not options["resume"]:
+    if mode in ("serial", "tune", None) and not options["config"] and not options["resume"]:
         missing.append("-c FILE (a config file)")
+    if mode == "tune" and not options["spaces"]:
+        missing.append("--space KEY=LOW:HIGH (what to search; log:LOW:HIGH and A,B,C work too)")
     if mode in FILES and not options["files"]:
         missing.append(FILES[mode])
     if mode in WRITES and not options["override"] and not (mode == "replay" and options["text"]):
@@ -243,6 +263,9 @@ def _example(options: dict[str, Any]) -> str:
     if mode == "plot":
         out = given[0] if given else "curves.png"
         return f"dimix -m plot {shlex.join(files) or 'smac_MMM_qmix_result/seed0'} -o {shlex.quote(out)}"
+    if mode == "tune":
+        config = shlex.quote(options["config"] or "dizoo/smac/config/smac_3m_qmix_config.py")
+        return f"dimix -m tune -c {config} --space policy.learn.learning_rate=log:1e-4:3e-3 --trials 50 --env-step 2e5"
     return f"dimix -m serial -c {shlex.quote(options['config'])} -s 0" if options["config"] else EXAMPLE
 
 
@@ -259,11 +282,30 @@ def _serial(options: dict[str, Any]) -> int:
         resume=options["resume"],
         overrides=options["override"],
         device=options["device"],
+        workers=options["workers"],
     )
-    if len(seeds) > 1:
-        return run_seeds(options["config"], seeds, jobs=options["jobs"], **same)
+    if len(seeds) > 1 or (seeds and options["ray"]):
+        return run_seeds(options["config"], seeds, jobs=options["jobs"], ray=options["ray"], **same)
+    if options["ray"]:
+        raise ConfigError("--ray: no seeds. Name them, for example -s 0-9; each is a training on some node.")
     result = serial_pipeline(options["config"], seeds[0] if seeds else None, **same)
     return 128 + signal.Signals[result.reason] if result.interrupted else 0
+
+
+def _tune(options: dict[str, Any]) -> int:
+    from dimix.entry.tune import tune
+
+    seeds = options["seed"]
+    if len(seeds) > 1:
+        raise ConfigError(f"-s: {len(seeds)} seeds. A search trains with one; test its best settings on others.")
+    same = ("trials", "sampler", "pruner", "jobs", "exp_name", "env_step", "train_iter", "device", "workers")
+    return tune(
+        options["config"],
+        options["spaces"],
+        seed=seeds[0] if seeds else None,
+        overrides=options["override"],
+        **{name: options[name] for name in same},
+    )
 
 
 def _eval(options: dict[str, Any]) -> int:

@@ -34,6 +34,10 @@ class TrainingError(DimixError):
     """Training that cannot continue, for example because the loss is not a number."""
 
 
+class RankError(DimixError):
+    """A process of a training that several processes share is gone, or cannot be reached."""
+
+
 class OutputError(DimixError):
     """A folder or file that cannot be written."""
 

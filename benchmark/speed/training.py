@@ -163,11 +163,14 @@ def measure_ours(case: Case, seconds: float) -> dict[str, Any]:
 
 def measure_memory(map_name: str) -> dict[str, Any]:
     """Fill the replay buffer and learn a little; returns the peak memory of this process."""
+    from dimix.replay.buffer import ReplayBuffer
+
     training = Training(Case(map_name, 1))
-    while len(training.buffer) < training.buffer.capacity:
+    buffer = training.buffer
+    assert isinstance(buffer, ReplayBuffer)
+    while len(buffer) < buffer.capacity:
         training.iterate(updates=0)
     training.iterate(updates=8)
-    buffer = training.buffer
     return {
         "peak_bytes": peak_bytes(),
         "buffer_bytes": buffer.nbytes,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dimix
-from benchmark.provenance import machine, revision, versions
+from benchmark.provenance import machine, versions
 from benchmark.win_rate.cells import Cell
 from benchmark.win_rate.rows import flat_config, path_of, read_metrics, write_row
 from dimix.entry import Result, serial_pipeline
@@ -36,7 +36,14 @@ WAIT_S = 20.0  # time for a process of a killed queue to notice and release the 
 
 
 def train_cell(
-    cell: Cell, work: Path, rows: Path, jobs: int, final_games: int, started: float, out: Callable[[str], None]
+    cell: Cell,
+    work: Path,
+    rows: Path,
+    jobs: int,
+    final_games: int,
+    started: float,
+    code: str | None,
+    out: Callable[[str], None],
 ) -> dict[str, Any]:
     """Train a cell, or resume it, and write its row.
 
@@ -47,6 +54,7 @@ def train_cell(
         jobs: runs at a time, for the row.
         final_games: games of each kind that the trained team plays.
         started: `time.time` when this process was started.
+        code: revision of the code then, before the checkout changes; a node of a cluster has no checkout.
         out: called with lines for the user.
 
     Returns:
@@ -63,7 +71,7 @@ def train_cell(
     try:
         if path_of(cell, rows).exists():  # another queue was faster
             return {"state": "busy"}
-        result, revisions, resumed = _train(cell, folder, out)
+        result, revisions, resumed = _train(cell, folder, code, out)
         start_up_s = None if resumed else round(time.time() - started - result.seconds, 1)
         if result.interrupted:
             return {"state": "stopped"}
@@ -92,7 +100,9 @@ def _locked(folder: RunFolder) -> bool:
             time.sleep(0.5)
 
 
-def _train(cell: Cell, folder: Path, out: Callable[[str], None]) -> tuple[Result, list[str | None], bool]:
+def _train(
+    cell: Cell, folder: Path, code: str | None, out: Callable[[str], None]
+) -> tuple[Result, list[str | None], bool]:
     """Train; returns the result, the revisions of the code used, and whether the run was resumed."""
     history = folder / "revisions.json"
     options: dict[str, Any] = dict(
@@ -102,18 +112,17 @@ def _train(cell: Cell, folder: Path, out: Callable[[str], None]) -> tuple[Result
     try:
         resume = RunFolder.last_of(wanted)
         before = json.loads(history.read_text()) if history.exists() else []
-        revisions = _remember(history, before)
+        revisions = _remember(history, before, code)
         return serial_pipeline(config, cell.seed, resume=resume, **options), revisions, True
     except CheckpointError as e:
         if any(folder.glob("run*")):
             out(f"cannot go on with the run that was begun, starts anew ({e})")
-    revisions = _remember(history, [])
+    revisions = _remember(history, [], code)
     return serial_pipeline(config, cell.seed, exp_name=wanted, **options), revisions, False
 
 
-def _remember(history: Path, revisions: list[str | None]) -> list[str | None]:
-    """Store the revisions with this process's for the next resume; called at the start, before the checkout changes."""
-    now = revision()
+def _remember(history: Path, revisions: list[str | None], now: str | None) -> list[str | None]:
+    """Store the revisions with this process's for the next resume."""
     if not revisions or revisions[-1] != now:
         revisions = [*revisions, now]
     history.write_text(json.dumps(revisions))

@@ -9,13 +9,15 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
 
+from benchmark.provenance import revision
 from benchmark.win_rate.cells import Cell, MapCell
 from benchmark.win_rate.job import train_cell
 from benchmark.win_rate.rows import config_changes, flat_config, path_of, read_row
-from dimix.entry.multi_seed import compile_once
+from dimix.entry.rooms import compile_once
 from dimix.errors import first_line
 from dimix.machine.cores import usable_cores
 from dimix.machine.processes import Child, Job, Watcher, run_jobs
+from dimix.machine.ray_jobs import RayCluster, below_here
 from dimix.machine.signals import say
 from dimix.machine.text import duration
 
@@ -29,6 +31,7 @@ def run_cells(
     work: Path,
     rows: Path,
     jobs: int | None = None,
+    ray: str | None = None,
     final_games: int = 128,
     anew: str = "",
     out: Callable[[str], None] = say,
@@ -40,7 +43,8 @@ def run_cells(
         cells: in the order of training.
         work: run folders; a stopped run is resumed from there.
         rows: finished rows.
-        jobs: runs at a time; None: the number of cores.
+        jobs: runs at a time; None: the number of cores, or what the cluster has room for.
+        ray: address of a Ray cluster whose nodes train the cells; None: the cores of this machine.
         final_games: games of each kind that a trained team plays.
         anew: hint on how to retrain cells that have their rows, shown if all of them do.
         out: called with lines for the user.
@@ -50,20 +54,36 @@ def run_cells(
         Exit status: 0 if every cell has its row, 1 if one failed, 130 if a signal stopped the queue, 2 if another
         queue is still working on some of them.
     """
-    jobs = min(jobs or usable_cores(), max(len(cells), 1))
+    if ray is None:
+        jobs = min(jobs or usable_cores(), max(len(cells), 1))
     missing = [cell for cell in cells if not path_of(cell, rows).exists()]
-    out(f"{len(cells)} cells, {len(cells) - len(missing)} of them finished before; {jobs} at a time; rows in {rows}/")
+    finished = len(cells) - len(missing)
+    out(f"{len(cells)} cells, {finished} of them finished before; {jobs or 'many'} at a time; rows in {rows}/")
     for line in _outdated([cell for cell in cells if cell not in missing], rows):
         out(line)
     if not missing:
         out(f"{len(cells)} of {len(cells)} rows are there already; {anew}")
         return 0
-    compile_once(next((cell for cell in missing if isinstance(cell, MapCell)), missing[0]).compile(), out)
-    same = dict(work=work, rows=rows, jobs=jobs, final_games=final_games)
+    if ray is None:
+        compile_once(next((cell for cell in missing if isinstance(cell, MapCell)), missing[0]).compile(), out)
+    else:  # the nodes have the same paths, below folders of their own
+        work, rows = Path(below_here("--work", work)), Path(below_here("--rows", rows))
+    same = dict(work=work, rows=rows, jobs=jobs or 1, final_games=final_games)
     due = _still_missing(missing, rows)
-    queue = (Job(c.name, train_cell, {"cell": c, "started": time.time(), **same}) for c in due)
-    display = Display(len(missing), jobs, out, sys.stdout.isatty() if terminal is None else terminal)
-    children = run_jobs(queue, jobs, display)
+    queue = (
+        Job(
+            c.name,
+            train_cell,
+            {"cell": c, "started": time.time(), "code": revision(), **same},
+            (f"{work}/{c.name}/**/*",),
+        )
+        for c in due
+    )
+    display = Display(len(missing), jobs or 1, out, sys.stdout.isatty() if terminal is None else terminal)
+    launch: Callable[..., list[Child]] = run_jobs
+    if ray is not None:
+        launch = RayCluster(ray, ("dimix", "dizoo", "benchmark")).run_jobs
+    children = launch(queue, jobs, display)
     display.close()
     return _status(cells, children, rows, out)
 

@@ -12,6 +12,7 @@ from easydict import EasyDict
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import Entities, EnvInfo
 from dimix.errors import ConfigError
+from dimix.machine.cores import usable_cores
 from dimix.machine.device import resolve_device
 from dimix.machine.plain import plain
 
@@ -151,6 +152,29 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
     folder = lookup(cfg, "exp_name")
     if folder is not None and not (folder.strip() and Path(folder).resolve().name):
         report("exp_name", f"{folder!r} names no folder of its own. Give it a name, or leave the key out.")
+
+
+#: Keys of which every worker needs a share.
+SHARED = ("env.collector_env_num", "policy.collect.n_episode", "policy.learn.batch_size")
+
+
+def settle_workers(cfg: EasyDict, sums_gradients: bool, report: Report) -> None:
+    """Replace ``run.workers="auto"`` by a number, and report a number that cannot work."""
+    workers, obstacle = cfg.run.workers, ""
+    if not sums_gradients:
+        obstacle = f"policy '{cfg.policy.type}' does not sum its gradients over several (Policy.sums_gradients)"
+    elif length := lookup(cfg, "policy.learn.tbptt"):
+        obstacle = f"policy.learn.tbptt = {length}: the number of steps of the optimizer would differ between them"
+    if workers == "auto":
+        eighths = min(cfg.env.collector_env_num, cfg.policy.collect.n_episode, cfg.policy.learn.batch_size // 8)
+        on_cpu = resolve_device(cfg.policy.device, cfg.policy.cuda).type == "cpu"
+        cfg.run.workers = 1 if obstacle or not on_cpu else max(1, min(usable_cores(), eighths))
+    elif workers > 1:
+        if obstacle:
+            report("run.workers", f"{workers}, but {obstacle}. Use 1.")
+        for key in SHARED:
+            if (total := lookup(cfg, key)) < workers:
+                report("run.workers", f"{workers}, but {key} = {total}, and each takes a share. Use at most {total}.")
 
 
 def _check_device(cfg: EasyDict, report: Report) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from easydict import EasyDict
 
-from dimix.config.checks import check_combination, fill_sizes, lookup, without_derived
+from dimix.config.checks import check_combination, fill_sizes, lookup, settle_workers, without_derived
 from dimix.config.classes import default_model_of, find_callbacks, find_class, find_classes
 from dimix.config.file import ConfigSource, read_config
 from dimix.config.inputs import RunInput, read_inputs
@@ -95,6 +95,7 @@ def compile_all(
     env_step: int | None = None,
     train_iter: int | None = None,
     device: str | None = None,
+    workers: int | str | None = None,
 ) -> CompiledConfig:
     """Check a config completely and fill in all defaults and sizes.
 
@@ -107,6 +108,7 @@ def compile_all(
         env_step: env steps after which training stops; None keeps the config's.
         train_iter: updates after which training stops; None keeps the config's.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``; None keeps the config's.
+        workers: processes that train together, or ``auto``; None keeps the config's.
 
     Returns:
         The resolved config and the classes that it names.
@@ -119,7 +121,7 @@ def compile_all(
     main = without_derived(source.main) if source.resolved else source.main
     given = {**copy.deepcopy(main), "create_config": copy.deepcopy(source.create)}
     named = {"seed": seed, "exp_name": exp_name, "run.env_step": env_step, "run.train_iter": train_iter}
-    _apply_options(given, {**named, "policy.device": device}, overrides, found)
+    _apply_options(given, {**named, "run.workers": workers, "policy.device": device}, overrides, found)
 
     create_schema: Schema = {"create_config": schema_of("CREATE_CONFIG")}
     create = merge(create_schema, {"create_config": given.pop("create_config")}, "", IGNORED, found)["create_config"]
@@ -148,6 +150,8 @@ def compile_all(
         check_combination(cfg, found.report)
         if policy_class is not None and model_class is not None:
             _check_classes(cfg, policy_class, model_class, info, found)
+            if not found.problems:
+                settle_workers(cfg, policy_class.sums_gradients, found.report)
     found.raise_all()
     assert info is not None
     cfg.policy.model = EasyDict(model_options(cfg.policy.model, policy_class))

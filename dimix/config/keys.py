@@ -30,6 +30,9 @@ RUN_CONFIG: dict[str, Any] = dict(
         tensorboard=True,
         # (int) Torch threads; more than one gains little on networks of this size, >= 1.
         torch_threads=1,
+        # (int | str) Processes that train together, each with its share of the games, the buffer and every batch;
+        # "auto": one per core, up to one per eight samples of a batch, >= 1, one of "auto".
+        workers=1,
         # (dict) Callbacks by registered name, with their options: dict(wandb=dict(mode="offline")).
         callbacks=dict(),
     ),
@@ -88,9 +91,9 @@ IGNORED = {
     "create_config.learner": "there is one learner",
     "create_config.replay_buffer": "there is one replay buffer",
     "env.manager": "all games are stepped as one batch, without worker processes",
-    "policy.multi_gpu": "a run computes on one device; several seeds run side by side",
-    "policy.learn.multi_gpu": "a run computes on one device; several seeds run side by side",
-    "policy.bp_update_sync": "a run computes on one device; several seeds run side by side",
+    "policy.multi_gpu": "run.workers says how many processes train together",
+    "policy.learn.multi_gpu": "run.workers says how many processes train together",
+    "policy.bp_update_sync": "run.workers says how many processes train together",
     "policy.other.replay_buffer.max_reuse": "data leave the buffer by age alone",
     "policy.other.replay_buffer.max_staleness": "data leave the buffer by age alone",
 }

@@ -75,13 +75,13 @@ class Key:
     @property
     def expected(self) -> str:
         """The accepted values, in words."""
-        if self.choices:
-            words = "one of " + ", ".join(f"'{c}'" for c in self.choices)
-        else:
-            names = [k if k != "list" or not self.item else f"list of {self.item}" for k in self.kinds if k != "None"]
-            words = " or ".join(f"{'an' if n[0] in 'aeiou' else 'a'} {n}" for n in names)
+        listed = [k for k in self.kinds if k != "None" and not (k == "str" and self.choices)]
+        names = [k if k != "list" or not self.item else f"list of {self.item}" for k in listed]
+        words = " or ".join(f"{'an' if n[0] in 'aeiou' else 'a'} {n}" for n in names)
         if self.bounds:
             words += " " + " and ".join(f"{relation} {number:g}" for relation, number in self.bounds)
+        if self.choices:
+            words += (" or " if words else "") + "one of " + ", ".join(f"'{c}'" for c in self.choices)
         return words + (" or None" if "None" in self.kinds and words else "None" if "None" in self.kinds else "")
 
     def coerce(self, value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from easydict import EasyDict
 
@@ -11,6 +12,7 @@ from dimix.config.compile import CompiledConfig
 from dimix.entry.rooms import Rooms, jitter_games, jitter_stop_value
 from dimix.machine.text import short
 from dimix.policy.optim import parameter_count
+from dimix.replay.buffer import ReplayBuffer
 
 
 def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:
@@ -18,6 +20,7 @@ def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:
     cfg, info = compiled.cfg, compiled.info
     env, policy, run = cfg.env, cfg.policy, cfg.run
     threads = f"{run.torch_threads} torch thread{'s' if run.torch_threads > 1 else ''}"
+    threads = f"{run.workers} workers, {threads} each" if run.workers > 1 else threads
     unit = "episodes" if policy.collect.unroll_len is None else f"windows of {policy.collect.unroll_len} steps"
     lines = [
         f"dimix {__version__}: {policy.type} on {cfg.create_config.env.type} {info.name}, seed {cfg.seed}, "
@@ -28,7 +31,7 @@ def banner(compiled: CompiledConfig, rooms: Rooms, folder: str) -> list[str]:
         f"  {env.collector_env_num} games side by side; after every {_round(policy)} "
         f"{policy.learn.update_per_collect} updates of {policy.learn.batch_size} {unit}: "
         f"replay ratio {replay_ratio(compiled):.3g} (steps learned from per step played)",
-        f"  {rooms.buffer.memory_plan()}",
+        f"  {_memory(rooms, policy)}",
         f"  stops {_stops(compiled)}",
         f"  writes to {folder}/",
     ]
@@ -51,6 +54,13 @@ def _round(policy: EasyDict) -> str:
     if policy.get("on_policy"):
         return f"{policy.collect.unroll_len} steps of each"
     return f"{policy.collect.n_episode} episodes"
+
+
+def _memory(rooms: Rooms, policy: EasyDict) -> str:
+    """What the buffers of all workers keep."""
+    if isinstance(rooms.buffer, ReplayBuffer):
+        return replace(rooms.buffer.plan, capacity=policy.other.replay_buffer.replay_buffer_size).text()
+    return rooms.buffer.memory_plan()
 
 
 def _stops(compiled: CompiledConfig) -> str:

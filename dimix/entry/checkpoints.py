@@ -28,8 +28,15 @@ SIZES = ("agent_num", "obs_shape", "global_obs_shape", "action_shape")
 
 
 def run_content(rooms: Rooms, compiled: CompiledConfig, run: Mapping[str, Any]) -> dict[str, Any]:
-    """Content of a resume checkpoint."""
-    return {**_head("run", compiled), "rooms": rooms.state_dict(), "run": run}
+    """Content of a resume checkpoint: rank 0's rooms, and those of the others if there are any."""
+    first, *others = rooms.states()
+    more = {"other_rooms": others} if others else {}
+    return {**_head("run", compiled), "rooms": first, **more, "run": run}
+
+
+def rank_states(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rooms of each rank in a resume checkpoint."""
+    return [content["rooms"], *content.get("other_rooms", ())]
 
 
 def weights_content(rooms: Rooms, compiled: CompiledConfig, evaluation: Mapping[str, float]) -> dict[str, Any]:
@@ -37,7 +44,7 @@ def weights_content(rooms: Rooms, compiled: CompiledConfig, evaluation: Mapping[
     return {
         **_head("policy", compiled),
         "rooms": {"policy": rooms.policy_state()},
-        "env_step": rooms.collector.env_step,
+        "env_step": rooms.env_step,
         "train_iter": rooms.learner.train_iter,
         "evaluation": dict(evaluation),
     }
@@ -98,6 +105,11 @@ def check_same_config(saved: Mapping[str, Any], compiled: CompiledConfig, path: 
         raise CheckpointError(
             "\n".join([f"--resume {path.parent.parent}: the config changed since.", *changed])
             + "\nSet them back, or start a new run with --load-path."
+        )
+    if (then := len(rank_states(saved))) != (now := compiled.cfg.run.workers):
+        raise CheckpointError(
+            f"--resume {path.parent.parent}: trained by {then} worker{'s' * (then > 1)}, now run.workers = {now}. Go "
+            f"on with --workers {then}, or start a new run from its weights with --load-path."
         )
 
 

@@ -13,7 +13,7 @@ from dimix.config.compile import CompiledConfig, compile_all
 from dimix.config.file import ConfigSource
 from dimix.config.inputs import find_changes, find_strays, use_kept
 from dimix.config.schema import make_key
-from dimix.entry.checkpoints import find_checkpoint, load_weights, read_any
+from dimix.entry.checkpoints import find_checkpoint, load_weights, rank_states, read_any
 from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import jitter_games, make_agent_input, make_env, make_policy
 from dimix.entry.run_folder import quote
@@ -147,4 +147,6 @@ def _count(name: str, value: Any) -> int:
 
 
 def _env_step(content: Mapping[str, Any]) -> int:
-    return content["rooms"]["collector"]["env_step"] if content["kind"] == "run" else content["env_step"]
+    if content["kind"] == "run":
+        return sum(rooms["collector"]["env_step"] for rooms in rank_states(content))
+    return content["env_step"]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from dimix.config.compile import CompiledConfig, compile_all
+from dimix.config.file import write_config
+from dimix.config.inputs import keep_inputs
 from dimix.entry.checkpoints import find_checkpoint, load_weights
-from dimix.entry.rooms import make_callbacks, make_env, make_policy
+from dimix.entry.rooms import compile_once, make_callbacks, make_policy
 from dimix.entry.run_folder import RunFolder, quote
 from dimix.entry.serial_pipeline import serial_pipeline
 from dimix.errors import CheckpointError, ConfigError, first_line
 from dimix.machine.cores import usable_cores
+from dimix.machine.device import resolve_device
 from dimix.machine.plain import plain
 from dimix.machine.processes import Child, Job, Watcher, run_jobs
+from dimix.machine.ranks import torchrun_place
+from dimix.machine.ray_jobs import RayCluster, below_here
 from dimix.machine.signals import say
 from dimix.machine.text import aligned, duration, short
 
@@ -26,6 +33,7 @@ def run_seeds(
     seeds: Sequence[int],
     *,
     jobs: int | None = None,
+    ray: str | None = None,
     exp_name: str | None = None,
     resume: str | bool | None = None,
     out: Callable[[str], None] = say,
@@ -36,7 +44,8 @@ def run_seeds(
     Args:
         input_cfg: see `serial_pipeline`.
         seeds: each trains in ``<exp_name>/seed<seed>``.
-        jobs: seeds at a time; None uses the number of cores.
+        jobs: seeds at a time; None uses the number of cores, divided by ``run.workers``.
+        ray: address of a Ray cluster (see `RayCluster`) whose nodes train them; None: the cores of this machine.
         exp_name: folder of all runs; None makes ``<config>_result``.
         resume: True or an empty string: resume the seeds that have a checkpoint, start the others.
         out: called with each line of output.
@@ -54,6 +63,8 @@ def run_seeds(
         raise ConfigError(
             f"--resume {resume}: names one run, but there are {len(seeds)} seeds. Use --resume without a folder."
         )
+    if torchrun_place() is not None:
+        raise ConfigError(f"-s: {len(seeds)} seeds under torchrun, which shares out one training. Give one.")
     seeds, load_path = plain(seeds), options.get("load_path")
     checked = {k: v for k, v in options.items() if k != "load_path"}
     compiled = compile_all(input_cfg, seed=seeds[0], exp_name=exp_name, **checked)
@@ -61,16 +72,23 @@ def run_seeds(
     if load_path is not None:
         load_weights(make_policy(compiled), find_checkpoint(load_path), compiled)
     base = exp_name or f"{compiled.source.stem}_result"
-    jobs = min(jobs or usable_cores(), len(seeds))
-    out(f"training seeds {', '.join(map(str, seeds))}, {jobs} at a time, in {base}/seed<seed>/")
-    compile_once(compiled, out)
+    if ray is not None:
+        base = below_here("--exp-name", base)
+    at_a_time, where = jobs, f"on the Ray cluster {ray}"
+    if ray is None:
+        at_a_time = min(jobs or max(usable_cores() // compiled.cfg.run.workers, 1), len(seeds))
+        where = f"{at_a_time} at a time"
     resumed = resume is not None and resume is not False
-    queue = []
-    for seed in seeds:
-        folder = f"{base}/seed{seed}"
-        more = {**options, "input_cfg": input_cfg, "seed": seed, "exp_name": folder, "announce": seed == seeds[0]}
-        queue.append(Job(f"seed {seed}", train_seed, {**more, "resume": _resumable(folder) if resumed else None}))
-    children = run_jobs(queue, jobs, _Printer(out))
+    with launcher(compiled, ray) as (run, config):
+        out(f"training seeds {', '.join(map(str, seeds))}, {where}, in {base}/seed<seed>/")
+        if ray is None:
+            compile_once(compiled, out)
+        same = {**options, "input_cfg": input_cfg if config is None else config}
+        queue = [
+            _job(seed, f"{base}/seed{seed}", resumed, ray is not None, {**same, "announce": seed == seeds[0]})
+            for seed in seeds
+        ]
+        children = run(queue, at_a_time, _Printer(out))
     out(_table(children))
     out(f"curves  dimix -m plot {quote(Path(base))} -o curves.png, or tensorboard --logdir {quote(Path(base))}")
     if any(c.error for c in children):
@@ -78,16 +96,53 @@ def run_seeds(
     return 0 if len(children) == len(seeds) and not any(c.signalled for c in children) else 130
 
 
-def train_seed(out: Callable[[str], None], **options: Any) -> dict[str, Any]:
-    """Main function of a child process: runs `serial_pipeline` and returns its result as a dict."""
-    return asdict(serial_pipeline(explain=False, out=out, **options))
+def _job(seed: int, folder: str, resumed: bool, away: bool, options: Mapping[str, Any]) -> Job:
+    """The training of a seed; ``away`` from this machine, where nobody sees which folders exist here."""
+    if away and not (resumed and _resumable(folder)):
+        folder = str(RunFolder.create(folder).path)
+    more = {**options, "seed": seed, "exp_name": folder}
+    sends = (f"{folder}/**/*", f"{folder}_*/**/*") if away else ()
+    load_path = options.get("load_path")
+    if away and load_path is not None:
+        more["load_path"] = below_here("--load-path", find_checkpoint(load_path))
+        sends += (more["load_path"],)
+    return Job(f"seed {seed}", train_seed, {**more, "go_on": resumed}, sends, {"go_on": True, "announce": False})
 
 
-def compile_once(compiled: CompiledConfig, out: Callable[[str], None]) -> None:
-    """Compile the simulator here if necessary, rather than in every child at the same time."""
-    if notice := compiled.env_class.compile_notice():
-        out(notice)
-        make_env(compiled, "evaluate").close()
+def train_seed(out: Callable[[str], None], exp_name: str, go_on: bool = False, **options: Any) -> dict[str, Any]:
+    """Main function of a child process: runs `serial_pipeline` and returns its result as a dict.
+
+    With ``go_on`` it resumes the last run in its folder that has a checkpoint.
+    """
+    resume = _resumable(exp_name) if go_on else None
+    if resume is not None:
+        options["load_path"] = None
+    return asdict(serial_pipeline(exp_name=exp_name, resume=resume, explain=False, out=out, **options))
+
+
+@contextmanager
+def launcher(compiled: CompiledConfig, ray: str | None) -> Iterator[tuple[Callable[..., list[Child]], str | None]]:
+    """What runs jobs, and the name by which they find the config: None, as here, or one sent to the Ray cluster.
+
+    Raises:
+        ConfigError: no cluster answers.
+    """
+    if ray is None:
+        yield run_jobs, None
+        return
+    with tempfile.TemporaryDirectory() as files:
+        main, create = compiled.settings()
+        create["env"]["import_names"] = [*create["env"]["import_names"], compiled.env_class.__module__]
+        keep_inputs(compiled.inputs, Path(files))
+        write_config(Path(files) / "config.py", main, create, "Sent to the nodes of a cluster.", compiled.inputs)
+        cluster = RayCluster(
+            ray,
+            files=Path(files),
+            cores=compiled.cfg.run.workers,
+            gpus=int(resolve_device(compiled.cfg.policy.device, compiled.cfg.policy.cuda).type == "cuda"),
+        )
+        cluster.check()
+        yield cluster.run_jobs, "config.py"
 
 
 class _Printer(Watcher):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Callable, Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,9 +19,11 @@ from dimix.envs.agent_input import AgentInput
 from dimix.envs.curriculum import Curriculum
 from dimix.envs.recordable import Recordable
 from dimix.envs.vec_env import VecEnv
-from dimix.errors import ConfigError
+from dimix.errors import ConfigError, TrainingError
+from dimix.machine.device import resolve_device
+from dimix.machine.ranks import ALONE, Ranks
 from dimix.machine.seeds import set_pkg_seed
-from dimix.machine.signals import say
+from dimix.machine.signals import StopSignals, say
 from dimix.policy.base import Policy
 from dimix.policy.schedule import Schedule
 from dimix.registry import CALLBACK_REGISTRY
@@ -27,29 +31,40 @@ from dimix.replay.buffer import ReplayBuffer
 from dimix.replay.priorities import Priorities
 from dimix.replay.rollout_buffer import RolloutBuffer
 from dimix.replay.step_store import StepStore
-from dimix.worker import Collector, Evaluator, Learner
+from dimix.worker import Collector, CollectStats, EvalResult, Evaluator, Learner
+
+R = TypeVar("R")
 
 #: The random streams of a run; each has its own seed, derived from the run's seed and this order.
 STREAMS = ("collect", "evaluate", "evaluate_jitter", "policy", "replay")
 
 
-def stream_seed(seed: int, stream: str) -> int:
-    """Seed of one of a run's `STREAMS`; streams and runs are independent of each other."""
-    return int(np.random.SeedSequence([seed, STREAMS.index(stream)]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def stream_seed(seed: int, stream: str, rank: int = 0) -> int:
+    """Seed of one of a run's `STREAMS`; streams, runs and ranks are independent of each other."""
+    entropy = [seed, STREAMS.index(stream), *([rank] if rank else [])]
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def make_env(compiled: CompiledConfig, role: str, out: Callable[[str], None] = say) -> VecEnv:
-    """Create the environments of a role: ``collect``, ``evaluate`` or ``evaluate_jitter``."""
+def make_env(compiled: CompiledConfig, role: str, out: Callable[[str], None] = say, ranks: Ranks = ALONE) -> VecEnv:
+    """Create the environments of a role, or a rank's share: ``collect``, ``evaluate`` or ``evaluate_jitter``."""
     cfg = compiled.branch("env")
-    num_envs = cfg.collector_env_num if role == "collect" else cfg.evaluator_env_num
-    env = compiled.env_class.create(cfg, role, num_envs, stream_seed(compiled.cfg.seed, role))
+    num_envs = ranks.share(cfg.collector_env_num if role == "collect" else cfg.evaluator_env_num)
+    env = compiled.env_class.create(cfg, role, max(num_envs, 1), stream_seed(compiled.cfg.seed, role, ranks.rank))
     env.out = out
     return env
 
 
-def make_curriculum(compiled: CompiledConfig, env: VecEnv) -> Curriculum | None:
+def compile_once(compiled: CompiledConfig, out: Callable[[str], None]) -> None:
+    """Compile the simulator here if necessary, rather than in every child at the same time."""
+    if notice := compiled.env_class.compile_notice():
+        out(notice)
+        make_env(compiled, "evaluate").close()
+
+
+def make_curriculum(compiled: CompiledConfig, env: VecEnv, ranks: Ranks = ALONE) -> Curriculum | None:
     """The curriculum of the ``collect`` environments; None if every episode begins at its start."""
-    return compiled.env_class.curriculum(compiled.branch("env"), env, stream_seed(compiled.cfg.seed, "collect"))
+    seed = stream_seed(compiled.cfg.seed, "collect", ranks.rank)
+    return compiled.env_class.curriculum(compiled.branch("env"), env, seed)
 
 
 def make_agent_input(compiled: CompiledConfig) -> AgentInput:
@@ -57,13 +72,22 @@ def make_agent_input(compiled: CompiledConfig) -> AgentInput:
     return agent_input(compiled.cfg.env, compiled.info)
 
 
-def make_policy(compiled: CompiledConfig) -> Policy:
-    """Create the policy with fresh weights, after seeding the global random streams."""
+def make_policy(compiled: CompiledConfig, ranks: Ranks = ALONE) -> Policy:
+    """Create the policy with fresh weights, after seeding the global random streams; the weights of all ranks agree."""
     set_pkg_seed(compiled.cfg.seed)
-    return compiled.policy_class(compiled.branch("policy"), seed=stream_seed(compiled.cfg.seed, "policy"))
+    cfg, seed = compiled.branch("policy"), stream_seed(compiled.cfg.seed, "policy", ranks.rank)
+    if ranks.size == 1:
+        return compiled.policy_class(cfg, seed=seed)
+    device = resolve_device(str(ranks.device(resolve_device(cfg.device, cfg.cuda))))
+    policy = compiled.policy_class(cfg, device=device, seed=seed, ranks=ranks)
+    if ranks.rank:
+        set_pkg_seed(seed)  # what a policy draws from them while it learns differs between the ranks
+    return policy
 
 
-def make_buffer(compiled: CompiledConfig, policy: Policy, agent_input: AgentInput) -> StepStore:
+def make_buffer(
+    compiled: CompiledConfig, policy: Policy, agent_input: AgentInput, ranks: Ranks = ALONE
+) -> StepStore:
     """The buffer of a policy: of its latest steps if it learns on policy, else of its latest episodes."""
     cfg = compiled.branch("policy")
     same: dict[str, Any] = dict(
@@ -72,13 +96,18 @@ def make_buffer(compiled: CompiledConfig, policy: Policy, agent_input: AgentInpu
         hidden_shape=tuple(policy.init_hidden(1).shape[1:]),
         unroll_len=cfg.collect.unroll_len,
         burnin_len=cfg.collect.burnin_len,
-        seed=stream_seed(compiled.cfg.seed, "replay"),
+        seed=stream_seed(compiled.cfg.seed, "replay", ranks.rank),
+        pinned=policy.device.type == "cuda",
     )
     if cfg.get("on_policy"):
         return RolloutBuffer(**same)
     replay = cfg.other.replay_buffer
-    priorities = Priorities(replay.alpha, replay.beta, replay.anneal_step) if cfg.priority else None
-    return ReplayBuffer(replay.replay_buffer_size, start_state=cfg.collect.start_state, priorities=priorities, **same)
+    return ReplayBuffer(
+        ranks.share(replay.replay_buffer_size),
+        start_state=cfg.collect.start_state,
+        priorities=Priorities(replay.alpha, replay.beta, replay.anneal_step, ranks) if cfg.priority else None,
+        **same,
+    )
 
 
 def collect_goal(cfg: EasyDict) -> dict[str, int]:
@@ -109,14 +138,30 @@ def jitter_stop_value(compiled: CompiledConfig) -> float:
     return lookup(compiled.cfg, "env.jitter_eval.stop_value") if jitter_games(compiled) else 0.0
 
 
+def _together(method: Callable[..., R]) -> Callable[..., R]:
+    """A method of `Rooms` that rank 0 calls, and the others with it, in `Rooms.follow`."""
+
+    @functools.wraps(method)
+    def call(self: Rooms, *args: Any) -> R:
+        if self.ranks.rank == 0:
+            self.ranks.broadcast((method.__name__, args))
+        return method(self, *args)
+
+    return call
+
+
 class Rooms:
-    """The components of a training run.
+    """The components of a training run; of one of its ranks, which holds its share of them.
 
     Args:
         compiled: the config.
         out: called with each line that the environments print.
+        ranks: the processes that train together.
+        signals: told to rank 0 when another rank receives one.
 
     Attributes:
+        ranks: these.
+        env_step, episode_count, episodes_lost, sampled_steps: as in collector and learner, summed over the ranks.
         policy: the policy.
         buffer: what the learner samples from.
         collector: plays training games.
@@ -130,18 +175,28 @@ class Rooms:
         EnvError: an environment cannot be created.
     """
 
-    def __init__(self, compiled: CompiledConfig, out: Callable[[str], None] = say) -> None:
+    def __init__(
+        self,
+        compiled: CompiledConfig,
+        out: Callable[[str], None] = say,
+        ranks: Ranks = ALONE,
+        signals: StopSignals | None = None,
+    ) -> None:
+        self.ranks = ranks
+        self._signals = signals or StopSignals()
+        self.env_step = self.episode_count = self.episodes_lost = self.sampled_steps = 0
+        self._started = time.process_time()
         policy_cfg = compiled.branch("policy")
         agent_input = make_agent_input(compiled)
-        self.policy = make_policy(compiled)
-        self.buffer = make_buffer(compiled, self.policy, agent_input)
-        env = make_env(compiled, "collect", out)
-        curriculum = make_curriculum(compiled, env)
+        self.policy = make_policy(compiled, ranks)
+        self.buffer = make_buffer(compiled, self.policy, agent_input, ranks)
+        env = make_env(compiled, "collect", out, ranks)
+        curriculum = make_curriculum(compiled, env, ranks)
         self.collector = Collector(env, self.policy.collect_mode, self.buffer, agent_input, curriculum)
-        self.learner = Learner(self.policy.learn_mode, self.buffer, policy_cfg.learn.batch_size)
-        self.evaluator = Evaluator(make_env(compiled, "evaluate", out), self.policy.eval_mode, agent_input)
+        self.learner = Learner(self.policy.learn_mode, self.buffer, ranks.share(policy_cfg.learn.batch_size), ranks)
+        self.evaluator = Evaluator(make_env(compiled, "evaluate", out, ranks), self.policy.eval_mode, agent_input)
         self.jitter_evaluator = (
-            Evaluator(make_env(compiled, "evaluate_jitter", out), self.policy.eval_mode, agent_input)
+            Evaluator(make_env(compiled, "evaluate_jitter", out, ranks), self.policy.eval_mode, agent_input)
             if jitter_games(compiled)
             else None
         )
@@ -151,6 +206,102 @@ class Rooms:
             raise ConfigError(f"env.replay.every: {every}, but {compiled.info.name} ({kind}) has no replays. Use 0.")
         eps = policy_cfg.other.eps
         self.epsilon = Schedule(eps.type, eps.start, eps.end, eps.decay)
+
+    # ---- what all ranks do together ----------------------------------------------------------------------------------
+
+    def follow(self) -> Any:
+        """Do what rank 0 does until it ends the run; returns what it passed to `end`."""
+        while True:
+            name, args = self.ranks.broadcast()
+            if name == "end":
+                return args[0]
+            getattr(self, name)(*args)
+
+    def end(self, result: Any) -> None:
+        """Dismiss the other ranks."""
+        self.ranks.broadcast(("end", (result,)))
+
+    @_together
+    def start_others(self) -> None:
+        """Start the training games of all ranks but 0."""
+        if self.ranks.rank:
+            self.collector.start(lambda line: None)
+
+    @_together
+    def collect(self, goal: Mapping[str, int], epsilon: float) -> CollectStats:
+        """See `Collector.collect`; each rank plays its share of the goal, see `collect_goal`."""
+        stats = self.collector.collect(epsilon=epsilon, **{unit: self.ranks.share(n) for unit, n in goal.items()})
+        parts = self.ranks.every((stats, self._signals.received))
+        if (heard := next((signal for _, signal in parts if signal), None)) is not None:
+            self._signals.received = self._signals.received or heard
+        self._count()
+        return CollectStats.of([stats for stats, _ in parts])
+
+    @_together
+    def update(self, n_updates: int, episode_count: int) -> dict[str, float]:
+        """See `Learner.train`; the metrics are means over the ranks, by the steps they learned from."""
+        before = self.learner.sampled_steps
+        metrics = self.learner.train(n_updates, episode_count)
+        parts = self.ranks.every((metrics, self.learner.sampled_steps - before))
+        self._count()
+        return metrics if len(parts) == 1 else _weighted(parts)
+
+    @_together
+    def evaluate(self, jittered: bool, n_episode: int, epsilon: float) -> EvalResult:
+        """See `Evaluator.evaluate`; each rank plays its share of the games."""
+        evaluator = self.jitter_evaluator if jittered else self.evaluator
+        assert evaluator is not None
+        played = self.ranks.every(evaluator.play(self.ranks.share(n_episode), epsilon))
+        return EvalResult.of([game for games in played for game in games])
+
+    @_together
+    def cpu_seconds(self) -> float:
+        """Processor time of all ranks so far."""
+        return sum(self.ranks.every(time.process_time() - self._started))
+
+    @_together
+    def states(self) -> list[dict[str, Any]]:
+        """The state of each rank, on rank 0.
+
+        Raises:
+            TrainingError: the ranks' networks differ.
+        """
+        states = self.ranks.gather(self.state_dict())
+        networks = [_networks(state) for state in states]
+        if any(not torch.equal(x, y) for other in networks[1:] for x, y in zip(networks[0], other, strict=True)):
+            raise TrainingError(
+                f"the networks of the {self.ranks.size} workers differ: the policy does not sum its gradients, or "
+                "their machines compute differently. Use run.workers=1."
+            )
+        return states
+
+    def load_states(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Give each rank the state that `states` returned for it."""
+        self.ranks.broadcast(("_receive", ()))
+        self._receive(states)
+
+    def _receive(self, states: Sequence[Mapping[str, Any]] | None = None) -> None:
+        self.load_state_dict(self.ranks.scatter(states))
+        self._count()
+
+    @_together
+    def share_weights(self) -> None:
+        """Give all ranks what rank 0's policy has learned."""
+        if self.ranks.size > 1:
+            learn = self.policy.learn_mode
+            learn.load_state_dict(self.ranks.broadcast(learn.state_dict()))
+
+    def _count(self) -> None:
+        """Sum the counters over the ranks."""
+        mine = (
+            *(self.collector.env_step, self.collector.episode_count, self.collector.episodes_lost),
+            self.learner.sampled_steps,
+        )
+        self.env_step, self.episode_count, self.episodes_lost, self.sampled_steps = map(
+            sum, zip(*self.ranks.every(mine), strict=True)
+        )
+
+    # ---- state -------------------------------------------------------------------------------------------------------
 
     def policy_state(self) -> dict[str, Any]:
         """State of the policy's three modes."""
@@ -196,6 +347,19 @@ class Rooms:
         for room in (self.collector, self.evaluator, self.jitter_evaluator):
             if room is not None:
                 room.close()
+
+
+def _weighted(parts: Sequence[tuple[Mapping[str, float], int]]) -> dict[str, float]:
+    """Mean of each metric over those who have it, given (metrics, weight)."""
+    names = {name: None for metrics, _ in parts for name in metrics}
+    having = {name: [(metrics[name], weight) for metrics, weight in parts if name in metrics] for name in names}
+    return {name: sum(x * w for x, w in pairs) / sum(w for _, w in pairs) for name, pairs in having.items()}
+
+
+def _networks(state: Mapping[str, Any]) -> list[torch.Tensor]:
+    """All weights in a rank's state."""
+    learned = state["policy"]["learn"]
+    return [x for name in learned if name.endswith("model") for x in learned[name].values()]
 
 
 def _global_streams() -> dict[str, Any]:

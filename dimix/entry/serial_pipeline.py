@@ -1,4 +1,4 @@
-"""Train in one process, from a config to the result."""
+"""Train, from a config to the result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from dimix.entry.checkpoints import check_same_config, find_checkpoint, load_wei
 from dimix.entry.rooms import Rooms, make_callbacks
 from dimix.entry.run_folder import RunFolder
 from dimix.entry.training_run import Result, TrainingRun
+from dimix.entry.workers import follow, leading
 from dimix.errors import ConfigError
+from dimix.machine.ranks import torchrun_place
 from dimix.machine.signals import StopSignals, say
 
 
@@ -33,6 +35,7 @@ def serial_pipeline(
     resume: str | Path | bool | None = None,
     overrides: Sequence[str] = (),
     device: str | None = None,
+    workers: int | str | None = None,
     callbacks: Sequence[Callback] = (),
     announce: bool = True,
     explain: bool = True,
@@ -50,7 +53,9 @@ def serial_pipeline(
         resume: run folder to resume (or a checkpoint in it); True or an empty string: the last run of this config.
         overrides: ``dotted.key=value`` texts.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        callbacks: used in addition to ``run.callbacks`` of the config; see `dimix.callbacks.Callback`.
+        workers: processes that train together, or ``auto``; None uses the config's, or all that torchrun started.
+        callbacks: used in addition to ``run.callbacks`` of the config; see `dimix.callbacks.Callback`. Of
+            several workers the first calls them.
         announce: print at the start what is trained, with its sizes.
         explain: print at the end what the run folder contains and how to use it.
         out: called with each line of output.
@@ -63,10 +68,17 @@ def serial_pipeline(
         CheckpointError: ``load_path`` or ``resume`` cannot be used.
         TrainingError: the loss is no longer a number.
         OutputError: the run folder cannot be written.
+        RankError: one of several processes is gone.
     """
+    place = torchrun_place()
+    if place is not None and place.rank > 0:
+        return follow(place, out)
+    if place is not None and workers not in (None, place.size):
+        raise ConfigError(f"--workers {workers}: torchrun has started {place.size} processes. Leave the option out.")
     named: dict[str, Any] = dict(
         overrides=overrides, seed=seed, env_step=env_step, train_iter=train_iter, device=device
     )
+    named["workers"] = place.size if place is not None else workers
     if resume is None or resume is False:
         if input_cfg is None:
             raise ConfigError("-c: no config. Give a config file, or a run folder to resume.")
@@ -79,9 +91,14 @@ def serial_pipeline(
     torch.set_num_threads(compiled.cfg.run.torch_threads)
     if notice := compiled.env_class.compile_notice():
         out(notice)
-    with StopSignals() as signals, closing(Rooms(compiled, out)) as rooms:
+    with (
+        StopSignals() as signals,
+        leading(compiled, place, out) as ranks,
+        closing(Rooms(compiled, out, ranks, signals)) as rooms,
+    ):
         if load_path is not None:
             load_weights(rooms.policy, find_checkpoint(load_path), compiled)
+            rooms.share_weights()
         folder = folder or RunFolder.create(compiled.cfg.exp_name)  # only now, when everything else is known to work
         with folder.locked():
             run = TrainingRun(compiled, rooms, folder, signals, [*listed, *callbacks], out)
@@ -92,6 +109,7 @@ def serial_pipeline(
             if saved is not None:
                 run.go_on(asked=_limits(saved["config"]["main"]["run"]) != _limits(compiled.cfg.run))
             result = run.train()
+            rooms.end(result)
             if explain and not result.interrupted:
                 out(folder.explain())
             return result

@@ -15,7 +15,7 @@ from easydict import EasyDict
 from dimix.callbacks import JITTER_SCORE, BestPolicy, Callback, Callbacks, MetricLog, StopRule
 from dimix.config.checks import lookup
 from dimix.config.compile import CompiledConfig
-from dimix.entry.checkpoints import run_content, run_state, weights_content
+from dimix.entry.checkpoints import rank_states, run_content, run_state, weights_content
 from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import Rooms, collect_goal, jitter_games, jitter_stop_value
 from dimix.entry.run_folder import RunFolder, quote
@@ -26,7 +26,7 @@ from dimix.machine.signals import StopSignals
 from dimix.machine.text import duration, short
 from dimix.policy.base import Policy
 from dimix.replay.batch import batch_fields
-from dimix.worker import EvalResult, Evaluator, MetricLogger
+from dimix.worker import EvalResult, MetricLogger
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class TrainingRun:
         self._next_eval = 0
         self._evaluation: dict[str, float] = {}
         self._seconds_before = self._cpu_before = 0.0
-        self._cpu_started = time.process_time()
+        self._cpu_started = rooms.cpu_seconds()
         self._started = self._saved_at = self._lap = time.monotonic()
         self._is_new = True
 
@@ -142,7 +142,7 @@ class TrainingRun:
     @property
     def env_step(self) -> int:
         """Steps so far."""
-        return self.rooms.collector.env_step
+        return self.rooms.env_step
 
     @property
     def train_iter(self) -> int:
@@ -175,6 +175,7 @@ class TrainingRun:
 
     def _loop(self) -> str:
         """Run all rounds; returns the reason to stop."""
+        self.rooms.start_others()
         with suppress(_Stopped):
             self.rooms.collector.start(self._say_or_stop)  # may take long with a curriculum: not part of any speed
         self._lap = time.monotonic()
@@ -211,23 +212,23 @@ class TrainingRun:
             self._evaluate()
             self._next_eval = self.train_iter + policy.eval.evaluator.eval_freq
             return
-        warming = rooms.collector.episode_count < policy.random_collect_size
+        warming = rooms.episode_count < policy.random_collect_size
         epsilon = 1.0 if warming else rooms.epsilon(self.env_step)
         updates = 0 if warming else policy.learn.update_per_collect
-        stats = rooms.collector.collect(epsilon=epsilon, **collect_goal(self.cfg))
+        stats = rooms.collect(collect_goal(self.cfg), epsilon)
         self._callbacks.call("on_collect_end", self, stats)
         values = {f"rollout/{name}": value for name, value in stats.means().items()}
-        values |= {"rollout/epsilon": epsilon, "rollout/num_episodes": rooms.collector.episode_count}
-        values["rollout/episodes_lost"] = rooms.collector.episodes_lost
+        values |= {"rollout/epsilon": epsilon, "rollout/num_episodes": rooms.episode_count}
+        values["rollout/episodes_lost"] = rooms.episodes_lost
         values |= {f"train/{name}": value for name, value in self._update(updates).items()}
         values["train/num_updates"] = self.train_iter
-        values["train/replay_ratio"] = rooms.learner.sampled_steps / self.env_step
+        values["train/replay_ratio"] = rooms.sampled_steps / self.env_step
         values["speed/env_steps_per_s"] = self._speed(stats.env_steps)
         self._callbacks.call("on_metrics", self, values)
 
     def _update(self, updates: int) -> dict[str, float]:
         try:
-            return self.rooms.learner.train(updates, self.rooms.collector.episode_count)
+            return self.rooms.update(updates, self.rooms.episode_count)
         except TrainingError as e:
             torch.save(batch_fields(self.rooms.learner.last_batch), self._folder.nan_batch)  # type: ignore[arg-type]
             raise TrainingError(
@@ -237,9 +238,9 @@ class TrainingRun:
             ) from e
 
     def _evaluate(self) -> None:
-        values = _eval_values(self._play(self.rooms.evaluator, self.cfg.env.n_evaluator_episode, "nominal"))
+        values = _eval_values(self._play(False, self.cfg.env.n_evaluator_episode))
         if self.rooms.jitter_evaluator is not None:
-            jitter = self._play(self.rooms.jitter_evaluator, jitter_games(self._compiled), "jittered")
+            jitter = self._play(True, jitter_games(self._compiled))
             values[JITTER_SCORE] = jitter.battle_won
             values["eval/games_won_jitter"] = jitter.games_won
             values["eval/games_played_jitter"] = jitter.games_played
@@ -248,16 +249,19 @@ class TrainingRun:
         times = {"speed/seconds": self._seconds(), "speed/cpu_seconds": self._cpu_seconds()}
         self._callbacks.call("on_metrics", self, {**values, **times})
 
-    def _play(self, evaluator: Evaluator, games: int, start: str) -> EvalResult:
+    def _play(self, jittered: bool, games: int) -> EvalResult:
         """One evaluation, recorded if the config asks for it."""
-        with self._recording(evaluator, games, start):
-            return evaluator.evaluate(games, self.cfg.policy.eval.epsilon)
+        with self._recording(jittered, games):
+            return self.rooms.evaluate(jittered, games, self.cfg.policy.eval.epsilon)
 
-    def _recording(self, evaluator: Evaluator, games: int, start: str) -> AbstractContextManager[None]:
+    def _recording(self, jittered: bool, games: int) -> AbstractContextManager[None]:
         if self._games is None or len(self._stop_rule.scores) % self.cfg.env.replay.every:
             return nullcontext()
+        evaluator = self.rooms.jitter_evaluator if jittered else self.rooms.evaluator
+        assert evaluator is not None
+        start = "jittered" if jittered else "nominal"
         info = {"trained": f"seed {self.cfg.seed}, {self.env_step} env steps", "start": start}
-        games = min(games, self.cfg.env.replay.n_episode)
+        games = min(self.rooms.ranks.share(games), self.cfg.env.replay.n_episode)
         return self._games.recording(evaluator.env, games, f"step{self.env_step:09d}_{start}", info)
 
     def _speed(self, env_steps: int) -> float:
@@ -276,7 +280,7 @@ class TrainingRun:
             reason=reason,
             env_step=self.env_step,
             train_iter=self.train_iter,
-            episode_count=self.rooms.collector.episode_count,
+            episode_count=self.rooms.episode_count,
             seconds=round(self._seconds(), 1),
             cpu_seconds=round(self._cpu_seconds(), 1),
             score=sum(last) / max(len(last), 1),
@@ -318,9 +322,10 @@ class TrainingRun:
         Raises:
             CheckpointError: it does not fit the components or the files in the folder.
         """
-        lost_before = saved["rooms"]["collector"]["env"].get("episodes_lost", 0)
-        self.rooms.load_state_dict(saved["rooms"])
-        if lost := self.rooms.collector.episodes_lost - lost_before:
+        states = rank_states(saved)
+        lost_before = sum(rooms["collector"]["env"].get("episodes_lost", 0) for rooms in states)
+        self.rooms.load_states(states)
+        if lost := self.rooms.episodes_lost - lost_before:
             self.out(f"  {lost} running training episodes could not be restored; their games start anew")
         state = run_state(saved)
         self._next_eval, self._evaluation = state["next_eval"], dict(state["evaluation"])
@@ -343,7 +348,7 @@ class TrainingRun:
         return self._seconds_before + time.monotonic() - self._started
 
     def _cpu_seconds(self) -> float:
-        return self._cpu_before + time.process_time() - self._cpu_started
+        return self._cpu_before + self.rooms.cpu_seconds() - self._cpu_started
 
 
 def _game_files(compiled: CompiledConfig, folder: RunFolder, rooms: Rooms) -> GameFiles | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -17,6 +18,7 @@ from dimix.machine.cores import ONE_THREAD
 from dimix.machine.signals import StopSignals, hang_up, nowhere
 
 POLL_S = 0.5
+END_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,16 @@ class Job:
         name: for messages and the process list.
         target: module-level function, called as ``target(out=..., **options)``; its return value is the result.
         options: its other arguments; they are pickled.
+        sends: patterns of files below the current folder that it reads; only needed on another machine.
+        again: options that differ when it is started once more because its machine was lost.
         environment: variables set for its process.
     """
 
     name: str
     target: Callable[..., Any]
     options: Mapping[str, Any]
+    sends: tuple[str, ...] = ()
+    again: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -105,6 +111,42 @@ def run_jobs(jobs: Iterable[Job], at_a_time: int, watcher: Watcher) -> list[Chil
             watcher.tick(running)
 
 
+@contextmanager
+def beside(jobs: Iterable[Job], watcher: Watcher) -> Iterator[list[Child]]:
+    """Run jobs beside this process for the length of a block, all at once.
+
+    An error in the block kills them; otherwise they are given `END_S` seconds after it to end by themselves.
+
+    Args:
+        jobs: all are started.
+        watcher: notified from another thread.
+
+    Yields:
+        The children, in the order of the jobs.
+    """
+    with _environment(ONE_THREAD):
+        children = [_start(job) for job in jobs]
+    listener = threading.Thread(target=_listen, args=(children, watcher), daemon=True)
+    listener.start()
+    try:
+        yield children
+        listener.join(END_S)
+    finally:
+        for child in children:
+            child.process.kill()
+        listener.join()
+
+
+def _listen(children: list[Child], watcher: Watcher) -> None:
+    running = list(children)
+    while running:
+        for pipe in wait([child.pipe for child in running]):
+            child = next(c for c in running if c.pipe is pipe)
+            if not _read(child, watcher):
+                running.remove(child)
+                watcher.ended(child)
+
+
 def _start(job: Job) -> Child:
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe(duplex=False)
@@ -128,13 +170,14 @@ def _work(pipe: Connection, job: Job) -> None:
             hang_up(pipe.fileno(), nowhere())
 
     os.setsid()
-    try:
-        pipe.send(("result", job.target(out=tell, **job.options)))
-    except DimixError as e:
-        pipe.send(("error", f"{type(e).__name__}: {e}"))
-    except Exception as e:
-        pipe.send(("line", traceback.format_exc()))
-        pipe.send(("error", f"{type(e).__name__}: {e}"))
+    with suppress(OSError):  # the parent is gone
+        try:
+            pipe.send(("result", job.target(out=tell, **job.options)))
+        except DimixError as e:
+            pipe.send(("error", f"{type(e).__name__}: {e}"))
+        except Exception as e:
+            pipe.send(("line", traceback.format_exc()))
+            pipe.send(("error", f"{type(e).__name__}: {e}"))
 
 
 def _read(child: Child, watcher: Watcher) -> bool:

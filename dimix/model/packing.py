@@ -43,7 +43,12 @@ class Packing:
             valid: (B, T, A) bool. A sequence runs to its last True (an agent's death or the end).
             first_step: (B,) int64, first step of each sample's sequences; None for 0.
             by_agent: blocks per agent, for networks that do not share all weights.
+
+        It is computed on the CPU, since its sizes decide which kernels run: one wait for a device, not one per size.
         """
+        device = valid.device
+        if device.type != "cpu":
+            return cls.of(valid.cpu(), None if first_step is None else first_step.cpu(), by_agent).to(device)
         batch, steps, agents = valid.shape
         time = torch.arange(1, steps + 1, device=valid.device)
         length = (valid * time[None, :, None]).amax(1)  # (B, A)
@@ -84,6 +89,13 @@ class Packing:
         some = sorted_length > 0
         last = block[sorted_length.clamp(min=1) - 1] + slot + agent[:, None] * rows.shape[1]
         return cls(shape, rows, order, last[some], order[some], sizes.tolist())
+
+    def to(self, device: torch.device) -> Packing:
+        """The same layout with its tensors on a device."""
+        rows, order, last, ended = (
+            x.to(device, non_blocking=True) for x in (self.rows, self.order, self.last, self.ended)
+        )
+        return Packing(self.shape, rows, order, last, ended, self.batch_sizes)
 
     def pack(self, x: Tensor) -> Tensor:
         """(B, T, A, ...) -> (R, ...) or (A, R, ...): the rows that are computed."""

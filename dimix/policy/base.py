@@ -17,6 +17,7 @@ from dimix.config.compile import full_schema, model_options
 from dimix.config.schema import defaults
 from dimix.errors import ConfigError
 from dimix.machine.device import resolve_device
+from dimix.machine.ranks import ALONE, Ranks
 from dimix.registry import MODEL_REGISTRY, POLICY_REGISTRY
 from dimix.replay.batch import EpisodeBatch
 
@@ -68,6 +69,7 @@ class Policy(ABC):
         model: network to use; None builds the one named in the config.
         device: torch device or name; None takes it from the config's ``device`` and ``cuda``.
         seed: of the policy's own random streams; None draws one from torch's global generator.
+        ranks: the processes that train it together.
 
     Attributes:
         learn_mode: see `LearnMode`.
@@ -77,9 +79,11 @@ class Policy(ABC):
         device: its device.
         episode_count: training episodes played before this round of updates.
         eval_q: (E, A, N) float32 array, Q-values of the last step of ``eval_mode``; None before the first.
+        sums_gradients: whether its updates are those of all ranks' batches together, which ``run.workers`` needs.
     """
 
     eval_q: np.ndarray | None = None
+    sums_gradients: ClassVar[bool] = False
     config: ClassVar[dict[str, Any]] = {}
     config_ignored: ClassVar[dict[str, str]] = {}
 
@@ -89,8 +93,10 @@ class Policy(ABC):
         model: nn.Module | None = None,
         device: torch.device | str | None = None,
         seed: int | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._cfg = cfg
+        self._ranks = ranks
         self.episode_count = 0
         self.device = torch.device(device) if device else resolve_device(self._cfg.device, self._cfg.cuda)
         self._model = (self._build_model() if model is None else model).to(self.device)

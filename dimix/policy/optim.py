@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dimix.errors import ConfigError, TrainingError, first_line, nearest
+from dimix.machine.ranks import ALONE, Ranks
 from dimix.policy.schedule import Schedule
 
 
@@ -63,28 +64,37 @@ def check_optimizer(name: str, lr: float, kwargs: Mapping[str, Any]) -> None:
 
 
 class GradientStep:
-    """Backward, clip, step.
+    """Backward, sum over the ranks, clip, step.
 
     Args:
         optimizer: of the parameters to train.
         learning_rate: as a function of the number of updates.
         clip_type: ``"norm"`` clips the norm of all gradients, ``"value"`` each value; or ``"none"``.
         clip_value: limit, > 0.
+        ranks: the processes that share each update.
     """
 
     def __init__(
-        self, optimizer: torch.optim.Optimizer, learning_rate: Schedule, clip_type: str, clip_value: float
+        self,
+        optimizer: torch.optim.Optimizer,
+        learning_rate: Schedule,
+        clip_type: str,
+        clip_value: float,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._optimizer, self._learning_rate = optimizer, learning_rate
         self._clip_type, self._clip_value = clip_type, clip_value
+        self._ranks = ranks
         self._params = [p for group in optimizer.param_groups for p in group["params"]]
 
-    def __call__(self, loss: Tensor, updates: int) -> float:
+    def __call__(self, loss: Tensor, updates: int, mask: Tensor | None = None) -> float:
         """Make one step.
 
         Args:
-            loss: () float.
+            loss: () float, a mean over the entries of the mask.
             updates: number made so far.
+            mask: bool, the entries that carry loss: the step is that of all ranks' entries in one batch. None weighs
+                the ranks the same.
 
         Returns:
             The gradients' norm before clipping.
@@ -94,11 +104,14 @@ class GradientStep:
         """
         self._optimizer.zero_grad()
         loss.backward()
+        if self._ranks.size > 1:
+            loss = self._over_ranks(loss.detach(), loss.new_ones(()) if mask is None else mask.sum().to(loss))
         clip = self._clip_value if self._clip_type == "norm" else float("inf")
-        norm = nn.utils.clip_grad_norm_(self._params, clip).item()
-        if not (torch.isfinite(loss) and math.isfinite(norm)):
+        norm = nn.utils.clip_grad_norm_(self._params, clip)
+        value, norm = torch.stack([loss.detach(), norm.to(loss)]).tolist()
+        if not (math.isfinite(value) and math.isfinite(norm)):
             raise TrainingError(
-                f"update {updates}: loss {loss.item()}, gradient norm {norm}. Both must be finite; "
+                f"update {updates}: loss {value}, gradient norm {norm}. Both must be finite; "
                 "the weights are those before this update."
             )
         if self._clip_type == "value":
@@ -107,6 +120,20 @@ class GradientStep:
             group["lr"] = self._learning_rate(updates)
         self._optimizer.step()
         return norm
+
+    @torch.no_grad()
+    def _over_ranks(self, loss: Tensor, count: Tensor) -> Tensor:
+        """Replace loss and gradients by their means over all ranks, weighted by counts; returns the loss."""
+        params = self._params
+        present = loss.new_tensor([p.grad is not None for p in params])
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in params]
+        flat = torch.cat([*(g.flatten() for g in grads), loss.view(1)]) * count
+        flat = torch.cat([flat, count.view(1), present])
+        self._ranks.sum_(flat)
+        *means, loss, count, present = flat.split([*(p.numel() for p in params), 1, 1, len(params)])
+        for p, mean, used in zip(params, means, present.tolist(), strict=True):
+            p.grad = (mean / count).view_as(p) if used else None
+        return (loss / count).squeeze()
 
 
 def parameter_count(module: nn.Module) -> int:

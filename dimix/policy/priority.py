@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dimix.machine.ranks import ALONE, Ranks
 from dimix.replay.batch import EpisodeBatch
 
 
@@ -18,13 +19,14 @@ class SamplePriority:
     Args:
         kind: ``"mean"`` or ``"max"`` of the absolute TD errors, or ``"return"``: the return, scaled to [0, 1] by the
             smallest and the largest so far.
+        ranks: the processes that share each update, and these two.
 
     Attributes:
         return_range: these two.
     """
 
-    def __init__(self, kind: str = "mean") -> None:
-        self._kind = kind
+    def __init__(self, kind: str = "mean", ranks: Ranks = ALONE) -> None:
+        self._kind, self._ranks = kind, ranks
         self.return_range = [float("inf"), float("-inf")]
 
     @staticmethod
@@ -58,5 +60,6 @@ class SamplePriority:
     def _of_return(self, batch: EpisodeBatch) -> np.ndarray:
         returns = torch.where(batch.filled, batch.reward, 0.0).sum(1)
         low, high = self.return_range
-        low, high = self.return_range = [min(low, returns.min().item()), max(high, returns.max().item())]
+        lowest, highest = -self._ranks.largest(-returns.min().item()), self._ranks.largest(returns.max().item())
+        low, high = self.return_range = [min(low, lowest), max(high, highest)]
         return ((returns - low) / max(high - low, 1e-5)).cpu().numpy()

@@ -173,6 +173,7 @@ class QMIXPolicy(ValuePolicy):
     config_ignored: ClassVar[dict[str, str]] = {
         "learn.n_epochs": "updates after each collection are the key learn.update_per_collect"
     }
+    sums_gradients = True
     #: Why the policy only works with its own mixer; empty if any will do.
     fixed_mixer: ClassVar[str] = ""
 
@@ -248,13 +249,15 @@ class QMIXPolicy(ValuePolicy):
         self._update_target = TargetUpdate(
             learn.target_update_theta, learn.target_update_freq, learn.target_update_interval
         )
-        self._rewards = Rewards(learn.reward_scale, learn.reward_normalize, learn.reward_standardise, learn.reward_clip)
-        self._priority = SamplePriority(learn.priority_type)
+        self._rewards = Rewards(
+            *(learn.reward_scale, learn.reward_normalize, learn.reward_standardise, learn.reward_clip), self._ranks
+        )
+        self._priority = SamplePriority(learn.priority_type, self._ranks)
         self._optimizer = make_optimizer(
             learn.optimizer, self._model.parameters(), learn.learning_rate, learn.optimizer_kwargs
         )
         rate = Schedule(learn.lr_schedule, learn.learning_rate, learn.lr_end, learn.lr_decay, learn.lr_factor)
-        self._descend = GradientStep(self._optimizer, rate, learn.clip_type, learn.clip_value)
+        self._descend = GradientStep(self._optimizer, rate, learn.clip_type, learn.clip_value, self._ranks)
         self._train_iter = 0
 
     def _forward_learn(self, batch: EpisodeBatch) -> dict[str, Any]:
@@ -267,7 +270,7 @@ class QMIXPolicy(ValuePolicy):
             BatchError: the hidden state does not have the model's size.
             TrainingError: loss or gradient is not finite; the weights are unchanged.
         """
-        batch = batch.to(self.device)
+        batch = batch.to(self.device, non_blocking=True)  # the update ends with its metrics, long after the copy
         self._rewards.see(batch)
         steps = [self._step(*piece) for piece in self._pieces(batch)]
         self._train_iter += 1
@@ -298,11 +301,14 @@ class QMIXPolicy(ValuePolicy):
         td_error = q_tot - target_q_tot
         mask = _per_step(self._step_mask(batch), td_error).expand_as(td_error)
         loss, parts = self._loss(batch, values, td_error, target_q_tot, mask)
-        grads = self._descend(loss, self._train_iter)
+        grads = self._descend(loss, self._train_iter, mask)
         with torch.no_grad():
             means = {"q_tot": q_tot, "target_q_tot": target_q_tot, "td_error_abs": td_error.abs()}
             means = {name: value_learning.masked_mean(x, mask) for name, x in means.items()}
-        metrics = {"loss": loss.item(), "grads": grads, **{name: x.item() for name, x in (means | parts).items()}}
+        named = {"loss": loss, **means, **parts}
+        # One wait for a device, not one each.
+        numbers = torch.stack([x.detach().to(loss).reshape(()) for x in named.values()]).tolist()
+        metrics = {"grads": grads, **dict(zip(named, numbers, strict=True))}
         return Learned(metrics, td_error.detach(), mask)
 
     def _computed_rows(self, batch: EpisodeBatch) -> Tensor:

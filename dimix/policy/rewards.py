@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from dimix.machine.ranks import ALONE, Ranks
 from dimix.replay.batch import EpisodeBatch
 
 
@@ -31,14 +32,25 @@ class RunningMoments:
 
     def add(self, values: Tensor) -> None:
         """Add numbers, of any shape."""
-        new = values.numel()
-        if new == 0:
+        self.join(self.of(values))
+
+    @classmethod
+    def of(cls, values: Tensor) -> RunningMoments:
+        """Moments of numbers, of any shape."""
+        moments = cls()
+        if values.numel():
+            values = values.double()
+            moments.count, moments.mean = values.numel(), values.mean().item()
+            moments._squares = (values - moments.mean).square().sum().item()
+        return moments
+
+    def join(self, other: RunningMoments) -> None:
+        """Add the numbers that another one has seen."""
+        if other.count == 0:
             return
-        values = values.double()
-        mean = values.mean().item()
-        away, total = mean - self.mean, self.count + new
-        self._squares += (values - mean).square().sum().item() + away**2 * self.count * new / total
-        self.mean += away * new / total
+        away, total = other.mean - self.mean, self.count + other.count
+        self._squares += other._squares + away**2 * self.count * other.count / total
+        self.mean += away * other.count / total
         self.count = total
 
     def state_dict(self) -> dict[str, Any]:
@@ -58,12 +70,19 @@ class Rewards:
         normalize: to mean 0 and deviation 1 over the batch's filled steps.
         standardise: the same with mean and deviation of all rewards passed to `see`.
         clip: largest magnitude; None does not clip.
+        ranks: the processes whose batches are one.
     """
 
     def __init__(
-        self, scale: float = 1.0, normalize: bool = False, standardise: bool = False, clip: float | None = None
+        self,
+        scale: float = 1.0,
+        normalize: bool = False,
+        standardise: bool = False,
+        clip: float | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._scale, self._normalize, self._standardise, self._clip = scale, normalize, standardise, clip
+        self._ranks = ranks
         self.moments = RunningMoments()
 
     @staticmethod
@@ -75,14 +94,26 @@ class Rewards:
     def see(self, batch: EpisodeBatch) -> None:
         """Add the batch's rewards to the moments, once per update, if rewards are standardised."""
         if self._standardise:
-            self.moments.add(batch.reward[batch.filled])
+            self._join(self.moments, batch.reward[batch.filled])
+
+    def _join(self, moments: RunningMoments, reward: Tensor) -> RunningMoments:
+        """Add all ranks' rewards to moments."""
+        for each in self._ranks.every(RunningMoments.of(reward)):
+            moments.join(each)
+        return moments
+
+    def _batch_moments(self, reward: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        if self._ranks.size == 1:
+            return reward.mean(), reward.std(correction=0)
+        moments = self._join(RunningMoments(), reward)
+        return moments.mean, moments.std
 
     def __call__(self, batch: EpisodeBatch) -> Tensor:
         """(B, T) float."""
         reward = batch.reward
         if self._normalize:
-            real = reward[batch.filled]
-            reward = (reward - real.mean()) / (real.std(correction=0) + 1e-5)  # deviation is 0 if all rewards are equal
+            mean, std = self._batch_moments(reward[batch.filled])
+            reward = (reward - mean) / (std + 1e-5)  # the deviation is 0 if all rewards are equal
         if self._standardise:
             reward = (reward - self.moments.mean) / (self.moments.std + 1e-5)
         reward = reward * self._scale

@@ -40,6 +40,7 @@ class ReplayBuffer(StepStore):
         burnin_len: steps before a window that only warm up its recurrent state.
         seed: seed of the sampling.
         priorities: samples by priority; None samples uniformly.
+        pinned: whether batches are for a CUDA device, and lie in page-locked memory.
 
     Attributes:
         plan: memory that the full buffer will take.
@@ -59,6 +60,7 @@ class ReplayBuffer(StepStore):
         burnin_len: int = 0,
         seed: int = 0,
         priorities: Priorities | None = None,
+        pinned: bool = False,
     ) -> None:
         if capacity < 1:
             raise ConfigError(f"replay_buffer_size: {capacity}. Right is 1 or more.")
@@ -68,7 +70,7 @@ class ReplayBuffer(StepStore):
             raise ConfigError(f"start_state: '{start_state}'. Right is 'stored' or 'zero'.")
         if burnin_len < 0 or (burnin_len and unroll_len is None):
             raise ConfigError(f"burnin_len: {burnin_len}. Right is 0 or more; for whole episodes (no unroll_len) 0.")
-        super().__init__(info, agent_input, hidden_shape)
+        super().__init__(info, agent_input, hidden_shape, pinned)
         self.capacity = capacity
         self.plan = MemoryPlan(
             capacity, info, unroll_len, self.hidden_shape if unroll_len and start_state == "stored" else ()

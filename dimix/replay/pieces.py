@@ -34,11 +34,12 @@ class BatchBuilder:
         info: sizes of the environment.
         agent_input: writes last action and agent id into the observations.
         hidden_size: floats of an agent's recurrent state (H).
+        pinned: whether the memory is page-locked, for CUDA devices.
     """
 
-    def __init__(self, info: EnvInfo, agent_input: AgentInput, hidden_size: int) -> None:
+    def __init__(self, info: EnvInfo, agent_input: AgentInput, hidden_size: int, pinned: bool = False) -> None:
         self._info, self._agent_input, self._hidden_size = info, agent_input, hidden_size
-        self._workspace = Workspace()
+        self._workspace = Workspace(pinned)
 
     def __call__(self, pieces: Sequence[Piece]) -> EpisodeBatch:
         """The batch of these pieces (B), cut to the longest."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dimix.machine.compiled import compiled
+from dimix.machine.ranks import ALONE, Ranks
 
 FLOOR = 1e-6  # added to every priority, so that a unit with zero error can still be drawn
 
@@ -25,10 +26,12 @@ class Priorities:
         alpha: exponent of the priorities, in [0, 1]; 0 is uniform.
         beta: initial share of the bias that the weights correct, in [0, 1]; 1 is all of it.
         anneal_step: draws over which beta rises linearly to 1; 0 keeps it constant.
+        ranks: the processes that draw one batch together, each its part from units of its own.
     """
 
-    def __init__(self, alpha: float = 0.6, beta: float = 0.4, anneal_step: int = 0) -> None:
+    def __init__(self, alpha: float = 0.6, beta: float = 0.4, anneal_step: int = 0, ranks: Ranks = ALONE) -> None:
         self.alpha = alpha
+        self._ranks = ranks
         self._start_beta = beta
         self._anneal_step = anneal_step
         self._draws = 0
@@ -87,7 +90,7 @@ class Priorities:
         chance = self._tree[len(self._values) + leaves] / self._tree[1]
         weight = (self._count * chance) ** -self.beta
         self._draws += 1
-        return (leaves - self._head) % len(self._values), weight / weight.max()
+        return (leaves - self._head) % len(self._values), weight / self._ranks.largest(weight.max())
 
     def update(self, units: np.ndarray, priority: np.ndarray) -> None:
         """Set the priorities of some units; values >= 0."""

@@ -41,8 +41,9 @@ class RolloutBuffer(StepStore):
         unroll_len: int = 1,
         burnin_len: int = 0,
         seed: int = 0,
+        pinned: bool = False,
     ) -> None:
-        super().__init__(info, agent_input, hidden_shape)
+        super().__init__(info, agent_input, hidden_shape, pinned)
         self._unroll_len, self._burnin_len = unroll_len, burnin_len
         self._rng = np.random.default_rng(seed)
         self._states: deque[np.ndarray] = deque(maxlen=burnin_len + 1)  # (E, A, H) after each of the latest steps

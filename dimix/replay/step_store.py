@@ -22,13 +22,20 @@ class StepStore(ABC):
         info: sizes of the environment.
         agent_input: writes last action and agent id into the sampled observations.
         hidden_shape: shape of one game's recurrent state (A, H); None: agents without memory.
+        pinned: whether batches are for a CUDA device, and lie in page-locked memory.
     """
 
-    def __init__(self, info: EnvInfo, agent_input: AgentInput, hidden_shape: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        info: EnvInfo,
+        agent_input: AgentInput,
+        hidden_shape: tuple[int, ...] | None = None,
+        pinned: bool = False,
+    ) -> None:
         self.info = info
         self.agent_input = agent_input
         self.hidden_shape = tuple(hidden_shape) if hidden_shape is not None else (info.agent_num, 0)
-        self._build = BatchBuilder(info, agent_input, self.hidden_shape[-1])
+        self._build = BatchBuilder(info, agent_input, self.hidden_shape[-1], pinned)
         self._open: OpenEpisodes | None = None
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,8 @@ from dimix.policy.base import ActMode
 from dimix.replay.open_episodes import Rows
 from dimix.replay.step_store import StepStore
 from dimix.worker.rollout import Rollout
+
+_PER_EPISODE = ("ep_reward", "ep_length", "battle_won")
 
 
 @dataclass
@@ -35,6 +37,12 @@ class CollectStats:
     ep_length: list[int] = field(default_factory=list)
     battle_won: list[bool] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, parts: Sequence[CollectStats]) -> CollectStats:
+        """The statistics of several collections as one."""
+        lists = {name: [x for part in parts for x in getattr(part, name)] for name in _PER_EPISODE}
+        return cls(sum(part.env_steps for part in parts), **lists)
+
     @property
     def num_episodes(self) -> int:
         """Number of finished episodes."""
@@ -44,7 +52,7 @@ class CollectStats:
         """Mean ``ep_reward``, ``ep_length`` and ``battle_won``; empty if no episode finished."""
         if not self.ep_reward:
             return {}
-        return {name: float(np.mean(getattr(self, name))) for name in ("ep_reward", "ep_length", "battle_won")}
+        return {name: float(np.mean(getattr(self, name))) for name in _PER_EPISODE}
 
 
 class Collector:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,15 @@ from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import VecEnv
 from dimix.policy.base import ActMode
 from dimix.worker.rollout import Rollout
+
+
+class PlayedGame(NamedTuple):
+    """One game: its return, length and outcome, and a hash of its joint actions."""
+
+    ep_return: float
+    length: int
+    won: bool
+    actions: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,19 @@ class EvalResult:
     def battle_won(self) -> float:
         """Share of games won."""
         return self.games_won / self.games_played
+
+    @classmethod
+    def of(cls, games: Sequence[PlayedGame]) -> EvalResult:
+        """The result of these games, one or more."""
+        returns, lengths, wins, _ = zip(*games, strict=True)
+        return cls(
+            ep_reward=float(np.mean(returns)),
+            std_ep_reward=float(np.std(returns)),
+            ep_length=float(np.mean(lengths)),
+            games_won=int(np.sum(wins)),
+            games_played=len(games),
+            distinct_games=len(set(games)),
+        )
 
 
 class Evaluator:
@@ -73,13 +96,17 @@ class Evaluator:
         """
         if n_episode < 1:
             raise ValueError(f"evaluate: n_episode {n_episode}. Right is 1 or more.")
+        return EvalResult.of(self.play(n_episode, epsilon))
+
+    def play(self, n_episode: int, epsilon: float = 0.0) -> list[PlayedGame]:
+        """As `evaluate`, but returns the games, in the order of their ends; none if ``n_episode`` is 0."""
         env = self.env
         to_play = n_episode // env.num_envs + (np.arange(env.num_envs) < n_episode % env.num_envs)
         games = Rollout(env, self._policy, self._agent_input)
         history = np.zeros(env.num_envs, np.uint64)  # hash of the actions so far
         env.reset()
         games.begin(np.arange(env.num_envs))
-        returns, lengths, wins, histories = [], [], [], []
+        played: list[PlayedGame] = []
         while to_play.any():
             running = to_play > 0
             if len(env.lost):  # these games have restarted, and count when they end
@@ -89,24 +116,14 @@ class Evaluator:
             history = history * _HASH_STEP + ((action + 1).astype(np.uint64) * self._hash_factor).sum(1)
             over = np.flatnonzero(running & (env.terminated | env.truncated))
             if len(over):
-                returns += games.ep_return[over].tolist()
-                lengths += env.episode_length[over].tolist()
-                wins += env.battle_won[over].tolist()
-                histories += history[over].tolist()
+                ends = (games.ep_return, env.episode_length, env.battle_won, history)
+                played += map(PlayedGame, *(values[over].tolist() for values in ends))
                 to_play[over] -= 1
                 again = over[to_play[over] > 0]
                 env.reset(again)
                 games.begin(again)
                 history[again] = 0
-        outcomes = set(zip(histories, lengths, returns, wins, strict=True))
-        return EvalResult(
-            ep_reward=float(np.mean(returns)),
-            std_ep_reward=float(np.std(returns)),
-            ep_length=float(np.mean(lengths)),
-            games_won=int(np.sum(wins)),
-            games_played=n_episode,
-            distinct_games=len(outcomes),
-        )
+        return played
 
     def state_dict(self) -> dict[str, Any]:
         """The environments' state, so that a resumed run plays the same evaluation games."""

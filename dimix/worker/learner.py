@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dimix.errors import TrainingError
+from dimix.machine.ranks import ALONE, Ranks
 from dimix.policy.base import LearnMode
 from dimix.replay.batch import EpisodeBatch
 from dimix.replay.step_store import StepStore
@@ -18,6 +19,7 @@ class Learner:
         policy: a policy's ``learn_mode``.
         buffer: source of the batches.
         batch_size: sampling units per update.
+        ranks: the processes that make each update together.
 
     Attributes:
         train_iter: updates so far.
@@ -25,13 +27,14 @@ class Learner:
         last_batch: batch of the last update, in memory that the next sample overwrites.
     """
 
-    def __init__(self, policy: LearnMode, buffer: StepStore, batch_size: int) -> None:
+    def __init__(self, policy: LearnMode, buffer: StepStore, batch_size: int, ranks: Ranks = ALONE) -> None:
         self.train_iter = 0
         self.sampled_steps = 0
         self.last_batch: EpisodeBatch | None = None
         self._policy = policy
         self._buffer = buffer
         self._batch_size = batch_size
+        self._ranks = ranks
         self._before: Sequence[Callable[[EpisodeBatch], None]] = ()
         self._after: Sequence[Callable[[EpisodeBatch, Mapping[str, Any]], Mapping[str, float] | None]] = ()
         self._announced: Sequence[str] = ()
@@ -64,7 +67,7 @@ class Learner:
         Raises:
             TrainingError: the loss or a gradient is not a number; ``last_batch`` is the batch that caused it.
         """
-        if not self._buffer.can_sample(self._batch_size):
+        if self._ranks.largest(not self._buffer.can_sample(self._batch_size)):
             return {}
         self._policy.see_episodes(episode_count)
         total: dict[str, float] = {}
