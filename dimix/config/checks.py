@@ -173,7 +173,11 @@ def settle_workers(cfg: EasyDict, sums_gradients: bool, report: Report) -> None:
         if obstacle:
             report("run.workers", f"{workers}, but {obstacle}. Use 1.")
         for key in SHARED:
-            if (total := lookup(cfg, key)) < workers:
+            total = lookup(cfg, key)
+            if cfg.policy.get("on_policy"):  # all make their updates on the same number of steps
+                if key != "policy.collect.n_episode" and total % workers:
+                    report("run.workers", f"{workers} does not divide {key} = {total}. On policy, shares are equal.")
+            elif total < workers:
                 report("run.workers", f"{workers}, but {key} = {total}, and each takes a share. Use at most {total}.")
 
 
