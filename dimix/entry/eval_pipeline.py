@@ -75,6 +75,8 @@ def eval_pipeline(
     content = read_any(load_path)
     named: dict[str, Any] = dict(seed=seed, overrides=overrides, device=device)
     compiled = as_trained(content, load_path, out, **named) if input_cfg is None else compile_all(input_cfg, **named)
+    if notice := compiled.env_class.compile_notice():
+        out(notice)
     policy = make_policy(compiled)
     load_weights(policy, load_path, compiled)
     agent_input = make_agent_input(compiled)

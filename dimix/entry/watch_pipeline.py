@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dimix.entry.eval_pipeline import eval_pipeline
+from dimix.entry.eval_pipeline import as_trained, eval_pipeline
 from dimix.entry.recording import replay_pipeline
+from dimix.team.files import find_checkpoint, read_any
 
 
 def watch_pipeline(
@@ -40,9 +41,13 @@ def watch_pipeline(
         ConfigError: games of this environment cannot be recorded.
         OutputError: the file cannot be written.
     """
+    checkpoint = find_checkpoint(path)
+    compiled = as_trained(read_any(checkpoint), checkpoint, out, ())
+    if notice := compiled.env_class.compile_notice():
+        out(notice)
     with TemporaryDirectory() as folder:
         played = eval_pipeline(
-            load_path=path,
+            load_path=checkpoint,
             n_episode=1,
             seed=seed,
             device=device,

@@ -223,9 +223,10 @@ class Team(Player):
             ValueError: the file is not a team.
             OSError: it cannot be read.
         """
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile) or _HEADER not in file:
-                raise ValueError(f"{path}: not a team. Right is a file that dimix -m export wrote.")
+        loaded = np.load(path, allow_pickle=False)
+        if _HEADER not in getattr(loaded, "files", ()):
+            raise ValueError(f"{path}: not a team. Right is a file that dimix -m export wrote.")
+        with loaded as file:
             return cls(json.loads(str(file[_HEADER])), {name: file[name] for name in file.files if name != _HEADER})
 
     def _of(self, groups: Any) -> dict[str, Array]:

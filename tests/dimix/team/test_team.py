@@ -214,6 +214,10 @@ def test_what_does_not_fit_is_refused(change, message):
 
 def test_files_that_are_no_teams(tmp_path):
     np.savez(tmp_path / "other.npz", a=1)
+    with open(tmp_path / "array.npz", "wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(CheckpointError, match="array.npz: not a team."):
+        load_team(tmp_path / "array.npz")
     with pytest.raises(CheckpointError, match="other.npz: not a team. Right is a file that dimix -m export wrote."):
         load_team(tmp_path / "other.npz")
     with pytest.raises(CheckpointError, match="no checkpoint nowhere.pth.tar."):
