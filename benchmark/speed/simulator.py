@@ -34,8 +34,8 @@ _SMACLITE_MAPS = (
     "10m_vs_11m", "27m_vs_30m", "2c_vs_64zg", "2s3z", "2s_vs_1sc", "3s5z", "3s5z_vs_3s6z", "3s_vs_5z",
     "bane_vs_bane", "corridor", "MMM", "MMM2",
 )  # fmt: skip
-# SMAX has its own versions of its maps (other ranges and speeds, no healers), so its figures are only a rough guide.
-# Its versions of SMACv2 draw other types from other places.
+# SMAX has its own versions of its maps (other ranges and speeds, no healers), and draws other types than SMACv2 from
+# other places, so its figures are only a rough guide.
 _SMAX_MAPS = (
     "3m", "2s3z", "25m", "3s5z", "8m", "5m_vs_6m", "10m_vs_11m", "27m_vs_30m", "3s5z_vs_3s6z", "3s_vs_5z", "6h_vs_8z",
 )  # fmt: skip

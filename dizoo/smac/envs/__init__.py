@@ -16,6 +16,7 @@ _LAZY = {
     "BattleParallelEnv": "dropin.pettingzoo_env",
     "parallel_env": "dropin.pettingzoo_env",
     "StarCraft2Env": "dropin.starcraft2_env",
+    "StarCraftCapabilityEnvWrapper": "dropin.smacv2_env",
     "SingleBattle": "dropin.single_battle",
 }
 

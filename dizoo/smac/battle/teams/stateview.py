@@ -30,7 +30,8 @@ class StateView:
         self._hp = np.array([t.hp for t in scenario.types])
         self._shield = np.array([t.shield for t in scenario.types])
         self._size = np.array([scenario.width, scenario.height])
-        self._by_slot = np.argsort(scenario.slots[0])  # the type of each slot, where types are drawn
+        self._by_slot = np.zeros(max(scenario.num_type_slots, 1), np.int64)  # the type of each slot, if types are drawn
+        self._by_slot[scenario.slots[0]] = np.arange(len(scenario.types))
         self._fixed = [
             None if scenario.is_drawn else scenario.unit_type[side][np.argsort(scenario.index[side])][None]
             for side in (scenario.is_ally, ~scenario.is_ally)
@@ -57,6 +58,7 @@ class StateView:
         return Units(types, offset * self._size + self._size / 2, points, (hp > 0) & (hp < 1))
 
     def _drawn(self, state: np.ndarray, block: Block) -> np.ndarray:
-        shown = block.columns[-self._scenario.num_type_slots :]
-        slot = np.stack([block.read(state, column) for column in shown], axis=-1).argmax(axis=-1)
-        return self._by_slot[np.minimum(slot, len(self._by_slot) - 1)]
+        shown = block.columns[block.size - self._scenario.num_type_slots :]
+        if not shown:  # only one type can be drawn
+            return np.zeros((1, block.parts), np.int64)
+        return self._by_slot[np.stack([block.read(state, column) for column in shown], axis=-1).argmax(axis=-1)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.maps.rules import SIGHT_RANGE, TARGET_RANGE, get_profile
-from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION
+from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, UnitType
 from dizoo.smac.battle.text import nearest
 from dizoo.smac.envs.dropin.single_battle import SingleBattle, random_seed
 
@@ -33,7 +33,7 @@ ONLY_THIS = {
 }
 """Arguments of SMAC's class of which only SMAC's default is built."""
 
-ENGINE_OPTIONS = ("start_jitter", "random_weapon_delay", "random_side", "num_threads")
+ENGINE_OPTIONS = ("opponent", "start_jitter", "random_weapon_delay", "random_side", "num_threads")
 """Options of `BattleEngine` that are passed on."""
 
 
@@ -232,11 +232,15 @@ class StarCraft2Env:
 
     def unit_sight_range(self, agent_id: int) -> float:
         """How far an agent sees, in cells."""
-        return SIGHT_RANGE
+        return self._type(agent_id).sight if self.scenario.profile.own_ranges else SIGHT_RANGE
 
     def unit_shoot_range(self, agent_id: int) -> float:
         """How far an agent can target, in cells."""
-        return TARGET_RANGE
+        return self._type(agent_id).target_range if self.scenario.profile.own_ranges else TARGET_RANGE
+
+    def _type(self, agent_id: int) -> UnitType:
+        engine = self._battle.engine
+        return engine.lineup(0)[engine.agent_unit[agent_id]]
 
     def get_stats(self) -> dict[str, float]:
         """Return the number of games played, won, and ended by the episode limit."""

@@ -161,11 +161,22 @@ def test_scripted_teams_play_drawn_battles(team):
     assert engine.battle_won.mean() <= 0.05 if team == "random" else 0.1 < engine.battle_won.mean() < 0.5
 
 
-def test_types_are_read_from_the_state():
-    engine = BattleEngine("protoss_10_vs_11", 16, num_threads=1)
+MIXED = dict(n_agents=3, n_enemies=3, types={"MARINE": 0.5, "ZEALOT": 0.5}, starts={"reflect": 1.0})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "protoss_10_vs_11",
+        {"generator": MIXED, "type_slots": {"MARINE": 3, "ZEALOT": 1}},
+        {"generator": {**MIXED, "types": {"ZEALOT": 1.0}}, "type_slots": {}},
+    ],
+)
+def test_types_are_read_from_the_state(source):
+    engine = BattleEngine(source, 16, num_threads=1)
     for side, ids in zip(StateView(engine.scenario).read(engine.global_state), (engine.agent_unit, engine.enemy_unit),
                          strict=True):  # fmt: skip
-        np.testing.assert_array_equal(side.type, engine.kinds["type"][:, ids])
+        np.testing.assert_array_equal(np.broadcast_to(side.type, (16, len(ids))), engine.kinds["type"][:, ids])
         np.testing.assert_allclose(side.points, (engine.units["hp"] + engine.units["shield"])[:, ids], rtol=1e-6)
         np.testing.assert_allclose(side.pos[..., 0], engine.units["x"][:, ids], atol=1e-5)
 

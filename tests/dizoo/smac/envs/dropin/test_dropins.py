@@ -11,7 +11,7 @@ import pytest
 import dizoo.smac.envs as smac_envs
 from dizoo.smac.battle import ActionError, BattleEngine, BattleError, MapError, map_names
 from dizoo.smac.battle.maps.scenario import task_names
-from dizoo.smac.envs import SingleBattle, StarCraft2Env
+from dizoo.smac.envs import SingleBattle, StarCraft2Env, StarCraftCapabilityEnvWrapper
 
 gymnasium = pytest.importorskip("gymnasium")
 pytest.importorskip("pettingzoo")
@@ -376,6 +376,79 @@ def test_starcraft2env_bad_arguments(options, message):
 def test_starcraft2env_has_no_replay():
     with pytest.raises(BattleError, match=r"there is no StarCraft II here"):
         StarCraft2Env("3m").save_replay()
+
+
+# --- SMACv2's class ---
+
+
+def capability_config(**changes):
+    """Of SMACv2's terran_10_vs_11."""
+    team = dict(
+        dist_type="weighted_teams",
+        unit_types=["marine", "marauder", "medivac"],
+        weights=[0.45, 0.45, 0.1],
+        exception_unit_types=["medivac"],
+        observe=True,
+    )
+    starts = dict(dist_type="surrounded_and_reflect", p=0.5, map_x=32, map_y=32)
+    return dict(n_units=10, n_enemies=11, team_gen=team, start_positions=starts) | changes
+
+
+def test_smacv2s_class_plays_the_task():
+    """Battle for battle what the engine plays of the task of that name."""
+    env = StarCraftCapabilityEnvWrapper(
+        capability_config(), seed=3, map_name="10gen_terran", conic_fov=False, use_unit_ranges=True, obs_own_pos=True,
+        min_attack_range=2, num_fov_actions=12, difficulty="7", debug=False,
+    )  # fmt: skip
+    task = StarCraft2Env("terran_10_vs_11", seed=3, rules="smacv2")
+    info, rng = env.get_env_info(), np.random.default_rng(0)
+    assert (info["n_agents"], info["n_actions"], info["obs_shape"], info["state_shape"]) == (10, 17, 170, 306)
+    assert (info["cap_shape"], info["episode_limit"]) == (3, 200)
+    assert len(env.get_obs_feature_names()) == 170 and len(env.get_state_feature_names()) == 306
+    teams = set()
+    for _ in range(3):
+        (obs, state), (theirs, their_state) = env.reset(), task.reset()
+        over = False
+        types = env.get_capabilities().reshape(10, 3)
+        teams.add(types.tobytes())
+        np.testing.assert_array_equal(types, np.stack(obs)[:, -3:])  # the own part of an observation ends with it
+        assert env.unit_sight_range(0) in (9, 10, 11) and env.unit_shoot_range(0) in (4, 5, 6)
+        while not over:
+            np.testing.assert_array_equal(np.stack(obs), np.stack(theirs))
+            np.testing.assert_array_equal(state, their_state)
+            actions = pick(env.get_avail_actions(), rng)
+            reward, over, _ = env.step(actions)
+            assert task.step(actions)[:2] == (reward, over)
+            obs, state, theirs, their_state = env.get_obs(), env.get_state(), task.get_obs(), task.get_state()
+    assert len(teams) > 1 and env.get_stats()["battles_game"] == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        ({}, dict(conic_fov=True), "only conic_fov=False is built"),
+        ({}, dict(prob_obs_enemy=0.0), r"only prob_obs_enemy=1\.0 is built"),
+        ({}, dict(step_mul=4), "step_mul is 4"),
+        (dict(team_gen=dict(dist_type="all_teams")), {}, "team_gen is .* It has dist_type 'weighted_teams'"),
+        (dict(start_positions={}), {}, "start_positions is {}. It has dist_type 'surrounded_and_reflect', p, map_x"),
+        (dict(enemy_mask=dict(dist_type="mask")), {}, "enemy_mask is not built"),
+        (dict(n_units=0), {}, "n_agents is 0"),
+    ],
+)
+def test_smacv2s_class_refuses_what_is_not_built(config, options, message):
+    with pytest.raises(BattleError, match=message):
+        StarCraftCapabilityEnvWrapper(capability_config(**config), **options)
+
+
+@pytest.mark.parametrize("name", ["terran_5_vs_5", "protoss_10_vs_11"])
+def test_the_other_drop_ins_play_the_tasks(name):
+    env = gymnasium.make(f"dimix/{name}-v0")
+    obs, _ = env.reset(seed=1)
+    other, _ = env.reset(seed=2)
+    assert not np.array_equal(obs[0], other[0])
+    parallel = smac_envs.parallel_env(name)
+    parallel.reset(seed=1)
+    assert len(parallel.agents) == env.unwrapped.scenario.n_agents
 
 
 # --- without the optional packages ---
