@@ -105,7 +105,7 @@ class Ranks:
             return [thing]
         things: list[Any] = [None] * self.size if self.rank == 0 else []
         with _spoken():
-            dist.gather_object(thing, things or None)
+            dist.gather_object(thing, things or None, dst=0)
         return things
 
     def broadcast(self, thing: Any = None) -> Any:
@@ -114,7 +114,7 @@ class Ranks:
             return thing
         box = [thing]
         with _spoken():
-            dist.broadcast_object_list(box)
+            dist.broadcast_object_list(box, src=0)
         return box[0]
 
     def scatter(self, things: Sequence[T] | None = None) -> T:
@@ -124,7 +124,7 @@ class Ranks:
             return things[0]
         box: list[Any] = [None]
         with _spoken():
-            dist.scatter_object_list(box, None if things is None else list(things))
+            dist.scatter_object_list(box, None if things is None else list(things), src=0)
         return box[0]
 
     def largest(self, number: float) -> float:
