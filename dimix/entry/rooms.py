@@ -6,6 +6,7 @@ import functools
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -163,6 +164,8 @@ class Rooms:
             ),
             pinned=self.policy.device.type == "cuda",
         )
+        if ranks.size > 1:  # each has only checked its own share
+            replace(self.buffer.plan, capacity=replay.replay_buffer_size * ranks.local_size // ranks.size).check()
         env = make_env(compiled, "collect", out, ranks)
         curriculum = make_curriculum(compiled, env, ranks)
         self.collector = Collector(env, self.policy.collect_mode, self.buffer, agent_input, curriculum)
