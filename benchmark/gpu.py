@@ -36,6 +36,8 @@ from dimix.replay.batch import EpisodeBatch, batch_fields, make_batch
 
 MAP = "MMM"
 BATCHES, HIDDEN = (32, 128, 512), (64, 256, 512)
+#: Seconds after which a size is timed no further.
+MOST_S = 10.0
 #: Of the trainings: episodes per round, and samples learned from after it.
 EPISODES, SAMPLES = 32, 256
 
@@ -86,14 +88,14 @@ def time_updates(device: str, repeats: int) -> list[dict[str, Any]]:
             policy, batch, times = make_policy(hidden, device), with_state_size(made, hidden), []
             if device != "cpu":
                 torch.cuda.reset_peak_memory_stats()
-            for _ in range(repeats + 1):
+            while len(times) <= repeats and sum(times) < MOST_S:
                 wait(device)
                 start = time.perf_counter()
                 policy.learn_mode.forward(batch)
                 wait(device)
                 times.append(time.perf_counter() - start)
             peak = None if device == "cpu" else torch.cuda.max_memory_allocated()
-            ms = 1e3 * statistics.median(times[1:])
+            ms = 1e3 * statistics.median(times[1:] or times)  # the first one compiles, where it does not take long
             rows.append(dict(device=device, batch=episodes, hidden=hidden, ms=round(ms, 2), peak_bytes=peak))
     return rows
 

@@ -6,6 +6,7 @@ import functools
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -102,12 +103,15 @@ def make_buffer(
     if cfg.get("on_policy"):
         return RolloutBuffer(**same)
     replay = cfg.other.replay_buffer
-    return ReplayBuffer(
+    buffer = ReplayBuffer(
         ranks.share(replay.replay_buffer_size),
         start_state=cfg.collect.start_state,
         priorities=Priorities(replay.alpha, replay.beta, replay.anneal_step, ranks) if cfg.priority else None,
         **same,
     )
+    if ranks.size > 1:  # each has only checked its own share
+        replace(buffer.plan, capacity=replay.replay_buffer_size * ranks.local_size // ranks.size).check()
+    return buffer
 
 
 def collect_goal(cfg: EasyDict) -> dict[str, int]:

@@ -55,9 +55,9 @@ def leading(compiled: CompiledConfig, place: Place | None, out: Callable[[str], 
             yield ranks
         return
     store = free_store(size)
-    jobs = [Job(f"worker {n}", follow, {"place": Place(n, size, n, store.port)}) for n in range(1, size)]
+    jobs = [Job(f"worker {n}", follow, {"place": Place(n, size, n, size, store.port)}) for n in range(1, size)]
     with beside(jobs, _Lines(out)) as others, _named(others):
-        with joined(Place(0, size, 0), store, waiting=lambda: _check(others)) as ranks:
+        with joined(Place(0, size, 0, size), store, waiting=lambda: _check(others)) as ranks:
             ranks.broadcast(compiled.settings())
             yield ranks
 

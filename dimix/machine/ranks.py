@@ -29,12 +29,14 @@ class Place:
         rank: from 0, which leads, to size - 1.
         size: number of ranks.
         local_rank: number among those of the same machine.
+        local_size: how many these are.
         port: where rank 0 of this machine listens; None: torchrun's variables say where the ranks meet.
     """
 
     rank: int
     size: int
     local_rank: int
+    local_size: int
     port: int | None = None
 
 
@@ -53,9 +55,10 @@ def torchrun_place(variables: Mapping[str, str] = os.environ) -> Place | None:
             "unset them."
         )
     try:
-        place = Place(*(int(variables.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+        local = (int(variables.get("LOCAL_RANK", "0")), int(variables.get("LOCAL_WORLD_SIZE", "1")))
+        place = Place(int(variables["RANK"]), int(variables["WORLD_SIZE"]), *local)
     except ValueError:
-        place = Place(-1, 0, 0)
+        place = Place(-1, 0, 0, 0)
     if not 0 <= place.rank < place.size:
         raise ConfigError(
             f"environment: RANK={variables['RANK']}, WORLD_SIZE={variables['WORLD_SIZE']}. Right are whole numbers, "
@@ -73,13 +76,14 @@ class Ranks:
     Attributes:
         rank: of this process.
         size: number of ranks.
+        local_size: how many of them are on this machine.
 
     Raises (all methods):
         RankError: another rank is gone.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0) -> None:
-        self.rank, self.size, self._local_rank = rank, size, local_rank
+    def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0, local_size: int = 1) -> None:
+        self.rank, self.size, self._local_rank, self.local_size = rank, size, local_rank, local_size
         self._gpu_group: Any = None
 
     def share(self, total: int) -> int:
@@ -105,7 +109,7 @@ class Ranks:
             return [thing]
         things: list[Any] = [None] * self.size if self.rank == 0 else []
         with _spoken():
-            dist.gather_object(thing, things or None)
+            dist.gather_object(thing, things or None, dst=0)
         return things
 
     def broadcast(self, thing: Any = None) -> Any:
@@ -114,7 +118,7 @@ class Ranks:
             return thing
         box = [thing]
         with _spoken():
-            dist.broadcast_object_list(box)
+            dist.broadcast_object_list(box, src=0)
         return box[0]
 
     def scatter(self, things: Sequence[T] | None = None) -> T:
@@ -124,7 +128,7 @@ class Ranks:
             return things[0]
         box: list[Any] = [None]
         with _spoken():
-            dist.scatter_object_list(box, None if things is None else list(things))
+            dist.scatter_object_list(box, None if things is None else list(things), src=0)
         return box[0]
 
     def largest(self, number: float) -> float:
@@ -189,6 +193,6 @@ def joined(
     except (RuntimeError, ValueError) as error:
         raise RankError(f"rank {place.rank}: the other ranks cannot be reached: {first_line(error)}") from error
     try:
-        yield Ranks(place.rank, place.size, place.local_rank)
+        yield Ranks(place.rank, place.size, place.local_rank, place.local_size)
     finally:
         dist.destroy_process_group()

@@ -53,11 +53,12 @@ def test_the_command_line_says_what_is_right():
     assert shown.exit_code == 2 and "'0': use a whole number of at least 1." in shown.output
 
 
-WHOLE = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "node0", "MASTER_PORT": "29500"}
+NUMBERS = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+WHOLE = {**NUMBERS, "MASTER_ADDR": "node0", "MASTER_PORT": "29500"}
 
 
 def test_the_place_that_torchrun_gives():
-    assert torchrun_place(WHOLE) == Place(1, 4, 1)
+    assert torchrun_place(WHOLE) == Place(1, 4, 1, 2)
     assert torchrun_place({"MASTER_ADDR": "node0"}) is None
 
 

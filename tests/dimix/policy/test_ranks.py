@@ -72,8 +72,8 @@ def play_a_part(place, out=print, store=None):
 def both():
     """What each of two ranks has found."""
     store = free_store(2)
-    with beside([Job("other", play_a_part, {"place": Place(1, 2, 1, store.port)})], Watcher()) as (child,):
-        mine = play_a_part(Place(0, 2, 0), store=store)
+    with beside([Job("other", play_a_part, {"place": Place(1, 2, 1, 2, store.port)})], Watcher()) as (child,):
+        mine = play_a_part(Place(0, 2, 0, 2), store=store)
     assert child.error is None, child.error
     return pickle.loads(mine), pickle.loads(child.result)
 
