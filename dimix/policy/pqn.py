@@ -66,8 +66,6 @@ class PQNPolicy(QMIXPolicy):
     def _check_collection(cls, cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
         if not cfg["on_policy"]:
             report("on_policy", "False. PQN learns from what it has just played; use True.")
-        if cfg["collect"]["unroll_len"] is None:
-            report("collect.unroll_len", "None. PQN learns from windows; use for example 32.")
 
     def _init_learn(self) -> None:
         super()._init_learn()
