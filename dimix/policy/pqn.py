@@ -44,7 +44,14 @@ class PQNPolicy(QMIXPolicy):
         # (bool) Only True: PQN learns from what it has just played.
         on_policy=True,
         model=dict(mixer="sum", encoder_norm=True, layer_norm=True),
-        learn=dict(update_per_collect=32, batch_size=16, optimizer="radam", clip_value=1.0, td_lambda=0.85),
+        learn=dict(
+            update_per_collect=32,
+            batch_size=16,
+            learning_rate=0.00025,
+            optimizer="radam",
+            clip_value=1.0,
+            td_lambda=0.85,
+        ),
         collect=dict(
             # (int) Steps played in every game between two rounds of updates, >= 1.
             unroll_len=32,
