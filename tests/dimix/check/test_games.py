@@ -43,7 +43,7 @@ def test_known_answers(name, training_seed, margin):
     else:
         assert earned == known.expected
     if known.game == ROWS and known.expected == 8.0:  # the joint value holds the table: nine tenths of its variance
-        loss = metrics[dict(wqmix="central_loss", qtran="td_loss", qplex="loss")[known.policy]]
+        loss = metrics["central_loss" if known.policy == "wqmix" else "td_loss"]
         margin.below(loss, 0.1 * CONSTANT * known.learn.get("reward_scale", 1.0) ** 2)
     elif known.game == ROWS and known.policy in ("qmix", "vdn"):  # they cannot even fit it
         margin.above(metrics["td_error_abs"], 2.0)
