@@ -12,7 +12,7 @@ from dimix.config.classes import import_known
 from dimix.config.compile import policy_schema
 from dimix.config.keys import IGNORED, schema_of
 from dimix.config.schema import Key, class_ignored, class_schema, walk
-from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
+from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MIXER_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY, Registry
 
 HEAD = """# Config
 
@@ -36,6 +36,7 @@ def page() -> str:
     parts += _registered("env", "env.", ENV_REGISTRY)
     parts += _registered("policy", "policy.", POLICY_REGISTRY)
     parts += _registered("model", "policy.model.", MODEL_REGISTRY)
+    parts += _registered("mixer", "policy.model.", MIXER_REGISTRY)
     parts += _registered("callback", "run.callbacks.{name}.", CALLBACK_REGISTRY)
     parts += [
         "## Accepted without meaning\n",
@@ -59,7 +60,8 @@ def _registered(kind: str, prefix: str, registry: Registry) -> list[str]:
         base = next((base for base in cls.__mro__[1:] if base in names), None)
         rows = {key: rule for key, rule in keys[cls].items() if base is None or rule != keys[base].get(key)}
         beside = "" if base is None else f", beside the keys of '{names[base]}'"
-        parts += _section(f"{kind} '{names[cls]}' (`{cls.__module__}.{cls.__qualname__}`){beside}", rows)
+        if rows:
+            parts += _section(f"{kind} '{names[cls]}' (`{cls.__module__}.{cls.__qualname__}`){beside}", rows)
     return parts
 
 

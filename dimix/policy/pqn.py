@@ -44,7 +44,14 @@ class PQNPolicy(QMIXPolicy):
         # (bool) Only True: PQN learns from what it has just played.
         on_policy=True,
         model=dict(mixer="sum", encoder_norm=True, layer_norm=True),
-        learn=dict(update_per_collect=32, batch_size=16, optimizer="radam", clip_value=1.0, td_lambda=0.85),
+        learn=dict(
+            update_per_collect=32,
+            batch_size=16,
+            learning_rate=0.00025,
+            optimizer="radam",
+            clip_value=1.0,
+            td_lambda=0.85,
+        ),
         collect=dict(
             # (int) Steps played in every game between two rounds of updates, >= 1.
             unroll_len=32,
@@ -66,8 +73,6 @@ class PQNPolicy(QMIXPolicy):
     def _check_collection(cls, cfg: Mapping[str, Any], report: Callable[[str, str], None]) -> None:
         if not cfg["on_policy"]:
             report("on_policy", "False. PQN learns from what it has just played; use True.")
-        if cfg["collect"]["unroll_len"] is None:
-            report("collect.unroll_len", "None. PQN learns from windows; use for example 32.")
 
     def _init_learn(self) -> None:
         super()._init_learn()

@@ -16,7 +16,7 @@ SMALL_ENCODER = {"channels": [2], "kernel_size": [2], "stride": [2], "embed_dim"
 
 #: Dotted key (``policy.`` left out) -> values other than the default.
 SWITCHES = {
-    "type": ["vdn", "iql", "wqmix", "qtran", "qplex"],
+    "type": ["vdn", "iql", "wqmix", "qtran", "qplex", "pqn"],
     "env.image_state": [True],
     "priority": [True],
     "priority_IS_weight": [True],
@@ -25,6 +25,7 @@ SWITCHES = {
     "model.rnn_layers": [2],
     "model.dueling": [True],
     "model.layer_norm": [True],
+    "model.encoder_norm": [True],
     "model.orthogonal_init": [True],
     "model.hypernet_layers": [1],
     "model.fused": [False],
@@ -67,6 +68,8 @@ def build(chosen):
         learn=dict(batch_size=3),
         other=dict(replay_buffer=dict(replay_buffer_size=50)),
     )
+    if chosen.get("type") == "pqn":
+        policy.update(learn=dict(batch_size=2), other={})  # as many windows as games, and nothing to replay
     if chosen.get("type") != "qtran":
         policy["model"].update(mixer_embed_dim=4, hypernet_embed_dim=4)
     if chosen.get("env.image_state"):
