@@ -39,6 +39,7 @@ TUNE = ["optuna>=3.6", *PLOT]
 RAY = ["ray>=2.9"]  # 70 MB: not part of the tests' own tools either
 WANDB = ["wandb>=0.17"]  # 60 MB and two dozen packages: not part of the tests' own tools
 TOOLS = ["pytest>=7.4", "pytest-xdist>=3.7", "hypothesis>=6.90", "ruff>=0.6", "mypy>=1.11", "selenium>=4.20"]
+TOOLS += ["setuptools>=70.1"]  # the first that builds a wheel by itself
 # Exported networks are played by onnxruntime, whose newest releases have no build for Python 3.10.
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2", "torch>=2.6"]
 # The site and notebooks, whose newest releases have no build for Python 3.10 either.
