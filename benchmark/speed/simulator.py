@@ -47,7 +47,6 @@ PEER_MAPS = {
     | {name: f"smacv2_{n}_units" for n in (5, 10, 20) for name in task_names() if name.endswith(f"_{n}_vs_{n}")},
 }
 PEER_OPTIONS = ("--smaclite-python", "--smax-python")
-OWN_RULES = "as each map is meant for"
 WARM_UP_STEPS = 20
 START_CODE = """
 import time
@@ -137,8 +136,9 @@ def as_markdown(report: dict[str, Any]) -> str:
         lines.append(cells)
     names = ["map", "1 core", "us/step", f"{cores} cores", "scaling", "KiB/battle"]
     names += [name for peer in peers for name in (peer, "ratio")]
+    rules = f"rules `{report['rules']}`" if report["rules"] else "each map's own rules"
     parts = [
-        f"Environment steps per second, random available actions, batch {report['batch']}, rules {report['rules']}, "
+        f"Environment steps per second, random available actions, batch {report['batch']}, {rules}, "
         f"all outputs and resets included.\n{conditions(report, 'numpy', 'numba')}\n"
         "1 core is per second of processor time; several cores by the clock. Ratios compare 1 core with 1 core.",
         table(names, lines),
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "command": typed("benchmark.speed.simulator", argv, dict.fromkeys(PEER_OPTIONS, "PYTHON")),
         "machine": here,
         "batch": args.batch,
-        "rules": args.rules or OWN_RULES,
+        "rules": args.rules,
         "seconds": args.seconds,
         "peers": list(peers),
         "maps": {},
