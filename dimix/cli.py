@@ -187,7 +187,6 @@ def command(ctx: click.Context, **options: Any) -> None:
     dimix -m eval --load-path smac_MMM_qmix_result/seed0/ckpt/best.pth.tar -n 100
     dimix -m replay GAME.replay -o game.html
     dimix -m watch zoo:3m
-    dimix -m report RUN_FOLDER...
     """  # noqa: D301
     try:
         if options["query"]:
@@ -389,6 +388,7 @@ def _plot(options: dict[str, Any]) -> int:
 #: What each mode calls; returns the exit status.
 RUN: dict[str, Callable[[dict[str, Any]], int]] = {
     "serial": _serial,
+    "tune": _tune,
     "eval": _eval,
     "watch": _watch,
     "check": _check,

@@ -13,7 +13,7 @@ from dimix.config.classes import import_known
 from dimix.config.compile import compile_config, full_schema
 from dimix.config.keys import CREATE_CONFIG
 from dimix.config.schema import Key, class_schema, dict_schema, walk
-from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
+from dimix.registry import CALLBACK_REGISTRY, ENV_REGISTRY, MIXER_REGISTRY, MODEL_REGISTRY, POLICY_REGISTRY
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs/coming-from.md").read_text("utf-8")
 KEY = re.compile(r"((?:policy|env|run|create_config)(?:\.\w+)+)(?:=(.*))?")
@@ -32,13 +32,14 @@ def quoted(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def keys() -> dict[str, list[Key]]:
-    """Every key of every environment, policy, model and callback, by its dotted name."""
+    """Every key of every environment, policy, model, mixer and callback, by its dotted name."""
     import_known()
     callbacks = {name: CALLBACK_REGISTRY.get(name) for name in CALLBACK_REGISTRY.names()}
     schemas = [dict_schema({"create_config": CREATE_CONFIG}, {}), full_schema(None, None, None, callbacks)]
     schemas += [full_schema(ENV_REGISTRY.get(name), None, None) for name in ENV_REGISTRY.names()]
     schemas += [full_schema(None, POLICY_REGISTRY.get(name), None) for name in POLICY_REGISTRY.names()]
-    schemas += [{"policy": {"model": class_schema(MODEL_REGISTRY.get(name))}} for name in MODEL_REGISTRY.names()]
+    models = [*map(MODEL_REGISTRY.get, MODEL_REGISTRY.names()), *map(MIXER_REGISTRY.get, MIXER_REGISTRY.names())]
+    schemas += [{"policy": {"model": class_schema(cls)}} for cls in models]
     found: dict[str, list[Key]] = {}
     for schema in schemas:
         for name, key in walk(schema):

@@ -29,7 +29,7 @@ def test_help_fits_a_screen():
     shown = invoke("-h")
     assert shown.exit_code == 0
     assert len(shown.output.splitlines()) <= 45
-    assert "-m, --mode [serial|eval|watch|check|replay|plot|report|export]" in shown.output
+    assert "-m, --mode [serial|tune|eval|watch|check|replay|plot|report|export]" in shown.output
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_help_fits_a_screen():
     [
         (
             [],
-            "Missing: -m MODE (serial, eval, watch, check, replay, plot, report or export) and -c FILE",
+            "Missing: -m MODE (serial, tune, eval, watch, check, replay, plot, report or export) and -c FILE",
         ),
-        (["-c", MMM], "Missing: -m MODE (serial, eval, watch, check, replay, plot, report or export)."),
+        (["-c", MMM], "Missing: -m MODE (serial, tune, eval, watch, check, replay, plot, report or export)."),
         (["-m", "serial"], "Missing: -c FILE (a config file)."),
         (["-m", "eval"], "Missing: --load-path CKPT (what to evaluate)."),
         (["-m", "replay"], "Missing: FILE (recorded games) and -o FILE (what to write: .html, .png, .gif or .mp4)"),

@@ -59,7 +59,9 @@ def test_sizes_are_known_before_anything_is_built():
     types = ("MEDIVAC", *["MARINE"] * 7, *["MARAUDER"] * 2)  # as the map places them
     # columns 157 to 159 are the agent's own type: MARAUDER, MARINE, MEDIVAC
     units = (Entities(4, 10, 8, 6, named_by=(157, 158)), Entities(84, 9, 8, 7, named_by=(159,)))
-    assert info == EnvInfo("MMM", 10, 160, 290, 16, 150, agent_types=types, entities=units)
+    # agents: health, cooldown, x, y, three types; enemies: the same without cooldown
+    state = (Entities(0, 10, 7, None), Entities(70, 10, 6, None))
+    assert info == EnvInfo("MMM", 10, 160, 290, 16, 150, agent_types=types, entities=units, state_entities=state)
     # the input of DI-engine's configs: observation, last action, agent id
     assert AgentInput(info.obs_shape, info.action_shape, info.agent_num).size == 186
 
