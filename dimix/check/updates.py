@@ -38,6 +38,7 @@ _BASE, _ALT = (
 FAMILY: dict[str, tuple[str, dict[str, Any], Callable[..., Reference]]] = {
     "QMIX": ("qmix", {}, references.qmix),
     "QMIX-sets": ("qmix", {}, references.qmix),
+    "HPN-QMIX": ("qmix", {}, references.qmix),
     "QPLEX": ("qplex", {}, partial(references.qmix, mix=references.qplex)),
     "QPLEX-sets": ("qplex", {}, partial(references.qmix, mix=references.qplex)),
     "Qatten": ("qmix", {}, partial(references.qmix, mix=references.qatten)),
@@ -59,6 +60,7 @@ _SETS = {
 #: Networks other than the policy's plain one.
 NETWORKS: dict[str, dict[str, Any]] = {
     "QMIX-sets": _SETS,
+    "HPN-QMIX": {**_SETS, "entity_net": "hypernet", "entity_heads": 2},
     "QPLEX-sets": {**_SETS, "attention_heads": 2, "advantage_layers": 3},
     "Qatten": {"mixer": "qatten", "state_entities": [{"column": 0, "count": 3, "size": 2}]},
 }

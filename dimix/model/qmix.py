@@ -98,6 +98,10 @@ class QMix(nn.Module):
         entities=None,
         # (int) For equivariant: floats of a unit's code, >= 1.
         entity_embed_dim=64,
+        # (str) For equivariant: the sum of the units' codes, or HPN's hypernetworks, one of "sum", "hypernet".
+        entity_net="sum",
+        # (int) For the entity_net "hypernet": heads of each weight, merged into one, >= 1.
+        entity_heads=1,
         # (list | None) For the mixer "qatten": where each unit is in the global state; known from the environment,
         # checked if given.
         state_entities=None,
@@ -167,6 +171,10 @@ class QMix(nn.Module):
         if cfg["equivariant"] and cfg["parameter_sharing"] != "all":
             sharing = f"parameter_sharing is '{cfg['parameter_sharing']}'"
             report("equivariant", f"True, but {sharing}. Equivariant agents share all weights: use 'all'.")
+        if cfg["entity_net"] != "sum" and not cfg["equivariant"]:
+            report("entity_net", f"'{cfg['entity_net']}', but equivariant is False. Use equivariant=True.")
+        if cfg["entity_heads"] > 1 and cfg["entity_net"] == "sum":
+            report("entity_heads", f"{cfg['entity_heads']}, but entity_net is 'sum', which has none. Use 1.")
         if "state_entities" in cls._mixer_arguments(cfg) and not cfg["state_entities"]:
             why = "but this environment does not tell which columns of its global state are whose"
             report("mixer", f"'{cfg['mixer']}', {why}. Use another mixer, for example 'qmix'.")
