@@ -215,6 +215,20 @@ def qatten(network: Any, values: Row, state: Tensor, *unread: Any) -> Tensor:
     return total
 
 
+def set_mix(network: Any, values: Row, state: Tensor, *unread: Any) -> Tensor:
+    """The set mixer: QMIX's mix, each agent's weights from its own columns and the mean code of all units."""
+    net, pool = network.mixer, torch.zeros(network.mixer.own.out_features, dtype=state.dtype)
+    kinds = [[state[at + j * size : at + (j + 1) * size] for j in range(n)] for at, n, size in net.at]
+    for code, units in zip(net.codes, kinds, strict=True):
+        for unit in units:
+            if bool((unit != 0).any()):
+                pool = pool + code(unit).clamp(min=0) / len(units)
+    w1, w2, value, hidden = net.pool_layer(pool).split(net.split)
+    for q, unit in zip(values, kinds[0], strict=True):
+        hidden = hidden + net.w1((net.own(unit) + w1).clamp(min=0)).abs() * q
+    return net.w2(w2.clamp(min=0)).abs() @ F.elu(hidden) + net.value(value.clamp(min=0))[0]  # type: ignore[no-any-return]
+
+
 def central(network: Any, values: Row, state: Tensor) -> Tensor:
     """WQMIX's unrestricted mix of one row, layer by layer."""
     mixer = network.mixer

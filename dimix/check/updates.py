@@ -42,6 +42,7 @@ FAMILY: dict[str, tuple[str, dict[str, Any], Callable[..., Reference]]] = {
     "QPLEX": ("qplex", {}, partial(references.qmix, mix=references.qplex)),
     "QPLEX-sets": ("qplex", {}, partial(references.qmix, mix=references.qplex)),
     "Qatten": ("qmix", {}, partial(references.qmix, mix=references.qatten)),
+    "Set mixer": ("qmix", {}, partial(references.qmix, mix=references.set_mix)),
     "PQN": ("pqn", {}, references.qmix),
     "VDN": ("vdn", {}, references.qmix),
     "IQL": ("iql", {}, partial(references.qmix, mix=references.unmixed, mask_dead=False)),
@@ -63,6 +64,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "HPN-QMIX": {**_SETS, "entity_net": "hypernet", "entity_heads": 2},
     "QPLEX-sets": {**_SETS, "attention_heads": 2, "advantage_layers": 3},
     "Qatten": {"mixer": "qatten", "state_entities": [{"column": 0, "count": 3, "size": 2}]},
+    "Set mixer": {
+        "mixer": "set",
+        "state_entities": [{"column": 0, "count": 3, "size": 1}, {"column": 4, "count": 1, "size": 2}],
+    },
 }
 
 

@@ -63,8 +63,8 @@ class QMix(nn.Module):
         action_shape=None,
         # (list of int) Units of the agent network's layers; the last one is also the size of its memory.
         hidden_size_list=[64],
-        # (str | bool) Mixer by name: "qmix", "sum" (VDN), "none" (IQL), "qplex", "qatten", "central", or your own; True
-        # is "qmix", False the policy's own or "sum".
+        # (str | bool) Mixer by name: "qmix", "sum" (VDN), "none" (IQL), "qplex", "qatten", "set", "central", or your
+        # own; True is "qmix", False the policy's own or "sum".
         mixer="qmix",
         # (str) Memory of the agents, one of "gru", "lstm", "normal", "pytorch", "mlp"; normal and pytorch are LSTMs.
         lstm_type="gru",
@@ -102,8 +102,8 @@ class QMix(nn.Module):
         entity_net="sum",
         # (int) For the entity_net "hypernet": heads of each weight, merged into one, >= 1.
         entity_heads=1,
-        # (list | None) For the mixer "qatten": where each unit is in the global state; known from the environment,
-        # checked if given.
+        # (list | None) For the mixers "qatten" and "set": where each unit is in the global state; known from the
+        # environment, checked if given.
         state_entities=None,
         # Convolutions that the mixing network puts first if the global state is an image.
         state_encoder=dict(
