@@ -181,13 +181,14 @@ def equivariant_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: i
         for episodes in batch_sizes:
             batch = buffer.sample(episodes)
             batch.hidden_state = torch.zeros(episodes, info.agent_num, 64)
-            policies = [make_policy(sizes), make_policy(sizes, **units), make_policy(sizes, **units)]
+            kinds: list[dict[str, Any]] = [{}, units, units, {**units, "entity_net": "hypernet"}]
+            policies = [make_policy(sizes, **kind) for kind in kinds]
             for each in (policies[2].model, policies[2]._target_model):
                 assert each.agent.entities is not None
                 each.agent.entities.fused = False
-            flat, sets, plain = in_turn(policies, batch, repeats)
+            flat, sets, plain, hyper = in_turn(policies, batch, repeats)
             cells = [name, str(engine.scenario.n_enemies), str(episodes)]
-            yield [*cells, f"{flat:.1f}", f"{sets:.1f}", f"{sets / flat:.2f}", f"{plain:.1f}"]
+            yield [*cells, f"{flat:.1f}", f"{sets:.1f}", f"{sets / flat:.2f}", f"{plain:.1f}", f"{hyper:.1f}"]
 
 
 def update_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -> Iterator[list[str]]:
@@ -210,7 +211,7 @@ MEASURES = {
         ("map", "episodes", "recurrence", "all ms", "type ms", "none ms", "type / all", "none / all"), sharing_rows,
     ),
     "equivariant": (
-        ("map", "enemies", "episodes", "flat ms", "equivariant ms", "ratio", "in torch's operations ms"),
+        ("map", "enemies", "episodes", "flat ms", "equivariant ms", "ratio", "in torch's operations ms", "hypernet ms"),
         equivariant_rows,
     ),
     "update": (

@@ -63,9 +63,7 @@ def rows(network: Any, batch: EpisodeBatch, b: int, start: Tensor | None = None)
         h = torch.gru_cell(x, h, cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, cell.bias_hh_l0)
         features.append(h)
         seen_by_head = h if agent.norm is None else normed(agent.norm, h)
-        q.append(
-            agent.head(seen_by_head) + torch.stack([named_values(agent, *each) for each in zip(seen, h, strict=True)])
-        )
+        q.append(torch.stack([head_values(agent, *each) for each in zip(seen, seen_by_head, strict=True)]))
     return q, features
 
 
@@ -81,31 +79,53 @@ def first_layer(layer: Any, row: Tensor) -> Tensor:
         return layer(row)  # type: ignore[no-any-return]
     out = layer.other(row[layer.other_columns])
     for kind in layer.kinds:
-        for code in unit_codes(kind, row).values():
-            out = out + kind.total.weight @ code
+        for unit, code in unit_codes(kind, row).values():
+            out = out + (kind.total.weight @ code if hasattr(kind, "total") else own_weights(layer, kind, unit, code))
     return out
 
 
-def named_values(agent: Any, row: Tensor, features: Tensor) -> Tensor:
-    """Values of the actions that target a unit: (O,), (F,) -> (N,)."""
-    values = torch.zeros(agent.head.out_features, dtype=row.dtype)
+def own_weights(layer: Any, kind: Any, unit: Tensor, code: Tensor) -> Tensor:
+    """What a unit adds that is read with weights of its own (HPN): its features times each head's matrix, merged."""
+    matrices = kind.weights(code).view(kind.heads, len(unit), -1)
+    return merged(layer.merge, torch.stack([unit @ matrix for matrix in matrices]))
+
+
+def merged(merge: Any, heads: Tensor) -> Tensor:
+    """Weighted mean over the heads: (heads, size) -> (size,)."""
+    return heads[0] if merge.weight is None else (F.softmax(merge.weight, 0) * heads).sum(0)
+
+
+def head_values(agent: Any, row: Tensor, features: Tensor) -> Tensor:
+    """Values of all actions, those that target a unit one by one: (O,), (H,) -> (N,)."""
+    values = list(agent.head(features))
     for kind in getattr(agent.encoder[0], "kinds", []):
         if kind.at.action is None:
             continue
-        for j, code in unit_codes(kind, row).items():
-            value = code @ kind.query(features) / len(code) ** 0.5
-            values = values + value * F.one_hot(torch.tensor(kind.at.action + j), len(values))
-    return values
+        codes = unit_codes(kind, row)
+        for j in range(kind.at.count):
+            at, code = kind.at.action + j, codes[j][1] if j in codes else None
+            if hasattr(kind, "total"):
+                values[at] = values[at] + (0 if code is None else code @ kind.query(features) / len(code) ** 0.5)
+            else:
+                values[at] = torch.zeros_like(values[at]) if code is None else own_value(kind, code, features)
+    return torch.stack(values)
 
 
-def unit_codes(kind: Any, row: Tensor) -> dict[int, Tensor]:
-    """Index and code (C,) of each unit of a kind that is present."""
+def own_value(kind: Any, code: Tensor, features: Tensor) -> Tensor:
+    """Value of the action on a unit that is read with weights of its own: (C,), (H,) -> ()."""
+    heads = kind.query(code).view(kind.heads, -1)
+    return merged(kind.merge, torch.stack([head[:-1] @ features + head[-1:] for head in heads]))[0]
+
+
+def unit_codes(kind: Any, row: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+    """By index, features and code (C,) of each unit of a kind that is present."""
     codes = {}
     for j in range(kind.at.count):
         unit = row[kind.at.column + j * kind.at.size : kind.at.column + (j + 1) * kind.at.size]
         if not bool((unit == 0).all()):
             mark = row[[]] if kind.at.last_action is None else row[[kind.at.last_action + j]]
-            codes[j] = F.relu(kind.code.weight @ torch.cat([unit, mark]) + kind.code.bias)
+            features = torch.cat([unit, mark])
+            codes[j] = features, F.relu(kind.code.weight @ features + kind.code.bias)
     return codes
 
 
@@ -193,6 +213,20 @@ def qatten(network: Any, values: Row, state: Tensor, *unread: Any) -> Tensor:
         mean = torch.stack([f * q for f, q in zip(fit, values, strict=True)]).sum() / fit.sum()
         total = total + head(net.weight, 0, state)[h].abs() * mean
     return total
+
+
+def set_mix(network: Any, values: Row, state: Tensor, *unread: Any) -> Tensor:
+    """The set mixer: QMIX's mix, each agent's weights from its own columns and the mean code of all units."""
+    net, pool = network.mixer, torch.zeros(network.mixer.own.out_features, dtype=state.dtype)
+    kinds = [[state[at + j * size : at + (j + 1) * size] for j in range(n)] for at, n, size in net.at]
+    for code, units in zip(net.codes, kinds, strict=True):
+        for unit in units:
+            if bool((unit != 0).any()):
+                pool = pool + code(unit).clamp(min=0) / len(units)
+    w1, w2, value, hidden = net.pool_layer(pool).split(net.split)
+    for q, unit in zip(values, kinds[0], strict=True):
+        hidden = hidden + net.w1((net.own(unit) + w1).clamp(min=0)).abs() * q
+    return net.w2(w2.clamp(min=0)).abs() @ F.elu(hidden) + net.value(value.clamp(min=0))[0]  # type: ignore[no-any-return]
 
 
 def central(network: Any, values: Row, state: Tensor) -> Tensor:

@@ -38,9 +38,11 @@ _BASE, _ALT = (
 FAMILY: dict[str, tuple[str, dict[str, Any], Callable[..., Reference]]] = {
     "QMIX": ("qmix", {}, references.qmix),
     "QMIX-sets": ("qmix", {}, references.qmix),
+    "HPN-QMIX": ("qmix", {}, references.qmix),
     "QPLEX": ("qplex", {}, partial(references.qmix, mix=references.qplex)),
     "QPLEX-sets": ("qplex", {}, partial(references.qmix, mix=references.qplex)),
     "Qatten": ("qmix", {}, partial(references.qmix, mix=references.qatten)),
+    "Set mixer": ("qmix", {}, partial(references.qmix, mix=references.set_mix)),
     "PQN": ("pqn", {}, references.qmix),
     "VDN": ("vdn", {}, references.qmix),
     "IQL": ("iql", {}, partial(references.qmix, mix=references.unmixed, mask_dead=False)),
@@ -59,8 +61,13 @@ _SETS = {
 #: Networks other than the policy's plain one.
 NETWORKS: dict[str, dict[str, Any]] = {
     "QMIX-sets": _SETS,
+    "HPN-QMIX": {**_SETS, "entity_net": "hypernet", "entity_heads": 2},
     "QPLEX-sets": {**_SETS, "attention_heads": 2, "advantage_layers": 3},
     "Qatten": {"mixer": "qatten", "state_entities": [{"column": 0, "count": 3, "size": 2}]},
+    "Set mixer": {
+        "mixer": "set",
+        "state_entities": [{"column": 0, "count": 3, "size": 1}, {"column": 4, "count": 1, "size": 2}],
+    },
 }
 
 

@@ -6,6 +6,7 @@ from dimix.model.mixers.monotonic import Mixer
 from dimix.model.mixers.none import NoMixer
 from dimix.model.mixers.qatten import QattenMixer
 from dimix.model.mixers.qplex import QPlexMixer
+from dimix.model.mixers.set import SetMixer
 from dimix.model.mixers.sum import SumMixer
 from dimix.model.packing import Packing
 from dimix.model.qmix import QMix, Values
@@ -16,5 +17,5 @@ from dimix.model.wqmix import WQMix
 
 __all__ = [
     "AgentNetwork", "AgentSpec", "CentralMixer", "Mixer", "NoMixer", "Packing", "QMix", "QPlexMixer", "QTran",
-    "QattenMixer", "StateEncoder", "SumMixer", "Values", "WQMix",
+    "QattenMixer", "SetMixer", "StateEncoder", "SumMixer", "Values", "WQMix",
 ]  # fmt: skip

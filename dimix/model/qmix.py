@@ -63,8 +63,8 @@ class QMix(nn.Module):
         action_shape=None,
         # (list of int) Units of the agent network's layers; the last one is also the size of its memory.
         hidden_size_list=[64],
-        # (str | bool) Mixer by name: "qmix", "sum" (VDN), "none" (IQL), "qplex", "qatten", "central", or your own; True
-        # is "qmix", False the policy's own or "sum".
+        # (str | bool) Mixer by name: "qmix", "sum" (VDN), "none" (IQL), "qplex", "qatten", "set", "central", or your
+        # own; True is "qmix", False the policy's own or "sum".
         mixer="qmix",
         # (str) Memory of the agents, one of "gru", "lstm", "normal", "pytorch", "mlp"; normal and pytorch are LSTMs.
         lstm_type="gru",
@@ -98,8 +98,12 @@ class QMix(nn.Module):
         entities=None,
         # (int) For equivariant: floats of a unit's code, >= 1.
         entity_embed_dim=64,
-        # (list | None) For the mixer "qatten": where each unit is in the global state; known from the environment,
-        # checked if given.
+        # (str) For equivariant: the sum of the units' codes, or HPN's hypernetworks, one of "sum", "hypernet".
+        entity_net="sum",
+        # (int) For the entity_net "hypernet": heads of each weight, merged into one, >= 1.
+        entity_heads=1,
+        # (list | None) For the mixers "qatten" and "set": where each unit is in the global state; known from the
+        # environment, checked if given.
         state_entities=None,
         # Convolutions that the mixing network puts first if the global state is an image.
         state_encoder=dict(
@@ -167,6 +171,10 @@ class QMix(nn.Module):
         if cfg["equivariant"] and cfg["parameter_sharing"] != "all":
             sharing = f"parameter_sharing is '{cfg['parameter_sharing']}'"
             report("equivariant", f"True, but {sharing}. Equivariant agents share all weights: use 'all'.")
+        if cfg["entity_net"] != "sum" and not cfg["equivariant"]:
+            report("entity_net", f"'{cfg['entity_net']}', but equivariant is False. Use equivariant=True.")
+        if cfg["entity_heads"] > 1 and cfg["entity_net"] == "sum":
+            report("entity_heads", f"{cfg['entity_heads']}, but entity_net is 'sum', which has none. Use 1.")
         if "state_entities" in cls._mixer_arguments(cfg) and not cfg["state_entities"]:
             why = "but this environment does not tell which columns of its global state are whose"
             report("mixer", f"'{cfg['mixer']}', {why}. Use another mixer, for example 'qmix'.")

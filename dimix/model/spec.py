@@ -30,3 +30,5 @@ class AgentSpec:
     groups: Sequence[int] | None = None
     entities: Sequence[Mapping[str, Any]] | None = None
     entity_embed_dim: int = 64
+    entity_net: str = "sum"
+    entity_heads: int = 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-FORMAT, VERSION = "dimix team", 1
+FORMAT, VERSION = "dimix team", 2  # 1: without hypernetworks
 _HEADER = "header"
 _EPSILON = np.float32(1e-5)  # of torch's layer normalisation
 
@@ -132,7 +132,8 @@ class Player:
         q = self._linear("head", features)
         for number, kind in enumerate(self.header["entities"]):
             if kind["action"] is not None:
-                q[:, kind["action"] : kind["action"] + kind["count"]] += self._target_values(number, features, x)
+                actions = slice(kind["action"], kind["action"] + kind["count"])
+                q[:, actions] = self._target_values(number, features, x, q[:, actions])
         if "value_head.weight" in self._weights:
             q = self._linear("value_head", features) + q - q.mean(1, keepdims=True)
         return q
@@ -141,25 +142,47 @@ class Player:
         """The first layer of agents that see units as sets, before the ReLU."""
         out = self._linear("encoder.0.other", np.delete(x, np.concatenate(self._covered), 1))
         for number in range(len(self._covered)):
-            out = out + self._codes(number, x).sum(1) @ self._weights[f"encoder.0.kinds.{number}.total.weight"].T
+            total = self._weights.get(f"encoder.0.kinds.{number}.total.weight")
+            units, codes = self._codes(number, x)
+            out = out + (self._by_own_weights(number, units, codes) if total is None else codes.sum(1) @ total.T)
         return out
 
-    def _codes(self, number: int, x: Array) -> Array:
-        """(rows, units, C): the code of each unit of a kind, zero for those that are not there."""
+    def _codes(self, number: int, x: Array) -> tuple[Array, Array]:
+        """(rows, units, features), (rows, units, C): each unit of a kind and its code, zero if it is not there."""
         kind, name = self.header["entities"][number], f"encoder.0.kinds.{number}.code"
         units = x[:, self._covered[number]].reshape(len(x), kind["count"], kind["size"])
         there = (units != 0).any(2, keepdims=True)
         if kind["last_action"] is not None:
             named = x[:, kind["last_action"] : kind["last_action"] + kind["count"]] * _can_target(kind, x)
             units = np.concatenate([units, named[..., None]], 2)
-        return np.maximum(_affine(units, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]), 0) * there
+        return units * there, np.maximum(self._linear(name, units), 0) * there
 
-    def _target_values(self, number: int, features: Array, x: Array) -> Array:
-        """(rows, units): what the actions that name the units of a kind are worth more."""
-        kind, name = self.header["entities"][number], f"encoder.0.kinds.{number}.query"
-        query = _affine(features, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
-        query = query * np.float32(query.shape[1] ** -0.5)
-        return (self._codes(number, x) @ query[..., None])[..., 0] * _can_target(kind, x)
+    def _by_own_weights(self, number: int, units: Array, codes: Array) -> Array:
+        """(rows, F): the units of a kind, each times the matrix that a hypernetwork computes from its code."""
+        weight, bias = (self._weights[f"encoder.0.kinds.{number}.weights.{part}"] for part in ("weight", "bias"))
+        shape = (self._heads, units.shape[2], -1)
+        outer = units.swapaxes(1, 2) @ codes
+        heads = np.einsum("rfc,nfhc->rnh", outer, weight.reshape(*shape, codes.shape[2]), optimize=True)
+        heads = heads + np.einsum("rf,nfh->rnh", units.sum(1), bias.reshape(shape))
+        return _merged(heads, self._weights.get("encoder.0.merge.weight"))
+
+    def _target_values(self, number: int, features: Array, x: Array, q: Array) -> Array:
+        """(rows, units): values of the actions that name the units of a kind; q are the head's."""
+        kind, name = self.header["entities"][number], f"encoder.0.kinds.{number}"
+        _, codes = self._codes(number, x)
+        if f"{name}.total.weight" in self._weights:
+            query = self._linear(f"{name}.query", features) * np.float32(codes.shape[2] ** -0.5)
+            return q + (codes @ query[..., None])[..., 0] * _can_target(kind, x)
+        there = (x[:, self._covered[number]].reshape(*codes.shape[:2], -1) != 0).any(2)
+        own = self._linear(f"{name}.query", codes).reshape(*codes.shape[:2], self._heads, -1)
+        heads = own[..., :-1] @ features[:, None, :, None] + own[..., -1:]
+        values = _merged(heads, self._weights.get(f"{name}.merge.weight"))[..., 0] * there
+        return np.where(_can_target(kind, x) != 0, values, q)
+
+    @property
+    def _heads(self) -> int:
+        merge = self._weights.get("encoder.0.merge.weight")
+        return 1 if merge is None else len(merge)
 
     def _linear(self, name: str, x: Array) -> Array:
         return _affine(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
@@ -248,6 +271,14 @@ def _sigmoid(x: Array) -> Array:
 def _one_hot(index: Array, size: int) -> Array:
     """(rows,) -> (rows, size) float32; a row of zeros where the index is negative."""
     return (index[:, None] == np.arange(size)).astype(np.float32)
+
+
+def _merged(heads: Array, weight: Array | None) -> Array:
+    """(..., heads, size) -> (..., size): the mean weighted by a softmax; without weights, the only head."""
+    if weight is None:
+        return heads[..., 0, :]
+    share = np.exp(weight - weight.max(0))
+    return (heads * (share / share.sum(0))).sum(-2)
 
 
 def _columns(kind: Mapping[str, Any]) -> Array:

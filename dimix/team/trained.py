@@ -46,7 +46,7 @@ def team_of(content: Mapping[str, Any], path: Path) -> Team:
     joined, model = agent_input(main.env, info), {**QMix.config, **main.policy.model}
     header = dict(
         format=FORMAT,
-        version=VERSION,
+        version=VERSION if model["entity_net"] == "hypernet" else 1,
         name=info.name,
         trained=f"{content['config']['create']['policy']['type']}, seed {main.seed}",
         agent_num=info.agent_num,

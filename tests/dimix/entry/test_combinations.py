@@ -20,7 +20,7 @@ SWITCHES = {
     "env.image_state": [True],
     "priority": [True],
     "priority_IS_weight": [True],
-    "model.mixer": [True, False, "sum", "central", "qplex", "qatten"],
+    "model.mixer": [True, False, "sum", "central", "qplex", "qatten", "set"],
     "model.lstm_type": ["lstm", "mlp"],
     "model.rnn_layers": [2],
     "model.dueling": [True],

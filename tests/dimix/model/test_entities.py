@@ -31,6 +31,7 @@ FIGHTERS_AND_HEALERS = [
     {**KINDS[0], "named_by": [OBS - 2]},
     {**KINDS[1], "action": 7, "last_action": OBS + 7, "named_by": [OBS - 1]},
 ]
+HYPERNET = dict(entity_net="hypernet", entity_heads=2)
 SIZES = dict(agent_num=AGENTS, obs_shape=SIZE, global_obs_shape=7, action_shape=ACTIONS, hidden_size_list=[8])
 
 
@@ -193,7 +194,9 @@ def test_only_those_whose_actions_name_them():
 
 
 @pytest.mark.parametrize("cls", [QMix, WQMix, QTran])
-@pytest.mark.parametrize("options", [{}, dict(lstm_type="lstm", dueling=True, layer_norm=True), dict(fused=False)])
+@pytest.mark.parametrize(
+    "options", [{}, dict(lstm_type="lstm", dueling=True, layer_norm=True), dict(fused=False), HYPERNET]
+)
 def test_values_move_with_the_units(cls, options):
     """Whatever the order of enemies and allies, the value of each action on an enemy goes with the enemy."""
     torch.manual_seed(1)

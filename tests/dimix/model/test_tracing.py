@@ -19,6 +19,7 @@ KINDS = {
     "lstm": dict(lstm_type="lstm"),
     "no memory": dict(lstm_type="mlp"),
     "equivariant": dict(equivariant=True, entities=ENTITIES, entity_embed_dim=5),
+    "hypernet": dict(equivariant=True, entities=ENTITIES, entity_net="hypernet", entity_heads=2, entity_embed_dim=5),
     "everybody's": dict(equivariant=True, entities=[{**ENTITIES[0], "named_by": []}, ENTITIES[1]]),
     "groups": dict(parameter_sharing="none"),
     "layers of groups": dict(parameter_sharing="groups", agent_groups=[[0, 2], [1]], rnn_layers=2, layer_norm=True),

@@ -38,6 +38,10 @@ KINDS = {
     "no memory": dict(lstm_type="mlp", layer_norm=True),
     "equivariant": dict(equivariant=True, entity_embed_dim=5, hidden_size_list=[6, 8]),
     "equivariant, dueling": dict(equivariant=True, entity_embed_dim=5, dueling=True, layer_norm=True, lstm_type="lstm"),
+    "hypernet": dict(equivariant=True, entity_net="hypernet", entity_embed_dim=5, hidden_size_list=[6, 8]),
+    "hypernet, heads": dict(
+        equivariant=True, entity_net="hypernet", entity_heads=3, entity_embed_dim=5, dueling=True, layer_norm=True
+    ),
     "groups": dict(parameter_sharing="none", dueling=True),
     "types": dict(parameter_sharing="type"),
     "layers of groups": dict(parameter_sharing="groups", agent_groups=[[0, 2], [1]], rnn_layers=2, layer_norm=True),
@@ -156,7 +160,7 @@ def test_a_saved_team_plays_alike(model, tmp_path):
     assert load_team(tmp_path / "team.npz").header == team_of(content, HERE).header
 
 
-@pytest.mark.parametrize("kind", ["equivariant", "groups without memory"])
+@pytest.mark.parametrize("kind", ["equivariant", "hypernet, heads", "groups without memory"])
 def test_onnx_plays_alike(kind, tmp_path):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
@@ -222,7 +226,7 @@ def test_files_that_are_no_teams(tmp_path):
         load_team(tmp_path / "other.npz")
     with pytest.raises(CheckpointError, match="no checkpoint nowhere.pth.tar."):
         dimix.load_team("nowhere.pth.tar")
-    with pytest.raises(ValueError, match="version 9. This file reads up to 1"):
+    with pytest.raises(ValueError, match="version 9. This file reads up to 2"):
         Team({**team_of(trained({})[0], HERE).header, "version": 9}, {})
     content, _ = trained({})
     content["config"]["main"]["policy"]["model"]["hidden_size_list"] = [9]
