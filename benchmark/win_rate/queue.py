@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
 
+from benchmark.arithmetic import KINDS
 from benchmark.win_rate.cells import Cell, MapCell
 from benchmark.win_rate.job import train_cell
 from benchmark.win_rate.rows import config_changes, flat_config, path_of, read_row
@@ -61,7 +62,7 @@ def run_cells(
     compile_once(next((cell for cell in missing if isinstance(cell, MapCell)), missing[0]).compile(), out)
     same = dict(work=work, rows=rows, jobs=jobs, final_games=final_games)
     due = _still_missing(missing, rows)
-    queue = (Job(c.name, train_cell, {"cell": c, "started": time.time(), **same}) for c in due)
+    queue = (Job(c.name, train_cell, {"cell": c, "started": time.time(), **same}, KINDS[c.arithmetic]) for c in due)
     display = Display(len(missing), jobs, out, sys.stdout.isatty() if terminal is None else terminal)
     children = run_jobs(queue, jobs, display)
     display.close()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.arithmetic import AS_IT_IS
 from benchmark.win_rate.cells import MapCell
 from benchmark.win_rate.rows import cell_of, config_changes
 from dimix.plot.table import LAST, learned_at
@@ -87,15 +88,15 @@ def experiments(rows: Iterable[Mapping[str, Any]]) -> list[Experiment]:
     return [Experiment(replace(cell, seed=rows[0]["cell"]["seed"]), tuple(rows)) for cell, rows in found.items()]
 
 
-def main_experiments(found: Sequence[Experiment]) -> dict[tuple[str, str, str, float], Experiment]:
-    """Select the experiments for the tables, by rules, map, algorithm and training jitter: full runs of zoo configs.
+def main_experiments(found: Sequence[Experiment]) -> dict[tuple[str, str, str], Experiment]:
+    """Select the experiments for the tables, by rules, map and algorithm: full runs without options.
 
     Of several lengths, the one with most seeds counts, then the longest.
     """
-    chosen: dict[tuple[str, str, str, float], Experiment] = {}
+    chosen: dict[tuple[str, str, str], Experiment] = {}
     for one in sorted(found, key=lambda e: (len(e.rows), e.cell.env_steps)):
-        if not one.cell.options:
-            chosen[(one.cell.rules, one.cell.map, one.cell.algo, one.cell.train_jitter)] = one
+        if not one.cell.options and one.cell.arithmetic == AS_IT_IS:
+            chosen[(one.cell.rules, one.cell.map, one.cell.algo)] = one
     return chosen
 
 
