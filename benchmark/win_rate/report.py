@@ -63,8 +63,8 @@ NET_NOTE = """\
 SMAC pays the absolute change of the enemies' hit points and shields, so that shields that grow back pay like damage.
 These teams were paid the net change (`--algos net_reward`: `env.reward_only_positive=False`,
 `env.reward_negative_scale=0`), all else as above. Where no enemy has a shield or a Medivac, and none is a Zerg, both
-are the same. Trained from the map's own start; the last two columns are such a team paid as SMAC does. ‡: agents that see units as
-sets."""
+are the same. Trained from the map's own start; the last two columns are such a team paid as SMAC does.
+‡: agents that see units as sets."""
 FAMILY_NOTE = """\
 All from the map's own start, with flat agents (‡: with agents that see units as sets). Last ten evaluations; in
 brackets the final games from moved starts; means over seeds."""
