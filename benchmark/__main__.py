@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmark import RESULTS, WORK
-from benchmark.win_rate import environments, time_to_learn, ways
-from benchmark.win_rate.cells import Cell, ConfigCell, make_cells, table_cells
+from benchmark.win_rate import environments, reliability, ways
+from benchmark.win_rate.cells import Cell, ConfigCell, make_cells, table_cells, task_cells
 from benchmark.win_rate.marl_eval import marl_eval
 from benchmark.win_rate.queue import compare_rows, run_cells
 from benchmark.win_rate.rows import RUNS, path_of, read_rows
 from dimix.errors import ConfigError, DimixError, EnvError
+from dizoo.smac.battle.maps.rules import PROFILES
 
 #: The cells of the results page.
 LISTS: dict[str, Callable[[], Iterable[Cell]]] = {
     "tables": table_cells,
-    "time": lambda: time_to_learn.CELLS,
+    "smacv2": task_cells,
+    "reliability": lambda: reliability.CELLS,
     "ways": lambda: ways.WAYS.values(),
     "environments": lambda: environments.CELLS.values(),
 }
@@ -41,13 +43,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     train = commands.add_parser("run", help="train every cell that has no row yet; stop it and start it again at will")
     what = train.add_mutually_exclusive_group()
     what.add_argument("--cells", nargs="+", default=list(LISTS), choices=LISTS, help="of the results; default: all")
-    what.add_argument("--maps", nargs="+", metavar="MAP", help="SMAC's, by --algos, --rules and --train-jitter")
+    what.add_argument("--maps", nargs="+", metavar="MAP", help="SMAC's and SMACv2's, by --algos and --rules")
     what.add_argument("--configs", nargs="+", metavar="FILE", help="any configs of the zoo")
     train.add_argument("--only", nargs="+", metavar="TEXT", help="cells whose name holds one of these")
     train.add_argument("--algos", nargs="+", default=["qmix"], metavar="ALGO", help="default: qmix")
     train.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="default: 0 1 2; of --cells: theirs")
-    train.add_argument("--rules", nargs="+", default=["smaclite"], choices=["smaclite", "smac"])
-    train.add_argument("--train-jitter", nargs="+", type=float, default=[0.0], metavar="CELLS", help="default: 0")
+    train.add_argument("--rules", nargs="+", default=[None], choices=PROFILES, help="default: each map's own")
     train.add_argument("--env-steps", type=count, metavar="STEPS", help="default: what each map takes (cells.py)")
     train.add_argument("--until-won", action="store_true", help="stop as the config's env.stop_value says")
     train.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="for every cell")
@@ -77,7 +78,7 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
     same, seeds = dict(options=tuple(args.option), until_won=args.until_won), args.seeds or [0, 1, 2]
     cells: Iterable[Cell]
     if args.maps:
-        cells = make_cells(args.maps, args.algos, seeds, args.rules, args.train_jitter, args.env_steps, **same)
+        cells = make_cells(args.maps, args.algos, seeds, args.rules, args.env_steps, **same)
     elif args.configs:
         files = itertools.product(seeds, args.configs)
         cells = [ConfigCell(config=file, seed=seed, env_steps=args.env_steps, **same) for seed, file in files]

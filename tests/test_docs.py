@@ -16,8 +16,6 @@ from types import FunctionType
 import pytest
 from click.testing import CliRunner
 
-from benchmark.win_rate.rows import RUNS, read_rows
-from benchmark.win_rate.time_to_learn import ordered, ranges_table
 from dimix.callbacks import Callback
 from dimix.cli import command
 from dimix.config.file import find_config
@@ -119,15 +117,17 @@ def test_commands_in_the_docs_are_right(source, line):
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
 def test_links_between_pages_lead_somewhere(path):
-    for target in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", path.read_text("utf-8")):
-        assert (path.parent / target).exists(), target
+    """To a file that is there, and to a heading that it has."""
+    for target, heading in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", path.read_text("utf-8")):
+        linked = path.parent / target if target else path
+        assert linked.exists(), target
+        assert not heading or linked.suffix != ".md" or heading in headings(linked), f"{target}#{heading}"
 
 
-def test_figures_of_the_readme_are_those_measured():
-    """The rows behind the table are those behind that of the results."""
-    measured = ordered(read_rows(RUNS))
-    assert ranges_table(measured) in (REPO / "README.md").read_text("utf-8")
-    assert measured[0]["machine"]["cpu"].partition(" ")[0] in (REPO / "README.md").read_text("utf-8")
+def headings(path: Path) -> set[str]:
+    """Names under which a page's headings are linked."""
+    found = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in found}
 
 
 def test_help_shows_the_example_of_the_readme():

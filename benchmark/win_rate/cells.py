@@ -8,18 +8,18 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from benchmark import ROOT, zoo_file
+from benchmark.arithmetic import AS_IT_IS
 from benchmark.win_rate.published import DI_ENGINE_MAPS
 from dimix.config.compile import CompiledConfig, compile_all
 from dimix.config.file import read_config
 from dimix.errors import ConfigError, nearest
 from dimix.machine.text import short
 from dimix.registry import POLICY_REGISTRY
-from dizoo.smac.battle.maps.scenario import load_scenario, map_names
+from dizoo.smac.battle.maps.scenario import load_scenario, map_names, own_rules, task_names
 
 #: The map whose zoo files provide an algorithm's settings for maps without a file of their own.
 MODEL_MAP = "3s5z"
@@ -50,7 +50,9 @@ ENV_STEPS = {
     "bane_vs_bane": 500_000,
     "2c_vs_64zg": 200_000,
 }
-#: The same for training from moved starts, where that takes longer.
+#: The same for each of SMACv2's tasks.
+TASK_ENV_STEPS = 2_000_000
+#: The same for the zoo's QMIX where it takes longer, since its battles begin from moved starts.
 MOVED_ENV_STEPS = {"3m": 300_000, "5m_vs_6m": 1_000_000, "2s3z": 800_000, "3s5z": 1_000_000}
 #: The same under the rules ``smac``, which are harder for some teams; MMM2's is a guess, not yet run, and 2m_vs_1z's
 #: does not suffice for a win.
@@ -63,22 +65,22 @@ SMAC_ENV_STEPS = {
     "MMM2": 2_000_000,
 }
 
-#: Algorithms that are not a policy's registered name: policy and additional settings.
+#: As published: agents that read their observation as one row, and every battle from the map's own start.
+PUBLISHED = ("policy.model.equivariant=False", "policy.model.layer_norm=False", "env.start_jitter=0")
+#: Algorithms that are not a zoo config as it is: policy and additional settings.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "ow_qmix": ("wqmix", ("policy.learn.wqmix_ow=True", "policy.learn.alpha=0.5")),
-    "cw_qmix": ("wqmix", ("policy.learn.wqmix_ow=False", "policy.learn.alpha=0.75")),
-    "equivariant": ("qmix", ("policy.model.equivariant=True",)),
-    "open_loop": ("qmix", ("env.open_loop=True", "env.obs_last_action=False", "policy.model.equivariant=False")),
-    "net_reward": ("qmix", ("env.reward_only_positive=False", "env.reward_negative_scale=0")),
+    "published": ("qmix", PUBLISHED),
+    "nominal": ("qmix", ("env.start_jitter=0",)),
+    "vdn": ("vdn", PUBLISHED),
+    "ow_qmix": ("wqmix", ("policy.learn.wqmix_ow=True", "policy.learn.alpha=0.5", *PUBLISHED)),
+    "cw_qmix": ("wqmix", ("policy.learn.wqmix_ow=False", "policy.learn.alpha=0.75", *PUBLISHED)),
+    "qtran": ("qtran", PUBLISHED),
+    "open_loop": ("qmix", ("env.open_loop=True", "env.obs_last_action=False", *PUBLISHED)),
+    "net_reward": ("qmix", ("env.reward_only_positive=False", "env.reward_negative_scale=0", "env.start_jitter=0")),
 }
-#: QMIX with other observations or rewards: not compared with the other algorithms.
-OTHER_TASKS = ("open_loop", "net_reward")
-#: The same, and QMIX itself.
-QMIX_ALONE = ("qmix", *OTHER_TASKS)
 NEVER = 1.1  # a win rate that no run reaches
 RULES = ("smaclite", "smac")
-JITTER = 0.5  # cells, for training with moved starts
-FAMILY = ("equivariant", "vdn", "ow_qmix", "cw_qmix", "qtran")
+FAMILY = ("published", "vdn", "ow_qmix", "cw_qmix", "qtran")
 FAMILY_MAPS = (*DI_ENGINE_MAPS, "2s3z", "corridor")
 
 
@@ -91,12 +93,14 @@ class Cell(ABC):
         env_steps: length of the run; None: as in the config.
         options: ``dotted.key=value`` texts.
         until_won: stop as the config says, once the team wins; else train for all env steps.
+        arithmetic: one of `benchmark.arithmetic.KINDS`.
     """
 
     seed: int = 0
     env_steps: int | None = None
     options: tuple[str, ...] = ()
     until_won: bool = False
+    arithmetic: str = AS_IT_IS
 
     @abstractmethod
     def sources(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
@@ -118,6 +122,8 @@ class Cell(ABC):
             parts.append(short(self.env_steps))
         if self.until_won:
             parts.append("until_won")
+        if self.arithmetic != AS_IT_IS:
+            parts.append(self.arithmetic)
         if self.options:
             text = re.sub(r"[^\w.=+-]", "_", ",".join(self.options))
             parts.append(text if len(text) <= 80 else hashlib.sha256(text.encode()).hexdigest()[:12])
@@ -168,24 +174,22 @@ class ConfigCell(Cell):
 
 @dataclass(frozen=True, kw_only=True)
 class MapCell(Cell):
-    """A training run on one of SMAC's maps.
+    """A training run on one of SMAC's maps or SMACv2's tasks.
 
     Attributes:
-        map: one of the 23.
+        map: one of the 23, or one of SMACv2's tasks.
         algo: a policy's registered name, or one of `VARIANTS`.
-        rules: ``smaclite`` or ``smac``.
-        train_jitter: cells by which starts of training games are moved at most.
+        rules: rule profile; ``smacv2`` for the tasks.
     """
 
     env_steps: int = field()
     map: str
     algo: str = "qmix"
     rules: str = "smaclite"
-    train_jitter: float = 0.0
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        own = (f"env.map_name={self.map}", f"env.rules={self.rules}", f"env.start_jitter={self.train_jitter}")
+        own = (f"env.map_name={self.map}", f"env.rules={self.rules}")
         return (*own, *_policy(self.algo)[1], *super().overrides)
 
     def sources(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
@@ -207,67 +211,64 @@ class MapCell(Cell):
         return [qmix, model], ({**base.main, "policy": _joined(branch, base.main.get("policy", {}))}, create)
 
     def _label(self) -> list[str]:
-        return [self.rules, self.map, self.algo, f"jitter{self.train_jitter:g}"]
+        return [self.rules, self.map, self.algo]
 
 
 def make_cells(
     maps: Sequence[str],
     algos: Sequence[str],
     seeds: Sequence[int],
-    rules: Sequence[str],
-    train_jitters: Sequence[float],
+    rules: Sequence[str | None] = (None,),
     env_steps: int | None = None,
     **same: Any,
 ) -> list[MapCell]:
     """Return all combinations, seed by seed, so that a queue stopped early has some of everything.
 
-    Without ``env_steps``, each map gets its own, see `own_env_steps`; ``same`` sets the cells' other fields.
+    Rules that are None are each map's own. Without ``env_steps``, each map gets its own, see `own_env_steps`; ``same``
+    sets the cells' other fields.
 
     Raises:
         ConfigError: no such map or algorithm.
     """
-    for option, given, known in (("--maps", maps, map_names()), ("--algos", algos, _algorithms())):
+    for option, given, known in (
+        ("--maps", maps, [*map_names(), *task_names()]),
+        ("--algos", algos, _algorithms()),
+    ):
         for name in given:
             if name not in known:
                 raise ConfigError(f"{option} {name}: unknown.{nearest(name, known)} There are {', '.join(known)}.")
-    combinations = itertools.product(seeds, rules, train_jitters, algos, maps)
+    combinations = ((s, r or own_rules(m), a, m) for s, r, a, m in itertools.product(seeds, rules, algos, maps))
     cells = [
-        MapCell(map=m, algo=a, rules=r, train_jitter=j, env_steps=env_steps or own_env_steps(m, r, j), seed=s, **same)
-        for s, r, j, a, m in combinations
+        MapCell(map=m, algo=a, rules=r, env_steps=env_steps or own_env_steps(m, a, r), seed=s, **same)
+        for s, r, a, m in combinations
     ]
     return list(dict.fromkeys(cells))
 
 
+def task_cells() -> list[MapCell]:
+    """Return the cells of SMACv2's table: three seeds of the zoo's QMIX and one open-loop team for every task."""
+    return [*make_cells(task_names(), ["qmix"], range(3)), *make_cells(task_names(), ["open_loop"], range(1))]
+
+
 def table_cells() -> list[MapCell]:
-    """Return the cells of the win-rate tables, three seeds each."""
+    """Return the cells of the win-rate tables: three seeds each, ten of the zoo's QMIX on DI-engine's maps."""
     maps = map_names()
-    flat = [name for name in maps if is_flat(name)]
     paid = [name for name in maps if load_scenario(name, "smac").enemy_recovers]
-    family, seeds = [name for name in maps if name in FAMILY_MAPS], (0, 1, 2)
     plan = [
-        (maps, ["qmix", "open_loop"], RULES, 0.0),
-        ([name for name in family if name in flat], ["equivariant"], RULES, 0.0),
-        (family, [algo for algo in FAMILY if algo != "equivariant"], RULES, 0.0),
-        (paid, ["net_reward"], ["smac"], 0.0),
-        (maps, ["qmix"], RULES, JITTER),
-        (flat, ["equivariant"], RULES, JITTER),
+        (maps, ["qmix", "published", "open_loop"], range(3), RULES),
+        (DI_ENGINE_MAPS, ["qmix"], range(10), ["smaclite"]),
+        ([name for name in maps if name in FAMILY_MAPS], FAMILY, range(3), RULES),
+        (paid, ["net_reward"], range(3), ["smac"]),
     ]
-    return [cell for some, algos, rules, jitter in plan for cell in make_cells(some, algos, seeds, rules, [jitter])]
+    return list(dict.fromkeys(cell for one in plan for cell in make_cells(*one)))
 
 
-@cache
-def is_flat(name: str) -> bool:
-    """Whether the zoo's QMIX agents for a map are flat, so that equivariant ones are a separate cell."""
-    main, _ = MapCell(map=name, env_steps=1).sources()[1]
-    return not main.get("policy", {}).get("model", {}).get("equivariant", False)
-
-
-def own_env_steps(map_name: str, rules: str, train_jitter: float) -> int:
-    """Length of a map's training runs under the given rules, from nominal or moved starts."""
-    own = [ENV_STEPS[map_name]]
+def own_env_steps(map_name: str, algo: str, rules: str) -> int:
+    """Length of a map's training runs by algorithm and rules."""
+    own = [ENV_STEPS.get(map_name, TASK_ENV_STEPS)]
     if rules == "smac":
         own.append(SMAC_ENV_STEPS.get(map_name, 0))
-    if train_jitter:
+    if algo == "qmix":
         own.append(MOVED_ENV_STEPS.get(map_name, 0))
     return max(own)
 
@@ -275,7 +276,7 @@ def own_env_steps(map_name: str, rules: str, train_jitter: float) -> int:
 def _algorithms() -> list[str]:
     import dimix.policy  # noqa: F401  (registers)
 
-    return [*POLICY_REGISTRY.names(), *VARIANTS]
+    return list(dict.fromkeys([*POLICY_REGISTRY.names(), *VARIANTS]))
 
 
 def _policy(algo: str) -> tuple[str, tuple[str, ...]]:

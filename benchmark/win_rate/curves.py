@@ -11,29 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.win_rate.cells import QMIX_ALONE
 from benchmark.win_rate.summary import Experiment, spread, win_rates
 from dimix.errors import OutputError
 from dimix.plot import new_figure, on_one_axis, style
 from dimix.plot.table import IN_A_ROW
 from dizoo.smac.battle.maps.scenario import map_names
 
-#: Line styles by algorithm and whether training starts moved; the same on every map.
-LINES = (
-    ("qmix", False),
-    ("vdn", False),
-    ("ow_qmix", False),
-    ("cw_qmix", False),
-    ("qtran", False),
-    ("qmix", True),
-    ("open_loop", False),
-    ("equivariant", False),
-    ("equivariant", True),
-    ("net_reward", False),
-)
+#: Line styles by algorithm; the same on every map.
+LINES = ("qmix", "published", "vdn", "ow_qmix", "cw_qmix", "qtran", "open_loop", "nominal", "net_reward")
+#: Lines of the picture of all maps.
+OVERVIEW = ("qmix", "published", "nominal", "open_loop", "net_reward")
 WIDTH = 4  # pictures in a row of the overview
 
-Found = Mapping[tuple[str, str, str, float], Experiment]
+Found = Mapping[tuple[str, str, str], Experiment]
 
 
 def curve_file(rules: str, map_name: str | None = None) -> str:
@@ -51,7 +41,7 @@ def draw_all(found: Found, folder: Path) -> None:
     for rules in sorted({key[0] for key in found}):
         by_map: dict[str, list[Experiment]] = {}
         for name in map_names():
-            mine = [e for (r, m, _, _), e in found.items() if (r, m) == (rules, name)]
+            mine = [e for (r, m, _), e in found.items() if (r, m) == (rules, name)]
             if mine:
                 by_map[name] = sorted(mine, key=_order)
                 save(_map_figure(name, rules, by_map[name]), folder / curve_file(rules, name))
@@ -96,7 +86,7 @@ def _overview(by_map: Mapping[str, Sequence[Experiment]]) -> Any:
     cells = list(axes.flat)
     for axis, (name, mine) in zip(cells, by_map.items(), strict=False):
         for experiment in mine:
-            if experiment.cell.algo in QMIX_ALONE:
+            if experiment.cell.algo in OVERVIEW:
                 _draw(axis, experiment, jitter=False)
         _dress(axis, name)
         axis.tick_params(labelsize="x-small")
@@ -120,12 +110,9 @@ def _draw(axis: Any, experiment: Experiment, jitter: bool) -> None:
     if curve is None:
         return
     step, median, low, high = curve
-    cell = experiment.cell
     line = style(_number(experiment))
-    trained = f", trained on moved starts ({cell.train_jitter:g})" if cell.train_jitter else ""
-    label = cell.algo.replace("_", "-") + trained
     step = step / 1e6
-    axis.plot(step, median, **line, linewidth=1.5, label=label)
+    axis.plot(step, median, **line, linewidth=1.5, label=experiment.cell.algo.replace("_", "-"))
     axis.fill_between(step, low, high, color=line["color"], alpha=0.2, linewidth=0)
 
 
@@ -137,7 +124,7 @@ def _dress(axis: Any, title: str) -> None:
 
 def _number(experiment: Experiment) -> int:
     """Return a line's position among all lines; unknown ones come last."""
-    line = (experiment.cell.algo, experiment.cell.train_jitter > 0)
+    line = experiment.cell.algo
     return LINES.index(line) if line in LINES else len(LINES)
 
 

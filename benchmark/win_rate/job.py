@@ -11,7 +11,7 @@ from typing import Any
 
 import dimix
 from benchmark.provenance import machine, versions
-from benchmark.win_rate.cells import Cell
+from benchmark.win_rate.cells import Cell, MapCell
 from benchmark.win_rate.rows import flat_config, path_of, read_metrics, write_row
 from dimix.entry import Result, serial_pipeline
 from dimix.entry.checkpoints import load_weights
@@ -20,13 +20,16 @@ from dimix.entry.run_folder import RunFolder
 from dimix.errors import CheckpointError, OutputError
 from dimix.worker import Evaluator
 from dizoo.smac.battle.kernels.compiler import source_digest
+from dizoo.smac.battle.maps.scenario import task_names
 
-#: Final games: environment role and probability of a random action; "random" where starts cannot be moved.
-FINAL = {
-    "greedy": ("evaluate", 0.0),
-    "epsilon": ("evaluate", 0.05),
-    "jitter": ("evaluate_jitter", 0.0),
-    "random": ("evaluate", 1.0),
+#: Final games: environment role, probability of a random action, and what differs from the cell's config; "random"
+#: where starts cannot be moved, "near" (the opponent that SMACv2's teams do not train on) on tasks.
+FINAL: dict[str, tuple[str, float, tuple[str, ...]]] = {
+    "greedy": ("evaluate", 0.0, ()),
+    "epsilon": ("evaluate", 0.05, ()),
+    "jitter": ("evaluate_jitter", 0.0, ()),
+    "random": ("evaluate", 1.0, ()),
+    "near": ("evaluate", 0.0, ("env.opponent=near",)),
 }
 #: Added to the seed for the final games, which nothing was trained or selected on.
 FINAL_SEED = 1_000_000
@@ -130,15 +133,18 @@ def _remember(history: Path, revisions: list[str | None], now: str | None) -> li
 
 
 def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, float]]:
-    """Play three kinds of final games, ``games`` of each, with the policy used in evaluation.
+    """Play the final games, ``games`` of each kind, with the policy used in evaluation.
 
     Returns the figures of `EvalResult` by kind, see `FINAL`.
     """
-    compiled = replace(cell, seed=cell.seed + FINAL_SEED).compile()
-    left_out, found = "random" if jitter_games(compiled) else "jitter", {}
-    for name, (role, epsilon) in FINAL.items():
-        if name == left_out:
+    cell, found = replace(cell, seed=cell.seed + FINAL_SEED), {}
+    left_out = {"random" if jitter_games(cell.compile()) else "jitter"}
+    if not (isinstance(cell, MapCell) and cell.map in task_names()):
+        left_out.add("near")
+    for name, (role, epsilon, options) in FINAL.items():
+        if name in left_out:
             continue
+        compiled = replace(cell, options=(*cell.options, *options)).compile()
         policy = make_policy(compiled)
         load_weights(policy, checkpoint, compiled)
         env = make_env(compiled, role)

@@ -16,9 +16,8 @@ from benchmark.win_rate.summary import experiments, main_experiments, win_rates
 def marl_eval(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the experiments of the results page in marl-eval's format."""
     found: dict[str, Any] = defaultdict(lambda: defaultdict(dict))
-    for (rules, map_name, algo, jitter), one in main_experiments(experiments(rows)).items():
-        label = f"{algo}_moved_starts" if jitter else algo
-        found[f"SMAC_{rules}"][map_name][label] = {f"seed_{row['cell']['seed']}": _run(row) for row in one.rows}
+    for (rules, map_name, algo), one in main_experiments(experiments(rows)).items():
+        found[f"SMAC_{rules}"][map_name][algo] = {f"seed_{row['cell']['seed']}": _run(row) for row in one.rows}
     return {environment: dict(tasks) for environment, tasks in found.items()}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
 
+from benchmark.arithmetic import KINDS
 from benchmark.provenance import revision
 from benchmark.win_rate.cells import Cell, MapCell
 from benchmark.win_rate.job import train_cell
@@ -75,7 +76,8 @@ def run_cells(
             c.name,
             train_cell,
             {"cell": c, "started": time.time(), "code": revision(), **same},
-            (f"{work}/{c.name}/**/*",),
+            sends=(f"{work}/{c.name}/**/*",),
+            environment=KINDS[c.arithmetic],
         )
         for c in due
     )

@@ -16,8 +16,8 @@ from benchmark import RESULTS, ROOT
 from benchmark.markdown import paragraph, percent, table
 from benchmark.speed import environments as adapters
 from benchmark.speed import simulator, training
-from benchmark.win_rate import environments, time_to_learn, ways
-from benchmark.win_rate.cells import FAMILY, FAMILY_MAPS, JITTER, OTHER_TASKS, QMIX_ALONE, RULES, MapCell, is_flat
+from benchmark.win_rate import environments, reliability, smacv2, ways
+from benchmark.win_rate.cells import FAMILY, FAMILY_MAPS, RULES, MapCell
 from benchmark.win_rate.curves import curve_file, draw_all, save
 from benchmark.win_rate.published import DI_ENGINE_MAPS, SOURCES, WIN_RATES
 from benchmark.win_rate.rows import read_rows
@@ -27,13 +27,14 @@ from benchmark.win_rate.summary import (
     interquartile_mean,
     main_experiments,
     score_matrix,
-    spread,
 )
 from dimix.errors import OutputError
 from dimix.machine.text import duration, short
 from dizoo.smac.battle.maps.scenario import map_names
 
-FINAL_KINDS = ("greedy", "epsilon 0.05", "jittered", "distinct")
+#: Columns that say what an experiment came to, see `experiment_cells`.
+EXPERIMENT = ("seeds", "env steps", "**last ten**", "**moved**", "final greedy", "epsilon", "moved", "distinct")
+AS_PUBLISHED = ("published", "nominal")  # algorithms: QMIX from the map's own start
 LEVELS = (0.5, 0.8, 0.95)
 
 INTRO = """\
@@ -49,37 +50,50 @@ moved by up to 0.5 cells) and the open-loop team (acts by the clock, sees nothin
 wins, a map proves nothing. All win rates are in percent. *Last ten*: mean of the last ten evaluations of 32 games, then
 mean over seeds. *Final*: 128 games of the policy at the end of training, never of the best checkpoint. *Best single*:
 the best evaluation of any seed, only for comparison with tables that report it."""
-GAMES_NOTE = """\
-The final 128 games of each kind: greedy and with 5 % random actions from the nominal start, greedy from starts moved by
-up to 0.5 cells; *distinct*: different games among the greedy ones (median over seeds)."""
-MOVED_NOTE = """\
-Every battle of these trainings began from starts moved by up to 0.5 cells. *Equivariant*: agents that see units as sets
-(`policy.model.equivariant=True`; on {maps} the zoo's QMIX is that already). The last column is the map's QMIX team of
-the table above: where every battle of a training begins alike, one battle is what is learned."""
+QMIX_NOTE = """\
+The zoo's config as it is: agents that see units as sets, battles from moved starts unless the map's file says
+otherwise. *Moved*: last ten evaluations from starts moved by up to 0.5 cells. *Final*: 128 games each of the trained
+team, greedy, with 5 % random actions, and greedy from moved starts; *distinct*: different ones among the greedy (median
+over seeds)."""
+PUBLISHED_NOTE = """\
+QMIX as the literature runs it: agents that read their observation as one row, every battle from the map's own start
+(*published*; `policy.model.equivariant=False`, `policy.model.layer_norm=False`, `env.start_jitter=0`). *Nominal*: the
+zoo's agents from the map's own start."""
 NET_NOTE = """\
 SMAC pays the absolute change of the enemies' hit points and shields, so that shields that grow back pay like damage.
 These teams were paid the net change (`--algos net_reward`: `env.reward_only_positive=False`,
 `env.reward_negative_scale=0`), all else as above. Where no enemy has a shield or a Medivac, and none is a Zerg, both
-are the same. The last two columns are the map's QMIX team of the tables above."""
-FAMILY_NOTE = "Last ten evaluations, nominal start; in brackets the final jittered games; means over seeds."
+are the same. Trained from the map's own start; the last two columns are such a team paid as SMAC does.
+‡: agents that see units as sets."""
+FAMILY_NOTE = """\
+All from the map's own start, with flat agents (‡: with agents that see units as sets). Last ten evaluations; in
+brackets the final games from moved starts; means over seeds."""
 AGGREGATE_NOTE = """\
 Interquartile mean of the last ten evaluations over maps and seeds, with its 95 % interval: stratified bootstrap over
 the seeds of each map (rliable). Maps with fewer than three seeds are left out."""
 SPEED_NOTE = """\
 Env steps and wall time (evaluations included) until the fifth evaluation in a row that won as much, each of the five:
-median over the seeds that got there, with their number if not all did. Trained from the nominal start, one thread a
-run."""
+median over the seeds that got there, with their number if not all did. One thread a run."""
 COMPARISON_NOTE = """\
 Theirs were measured **on StarCraft II**, ours on the engine's two rule profiles: the columns do not measure the same
-thing. Ours: last ten evaluations, QMIX, nominal start; *paid net*: of the teams paid by the net change under `smac`."""
+thing. Ours: last ten evaluations from the map's own start: the zoo's QMIX, QMIX as published, and under `smac` also
+paid by the net change."""
 DI_ENGINE_NOTE = """\
 *Best mean reward* is DI-engine's name for the win rate of the best single evaluation; it flatters everybody (at a true
 win rate of 0.5 the best of 500 evaluations of 32 games is about 0.76). Rules `smaclite`."""
 
-TIME_NOTE = """\
-Seconds from the start of the command, start-up included, {jobs} trainings side by side on {cores} cores of an {cpu}. A
-run stops when its last five evaluations of 32 greedy games average 0.99. *Five in a row*: each of them at 0.95 or more.
-*Stable*: share of evaluations at 0.95 or more from the first one on. *Jittered*: starts moved by up to 0.5 cells."""
+TASKS_NOTE = """\
+Teams and starts are drawn anew for every battle, so nothing can be learned by heart: an open-loop team hardly wins.
+Trained and played against `chase`, the maps' own trigger; *on near*: against enemies that choose the nearest target
+again and again, which no team here was trained on. Scripts: 512 battles, in brackets by kind of start
+(reflect / surrounded). *Last ten*: mean over seeds with its 95 % interval (Student's t). *Final*: 128 fresh battles a
+seed of the policy at the end. *Published*: SMACv2's own QMIX on StarCraft II after as many env steps, and after 10M.
+Floors: `python -m dizoo.smac.battle.teams.floors --episodes 512 --maps TASK ... --opponent near --json FILE`."""
+RELIABILITY_NOTE = """\
+Up to ten seeds in two kinds of arithmetic (this processor's, and AVX2's: other sums, other runs). *Won*: five
+evaluations in a row with at least 0.95 of 32 games won. Env steps and processor time until then, over all runs: one
+that never won counts as never. *Kept*: share of the evaluations after it at 0.95 or more. *Last ten*: mean over runs;
+*from moved starts*: the same from starts moved by up to 0.5 cells, and the worst run's."""
 WAYS_NOTE = """\
 Whether each zoo config of the family learns; not a comparison of methods: one seed, other maps, other lengths. A run
 ends when its last five evaluations won 95 % of their games, or after 600k env steps. On a machine with other work."""
@@ -94,7 +108,7 @@ SPEEDS = (
 )
 
 Row = Mapping[str, Any]
-Found = Mapping[tuple[str, str, str, float], Experiment]
+Found = Mapping[tuple[str, str, str], Experiment]
 #: Win rates of scripted teams by rules, map and team.
 Floors = Mapping[tuple[str, str, str], float]
 
@@ -112,7 +126,7 @@ def report(rows: Path, page: Path, curves: Path) -> None:
     """
     measured = read_rows(rows)
     found = main_experiments(experiments(measured))
-    draw_all(found, curves)
+    draw_all({key: one for key, one in found.items() if key[0] in RULES}, curves)
     for name, draw, part in (
         ("ways", ways.draw, ways.by_way(measured)),
         ("environments", environments.draw, environments.by_name(measured)),
@@ -137,20 +151,22 @@ def read_floors(path: Path) -> dict[tuple[str, str, str], float]:
 def sections(rows: Sequence[Row]) -> Iterable[str]:
     """Yield the parts of the page: on the rows, on scripted teams, on measured speeds."""
     everything = experiments(rows)
-    found, floors = main_experiments(everything), read_floors(RESULTS / "floors.json")
+    chosen, floors = main_experiments(everything), read_floors(RESULTS / "floors.json")
+    found = {key: one for key, one in chosen.items() if key[0] in RULES}
     yield INTRO
     yield from conditions(everything)
+    if sure := reliability.runs_by_recipe(rows):
+        yield from ("## How sure is a win?", RELIABILITY_NOTE, reliability.reliability_table(sure))
     for rules in RULES:
         yield from rules_sections(found, floors, rules)
+    tasks = smacv2.tasks_table(chosen, smacv2.read_floors(RESULTS / "floors_smacv2.json"))
+    yield from ("## Battles drawn anew: SMACv2's tasks", TASKS_NOTE, tasks)
     yield from ("## Over all maps", AGGREGATE_NOTE, aggregate_table(found))
     yield from ("## How fast", SPEED_NOTE, speed_table(found))
     yield from ("## Beside what others published", comparison_note(), comparison_table(found, floors))
     yield from ("## In the layout of DI-engine's table", DI_ENGINE_NOTE, di_engine_table(found))
     if ablations := [e for e in everything if e.cell.options]:
-        yield from ("## Trainings with other settings", ablation_table(ablations, found))
-    if timed := time_to_learn.ordered(rows):
-        yield from ("## Time to learn", time_note(timed), time_to_learn.ranges_table(timed))
-        yield time_to_learn.runs_table(timed)
+        yield from ("## Trainings with other settings", ablation_table(ablations, chosen))
     if tried := ways.by_way(rows):
         yield from ("## Ways to train", WAYS_NOTE, ways.ways_table(tried), "![Win rate, each way](ways.png)")
     if learned := environments.by_name(rows):
@@ -162,20 +178,18 @@ def sections(rows: Sequence[Row]) -> Iterable[str]:
 
 def rules_sections(found: Found, floors: Floors, rules: str) -> Iterable[str]:
     """Yield the tables of one rule profile."""
-    yield from (f"## QMIX, rules `{rules}`", qmix_table(found, floors, rules))
-    if any(key[0] == rules for key in found):
+    trained = {algo for r, _, algo in found if r == rules}
+    yield from (f"## QMIX, rules `{rules}`", QMIX_NOTE, qmix_table(found, floors, rules))
+    if trained:
         yield f"![Win rates under the rules {rules}]({curve_file(rules)})"
         yield (
             "*Greedy games from the nominal start, means of five evaluations: median over seeds, band from 25 to 75 %.*"
         )
-        yield from (f"## QMIX in other games, rules `{rules}`", GAMES_NOTE, games_table(found, rules))
-    if any((key[0], key[2]) == (rules, "net_reward") for key in found):
+    if trained & set(AS_PUBLISHED):
+        yield from (f"## QMIX as published, rules `{rules}`", PUBLISHED_NOTE, published_table(found, rules))
+    if "net_reward" in trained:
         yield from (f"## Paid by the net change, rules `{rules}`", NET_NOTE, net_table(found, rules))
-    if any((key[0], key[3]) == (rules, JITTER) for key in found):
-        sets = ", ".join(name for name in map_names() if not is_flat(name))
-        yield from (f"## Trained on moved starts, rules `{rules}`", paragraph(MOVED_NOTE.format(maps=sets)))
-        yield moved_table(found, rules)
-    if any(key[0] == rules and key[2] not in QMIX_ALONE and not key[3] for key in found):
+    if trained & set(FAMILY[1:]):
         yield from (f"## The family, rules `{rules}`", FAMILY_NOTE, family_table(found, floors, rules))
 
 
@@ -203,98 +217,76 @@ def conditions(everything: Sequence[Experiment]) -> Iterable[str]:
         yield paragraph(f"† Seeds trained with different settings: {'; '.join(sorted(mixed))}.")
 
 
-def time_note(timed: Sequence[Row]) -> str:
-    """Explain how the times to learn were measured."""
-    machine = timed[0]["machine"]
-    return paragraph(TIME_NOTE.format(jobs=timed[0]["jobs"], cores=machine["cores"], cpu=machine["cpu"]))
-
-
 def comparison_note() -> str:
     """Name the sources of the published figures."""
     return paragraph(f"{COMPARISON_NOTE} {'; '.join(f'{name}: {what}' for name, what in SOURCES.items())}.")
 
 
 def qmix_table(found: Found, floors: Floors, rules: str) -> str:
-    """Format the main table: all maps with floors and the literature's measure, greedy games from the nominal start."""
+    """Format the main table: the zoo's QMIX on all maps, with floors."""
     lines = []
     for name in map_names():
-        one, blind = (found.get((rules, name, algo, 0.0)) for algo in ("qmix", "open_loop"))
-        cells = [name, seeds_of(one), "" if one is None else short(one.cell.env_steps)]
-        cells += [*floor_cells(floors, rules, name), beside(blind, one)]
-        if one is None:
-            cells += ["", "", ""]
-        else:
-            median, low, high = spread(one.last_ten())
-            cells += [last_ten(one), f"{percent(median)} ({percent(low)}-{percent(high)})", percent(one.best_single())]
+        one, blind = (found.get((rules, name, algo)) for algo in ("qmix", "open_loop"))
+        cells = [name, *floor_cells(floors, rules, name), beside(blind, one)]
+        cells += [""] * 8 if one is None else experiment_cells(one)
         lines.append(cells)
-    names = ("map", "seeds", "env steps", "random", "attack nearest", "open loop", "**last ten**")
-    return table((*names, "median (25-75 %)", "best single"), lines)
+    return table(("map", "random", "attack nearest", "open loop", *EXPERIMENT), lines)
 
 
-def games_table(found: Found, rules: str) -> str:
-    """Format three kinds of games for teams trained from the nominal start."""
-    ones = ((name, found.get((rules, name, "qmix", 0.0))) for name in map_names())
-    return table(("map", *FINAL_KINDS), [[name, *final_cells(one)] for name, one in ones if one is not None])
+def published_table(found: Found, rules: str) -> str:
+    """Format the same for teams trained from the map's own start: a line for each kind of agents that was run."""
+    lines = [
+        [name, algo, *experiment_cells(one)]
+        for (r, name, algo), one in ordered(found)
+        if r == rules and algo in AS_PUBLISHED
+    ]
+    return table(("map", "agents", *EXPERIMENT), lines, left=2)
 
 
 def net_table(found: Found, rules: str) -> str:
     """Compare teams that are not paid for regenerating shields with those that are."""
     lines = []
     for name in map_names():
-        one, paid = (found.get((rules, name, algo, 0.0)) for algo in ("net_reward", "qmix"))
+        one = found.get((rules, name, "net_reward"))
+        paid = next((found[key] for algo in AS_PUBLISHED[::-1] if (key := (rules, name, algo)) in found), None)
         if one is not None:
-            cells = [name, seeds_of(one), short(one.cell.env_steps), last_ten(one), *final_cells(one)]
-            lines.append([*cells, beside(paid, one), jittered(paid)])
-    names = ("map", "seeds", "env steps", "**last ten**", *FINAL_KINDS)
-    return table((*names, "last ten, SMAC's reward", "jittered, SMAC's"), lines)
+            lines.append([name + sets(one), *experiment_cells(one), beside(paid, one), moved(paid)])
+    return table(("map", *EXPERIMENT, "last ten, SMAC's reward", "moved, SMAC's"), lines)
 
 
-def moved_table(found: Found, rules: str) -> str:
-    """Format the same for teams trained with jitter: a line for each algorithm that was run."""
-    lines = []
-    for (r, name, algo, jitter), one in ordered(found):
-        if (r, jitter) == (rules, JITTER):
-            known = jittered(found.get((rules, name, "qmix", 0.0)))
-            cells = [name, algo, seeds_of(one), short(one.cell.env_steps), last_ten(one, jitter=True)]
-            lines.append([*cells, *final_cells(one), known])
-    names = ("map", "algorithm", "seeds", "env steps", "**last ten, jittered**", *FINAL_KINDS)
-    return table((*names, "jittered, nominal training"), lines, left=2)
-
-
-def final_cells(one: Experiment) -> list[str]:
-    """Win rates of the final games: greedy, epsilon, jittered; and the number of distinct greedy ones."""
+def experiment_cells(one: Experiment) -> list[str]:
+    """Return the cells of the columns `EXPERIMENT`."""
     shares = [percent(one.final(kind).mean()) for kind in ("greedy", "epsilon", "jitter")]
-    return [*shares, f"{np.median(one.distinct('greedy')):g}"]
+    counted = [seeds_of(one), short(one.cell.env_steps), last_ten(one), last_ten(one, jitter=True)]
+    return [*counted, *shares, f"{np.median(one.distinct('greedy')):g}"]
 
 
 def family_table(found: Found, floors: Floors, rules: str) -> str:
-    """Format last ten evaluations and final jittered games of every algorithm."""
-    algos = ["qmix", *FAMILY, *sorted({k[2] for k in found if k[0] == rules} - {*QMIX_ALONE, *FAMILY})]
-    trained = {key[1] for key in found if key[0] == rules and key[2] not in QMIX_ALONE}
+    """Format last ten evaluations and final games from moved starts of every algorithm."""
     lines = []
     for name in map_names():
-        if name not in {*FAMILY_MAPS, *trained}:
+        ones = [found.get((rules, name, algo)) for algo in FAMILY]
+        if name not in FAMILY_MAPS and not any(ones[1:]):
             continue
-        ones = [found.get((rules, name, algo, 0.0)) for algo in algos]
         cells = [
-            "" if one is None else f"{percent(one.last_ten().mean())} ({jittered(one)}){unlike(one, ones[0])}"
+            "" if one is None else f"{percent(one.last_ten().mean())} ({moved(one)}){sets(one)}{unlike(one, ones[0])}"
             for one in ones
         ]
         lines.append([name, *floor_cells(floors, rules, name), *cells])
-    return table(("map", "random", "attack nearest", *algos), lines)
+    return table(("map", "random", "attack nearest", *FAMILY), lines)
 
 
 def aggregate_table(found: Found) -> str:
-    """Format the IQM over maps by rules, algorithm and training jitter, and over maps shared by all algorithms."""
+    """Format the IQM over maps by rules and algorithm, and over the maps of the whole family."""
     lines: list[list[str]] = []
     for rules in RULES:
         shared = shared_maps(found, rules)
-        for algo, jitter in sorted({(algo, jitter) for r, _, algo, jitter in found if r == rules}):
-            mine = [e for (r, _, a, j), e in found.items() if (r, a, j) == (rules, algo, jitter)]
+        for algo in sorted({algo for r, _, algo in found if r == rules}):
+            mine = [e for (r, _, a), e in found.items() if (r, a) == (rules, algo)]
             lines += aggregate_line(mine, "")
-            if shared and len(mine) > len(shared) and jitter == 0:
-                lines += aggregate_line([e for e in mine if e.cell.map in shared], ", those of all algorithms")
-    return table(("rules", "algorithm", "trained", "maps", "seeds", "nominal start", "jittered starts"), lines, left=3)
+            if shared and len(mine) > len(shared) and algo in FAMILY:
+                lines += aggregate_line([e for e in mine if e.cell.map in shared], ", the family's")
+    return table(("rules", "algorithm", "maps", "seeds", "nominal start", "moved starts"), lines, left=2)
 
 
 def aggregate_line(mine: Sequence[Experiment], note: str) -> list[list[str]]:
@@ -302,18 +294,16 @@ def aggregate_line(mine: Sequence[Experiment], note: str) -> list[list[str]]:
     matrix, seeds, maps = score_matrix(mine)
     if not len(maps) or not len(seeds):
         return []
-    cell = mine[0].cell
-    moved = score_matrix(mine, jitter=True)[0]
-    trained = f"starts moved by {cell.train_jitter:g}" if cell.train_jitter else "nominal start"
-    cells = [cell.rules, cell.algo, trained, f"{len(maps)}{note}", str(len(seeds))]
-    return [[*cells, with_interval(matrix), with_interval(moved) if np.isfinite(moved).all() else ""]]
+    jitter = score_matrix(mine, jitter=True)[0]
+    cells = [mine[0].cell.rules, mine[0].cell.algo, f"{len(maps)}{note}", str(len(seeds))]
+    return [[*cells, with_interval(matrix), with_interval(jitter) if np.isfinite(jitter).all() else ""]]
 
 
 def shared_maps(found: Found, rules: str) -> set[str]:
-    """Return the maps on which every algorithm that was run at all has three seeds."""
+    """Return the maps on which every algorithm of the family that was run at all has three seeds."""
     by_algo: dict[str, set[str]] = {}
-    for (r, name, algo, jitter), one in found.items():
-        if r == rules and jitter == 0 and algo not in OTHER_TASKS and len(one.rows) >= 3:
+    for (r, name, algo), one in found.items():
+        if r == rules and algo in FAMILY and len(one.rows) >= 3:
             by_algo.setdefault(algo, set()).add(name)
     return set.intersection(*by_algo.values()) if len(by_algo) > 1 else set()
 
@@ -321,8 +311,8 @@ def shared_maps(found: Found, rules: str) -> set[str]:
 def speed_table(found: Found) -> str:
     """Format env steps and wall time to the levels."""
     lines = []
-    for (rules, name, algo, jitter), one in ordered(found):
-        if not jitter and algo != "open_loop":
+    for (rules, name, algo), one in ordered(found):
+        if algo != "open_loop":
             training = [row["training"] for row in one.rows]
             speeds, ratios = ([t[key] for t in training] for key in ("env_steps_per_s", "replay_ratio"))
             cells = [cell for level in LEVELS for cell in level_cells(one, level)]
@@ -346,13 +336,13 @@ def comparison_table(found: Found, floors: Floors) -> str:
     lines = []
     for name, published in WIN_RATES.items():
         cells = [name]
-        for rules, algos in (("smaclite", ("qmix",)), ("smac", ("qmix", "net_reward"))):
-            ones = [found.get((rules, name, algo, 0.0)) for algo in algos]
+        for rules, algos in (("smaclite", ("qmix", "published")), ("smac", ("published", "net_reward"))):
+            ones = [found.get((rules, name, algo)) for algo in algos]
             cells += ["" if one is None else percent(one.last_ten().mean()) for one in ones]
             cells.append(floor_cells(floors, rules, name)[0])
         lines.append([*cells, *published])
     theirs = [f"{name} (StarCraft II)" for name in SOURCES]
-    ours = ("ours, `smaclite`", "random there", "ours, `smac`", "paid net", "random there")
+    ours = ("ours, `smaclite`", "as published", "random there", "as published, `smac`", "paid net", "random there")
     return table(("map", *ours, *theirs), lines)
 
 
@@ -360,7 +350,7 @@ def di_engine_table(found: Found) -> str:
     """Format DI-engine's own columns, for its six maps."""
     lines = []
     for name in DI_ENGINE_MAPS:
-        one = found.get(("smaclite", name, "qmix", 0.0))
+        one = found.get(("smaclite", name, "qmix")) or found.get(("smaclite", name, "published"))
         file = MapCell(map=name, env_steps=1).sources()[0][0]
         di_engine, pymarl = (f"{float(text) / 100:g}" for text in WIN_RATES[name][:2])
         cells = [name, "", "", ""]
@@ -374,15 +364,14 @@ def di_engine_table(found: Found) -> str:
 
 
 def ablation_table(ablations: Sequence[Experiment], found: Found) -> str:
-    """Compare experiments with ``-o`` options with the zoo's setting."""
+    """Compare experiments with ``-o`` options with those without."""
     lines = []
     for one in sorted(ablations, key=lambda e: e.cell.name):
         cell = one.cell
-        zoo = found.get((cell.rules, cell.map, cell.algo, cell.train_jitter))
-        trained = f"{short(cell.env_steps)}, jitter {cell.train_jitter:g}"
-        cells = [cell.rules, cell.map, cell.algo, trained, f"`{' '.join(cell.options)}`", seeds_of(one)]
+        zoo = found.get((cell.rules, cell.map, cell.algo))
+        cells = [cell.rules, cell.map, cell.algo, short(cell.env_steps), f"`{' '.join(cell.options)}`", seeds_of(one)]
         lines.append([*cells, percent(one.last_ten().mean()), beside(zoo, one)])
-    names = ("rules", "map", "algorithm", "trained", "changed", "seeds", "last ten", "zoo's setting")
+    names = ("rules", "map", "algorithm", "env steps", "changed", "seeds", "last ten", "without")
     return table(names, lines, left=5)
 
 
@@ -424,17 +413,22 @@ def beside(one: Experiment | None, reference: Experiment | None) -> str:
     return "" if one is None else percent(one.last_ten().mean()) + unlike(one, reference)
 
 
-def jittered(one: Experiment | None) -> str:
+def sets(one: Experiment) -> str:
+    """Mark agents that see units as sets, in a table of flat ones."""
+    return " ‡" * any(row["config"].get("policy.model.equivariant", False) for row in one.rows)
+
+
+def moved(one: Experiment | None) -> str:
     """Final games won from moved starts, empty without an experiment."""
     return "" if one is None else percent(one.final("jitter").mean())
 
 
-def ordered(found: Found) -> list[tuple[tuple[str, str, str, float], Experiment]]:
-    """Sort experiments by rules, map, algorithm (QMIX first) and jitter, as in the tables."""
+def ordered(found: Found) -> list[tuple[tuple[str, str, str], Experiment]]:
+    """Sort experiments by rules, map and algorithm (QMIX first), as in the tables."""
     names = map_names()
 
-    def place(key: tuple[str, str, str, float]) -> tuple[int, int, bool, str, float]:
-        rules, name, algo, jitter = key
-        return RULES.index(rules), names.index(name), algo != "qmix", algo, jitter
+    def place(key: tuple[str, str, str]) -> tuple[int, int, bool, str]:
+        rules, name, algo = key
+        return RULES.index(rules), names.index(name), algo != "qmix", algo
 
     return sorted(found.items(), key=lambda item: place(item[0]))

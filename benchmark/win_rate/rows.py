@@ -11,9 +11,10 @@ A row holds:
   start_up_s: seconds from the start of its process to the start of ``seconds``, null if it was resumed;
 - ``evaluations``: a list per column of `COLUMNS`, one entry per evaluation, oldest first;
 - ``final``: separate games of the final policy: ``greedy``, ``epsilon`` (0.05) and ``jitter`` (0.5 cells), or
-  ``random`` if an environment has no jitter, each with the figures of `dimix.worker.EvalResult`.
+  ``random`` if an environment has no jitter, on SMACv2's tasks also ``near`` (against that opponent), each with the
+  figures of `dimix.worker.EvalResult`.
 
-Runs measured before rows existed (time to learn, the ways, other environments) hold what was recorded then: no code,
+Runs measured before rows existed (the ways, other environments) hold what was recorded then: no code,
 config or final games.
 """
 

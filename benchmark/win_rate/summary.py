@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.arithmetic import AS_IT_IS
 from benchmark.win_rate.cells import MapCell
 from benchmark.win_rate.rows import cell_of, config_changes
 from dimix.plot.table import LAST, learned_at
@@ -87,15 +88,15 @@ def experiments(rows: Iterable[Mapping[str, Any]]) -> list[Experiment]:
     return [Experiment(replace(cell, seed=rows[0]["cell"]["seed"]), tuple(rows)) for cell, rows in found.items()]
 
 
-def main_experiments(found: Sequence[Experiment]) -> dict[tuple[str, str, str, float], Experiment]:
-    """Select the experiments for the tables, by rules, map, algorithm and training jitter: full runs of zoo configs.
+def main_experiments(found: Sequence[Experiment]) -> dict[tuple[str, str, str], Experiment]:
+    """Select the experiments for the tables, by rules, map and algorithm: full runs without options.
 
     Of several lengths, the one with most seeds counts, then the longest.
     """
-    chosen: dict[tuple[str, str, str, float], Experiment] = {}
+    chosen: dict[tuple[str, str, str], Experiment] = {}
     for one in sorted(found, key=lambda e: (len(e.rows), e.cell.env_steps)):
-        if not one.cell.options:
-            chosen[(one.cell.rules, one.cell.map, one.cell.algo, one.cell.train_jitter)] = one
+        if not one.cell.options and one.cell.arithmetic == AS_IT_IS:
+            chosen[(one.cell.rules, one.cell.map, one.cell.algo)] = one
     return chosen
 
 
@@ -103,6 +104,20 @@ def spread(values: np.ndarray) -> tuple[float, float, float]:
     """Median, 25 % and 75 % quantile over seeds."""
     low, median, high = np.percentile(values, [25, 50, 75])
     return float(median), float(low), float(high)
+
+
+def seed_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean over seeds of win rates, and the ends of its 95 % interval (Student's t), cut to [0, 1].
+
+    One seed says nothing about others: its interval is everything.
+    """
+    from scipy import stats
+
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, 0.0, 1.0
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return mean, max(mean - float(half), 0.0), min(mean + float(half), 1.0)
 
 
 def score_matrix(found: Sequence[Experiment], jitter: bool = False) -> tuple[np.ndarray, list[int], list[str]]:

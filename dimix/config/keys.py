@@ -17,7 +17,8 @@ RUN_CONFIG: dict[str, Any] = dict(
         env_step=10_000_000,
         # (int | None) Updates after which training stops; None: no limit, >= 1.
         train_iter=None,
-        # (int) Latest evaluations whose mean win rate must reach env.stop_value to stop the run early, >= 1.
+        # (int) Latest evaluations whose mean win rate must reach env.stop_value to stop the run early. Where every game
+        # is drawn anew, that mean also decides which networks are the best, >= 1.
         stop_window=5,
         # (float) Seconds between two checkpoints; saving does not affect the course of a run, > 0.
         checkpoint_interval_s=120.0,

@@ -105,7 +105,7 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """Policy with the best evaluation."""
+        """Policy with the best evaluation, or the best mean of several, see `dimix.callbacks.BestPolicy`."""
         return self.ckpt / BEST
 
     @property
@@ -178,7 +178,7 @@ class RunFolder:
                 *(["  inputs/              copies of what it read besides"] if (self.path / INPUTS).is_dir() else []),
                 "  result.json          how it ended",
                 "  log/metrics.csv      all metrics; the same for TensorBoard in log/",
-                f"  ckpt/{BEST}    policy of the best evaluation; {FINAL}: at the end",
+                f"  ckpt/{BEST}    policy of the best evaluation (drawn games: of the best few); {FINAL}: at the end",
                 *([f"  ckpt/{LATEST}  everything, to resume{second}"] if self.latest.exists() else []),
                 *([f"  replays/             {len(games)} games recorded during training"] if games else []),
                 *([f"watch       dimix -m replay {quote(games[-1])} -o game.html"] if games else []),

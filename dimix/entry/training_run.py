@@ -106,7 +106,8 @@ class TrainingRun:
             out=out,
             has_win=compiled.info.has_win,
         )
-        self._callbacks = Callbacks([self._stop_rule, BestPolicy(folder.best), MetricLog(logger), *callbacks])
+        best = BestPolicy(folder.best, run.stop_window if compiled.info.is_drawn else 1)
+        self._callbacks = Callbacks([self._stop_rule, best, MetricLog(logger), *callbacks])
         before, after = (self._callbacks.bound(moment, self) for moment in ("on_update_start", "on_update_end"))
         self.rooms.learner.follow(before, after, added)
         self._games = _game_files(compiled, folder, rooms)

@@ -51,6 +51,8 @@ class EnvInfo:
         episode_limit: steps after which an episode is ``truncated``.
         has_win: whether games can be won (``battle_won``).
         has_jitter: whether starts can be jittered, for the second evaluation.
+        is_drawn: whether every game is another one (teams or starts are drawn for it), so that one evaluation can be
+            luck.
         agent_types: unit type of each agent; None if the environment has no types.
         entities: layout of the units in an observation, for agents that read them as sets; None if unknown.
         state_entities: the same in a flat global state, for mixers that read the agents' own columns: first the agents,
@@ -68,6 +70,7 @@ class EnvInfo:
     episode_limit: int
     has_win: bool = True
     has_jitter: bool = True
+    is_drawn: bool = False
     agent_types: tuple[str, ...] | None = None
     entities: tuple[Entities, ...] | None = None
     state_entities: tuple[Entities, ...] | None = None

@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dizoo.smac.battle.errors import BattleError
-from dizoo.smac.battle.kernels.state import ATTACK_MOVE_COMMAND, NO_ACTION, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, Array
+from dizoo.smac.battle.kernels.state import (
+    ATTACK_MOVE_COMMAND,
+    NO_ACTION,
+    NO_UNIT,
+    OWNER,
+    STOP_COMMAND,
+    TARGET_COMMAND,
+    UNDECIDED,
+    Array,
+)
 from dizoo.smac.battle.maps.generator import STARTS
 from dizoo.smac.battle.maps.rules import OPPONENTS, Profile, get_profile
 from dizoo.smac.battle.maps.scenario import Scenario
@@ -20,17 +29,19 @@ from dizoo.smac.battle.text import nearest
 
 
 def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
-    """Return a profile with its opponent or some of its reward numbers replaced.
+    """Return a profile with some of its options replaced.
 
     Args:
         rules: name of a profile, or a profile.
-        options: new values of ``opponent`` and of fields whose names start with ``reward_``.
+        options: new values of ``opponent``, ``prob_obs_enemy``, ``action_mask`` and of fields whose names start with
+            ``reward_``.
 
     Raises:
         BattleError: an unknown profile or option, or a value of the wrong kind.
     """
     profile = get_profile(rules)
-    known = ["opponent", *(f.name for f in fields(Profile) if f.name.startswith("reward_"))]
+    rewards = [field.name for field in fields(Profile) if field.name.startswith("reward_")]
+    known = ["opponent", "prob_obs_enemy", "action_mask", *rewards]
     for name, value in options.items():
         if name not in known:
             raise BattleError(f"{name}: unknown option of BattleEngine.{nearest(name, known)}")
@@ -43,6 +54,8 @@ def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
             raise BattleError(f"{name}: found {value!r}. It is True or False.")
     if options.get("reward_scale_rate", 1.0) <= 0:
         raise BattleError(f"reward_scale_rate: found {options['reward_scale_rate']!r}. It is above 0.")
+    if not 0.0 <= options.get("prob_obs_enemy", 1.0) <= 1.0:
+        raise BattleError(f"prob_obs_enemy: found {options['prob_obs_enemy']!r}. It is from 0 to 1.")
     return replace(profile, **options)
 
 
@@ -165,10 +178,11 @@ def _check_indices(arrays: Mapping[str, Array], n_actions: int, n_types: int) ->
         "last_action": (NO_ACTION, n_actions - 1),
         "type": (0, n_types - 1),
         "start_kind": (0, len(STARTS) - 1),
+        "sightings": (UNDECIDED, OWNER),
     }
     for name, (low, high) in ranges.items():
         value = arrays.get(name)
-        if value is None:  # a fixed map has no lineup in its state
+        if value is None:  # a fixed map has no lineup in its state, full sight no sightings
             continue
         if value.min() < low or value.max() > high:
             worst = value.min() if value.min() < low else value.max()

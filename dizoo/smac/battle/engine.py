@@ -82,7 +82,7 @@ class BattleEngine:
         random_weapon_delay: bool = False,
         random_side: bool = False,
         num_threads: int | None = None,
-        **reward_options: float,
+        **profile_options: float,
     ) -> None:
         """Load the map and start all battles. The first engine compiles the kernels (see `needs_compile`).
 
@@ -97,7 +97,8 @@ class BattleEngine:
             random_side: at each reset, a fair coin decides whether agents see the battle mirrored left to right.
             num_threads: threads that share the batch; default: one per available processor. Results do not depend on
                 it.
-            **reward_options: fields of `Profile` that start with ``reward_``, such as ``reward_only_positive=False``.
+            **profile_options: ``prob_obs_enemy``, ``action_mask``, or fields of `Profile` that start with ``reward_``,
+                such as ``reward_only_positive=False``.
 
         Raises:
             MapError: unknown or damaged map.
@@ -105,12 +106,12 @@ class BattleEngine:
         """
         if isinstance(map, Scenario):
             self.scenario = map
-            if reward_options or opponent is not None:
+            if profile_options or opponent is not None:
                 raise BattleError(
                     "reward options, opponent: a Scenario has its own. Change its profile, or pass the map's name."
                 )
         else:
-            chosen = reward_options if opponent is None else {**reward_options, "opponent": opponent}
+            chosen = profile_options if opponent is None else {**profile_options, "opponent": opponent}
             self.scenario = load_scenario(map, profile_with(own_rules(map) if rules is None else rules, chosen))
         self.num_envs = whole_number("num_envs", num_envs, 1)
         self.num_threads = _thread_count(num_threads)
@@ -150,7 +151,8 @@ class BattleEngine:
         self.alive = np.zeros((n_envs, self.agent_num), np.bool_)
         self.episode_length = np.zeros(n_envs, np.int32)
         self._outputs = Outputs(*(getattr(self, name) for name in Outputs._fields))
-        self._state = empty_state(n_envs, self._world.kinds, self.agent_num, scenario.is_drawn)
+        partial = scenario.profile.prob_obs_enemy < 1.0
+        self._state = empty_state(n_envs, self._world.kinds, self.agent_num, scenario.is_drawn, partial)
         self._actions = np.zeros((n_envs, self.agent_num), np.int64)
         self._scratch = [
             empty_scratch(self._unit_count, len(scenario.rects)) for _ in range(min(self.num_threads, n_envs))
@@ -346,6 +348,8 @@ class BattleEngine:
         if self.scenario.is_drawn:
             arrays |= {name: state.kinds[name] for name in LINEUP_FIELDS}
             arrays |= {"start_kind": state.start_kind, "generator": np.full(self.num_envs, self._mark)}
+        if state.sightings.size:
+            arrays["sightings"] = state.sightings
         return arrays | {"last_action": state.last_action} | {name: getattr(self, name) for name in _OUTCOME_FIELDS}
 
     def close(self) -> None:

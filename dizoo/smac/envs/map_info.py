@@ -20,6 +20,7 @@ def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = Tru
         scenario.n_actions,
         scenario.episode_limit,
         has_jitter=has_jitter and not scenario.is_drawn,
+        is_drawn=scenario.is_drawn,
         agent_types=scenario.agent_types,
         entities=None if open_loop else obs_entities(scenario),
         state_entities=state_entities(scenario),

@@ -26,7 +26,7 @@ from dizoo.smac.battle.recording.replay import Replay, load_replay
 from dizoo.smac.battle.teams.floors import measure
 from dizoo.smac.battle.teams.scripted import TEAMS
 from dizoo.smac.envs.battle_vec_env import BattleVecEnv
-from dizoo.smac.envs.games.backends import GAMES, check_keys, check_variation
+from dizoo.smac.envs.games.backends import GAMES, PLAY_KEYS, check_keys, check_variation
 from dizoo.smac.envs.games.sc2_game import REWARD_KEYS, SMAC, SMACV2
 from dizoo.smac.envs.games.smaclite_game import SMACLITE
 from dizoo.smac.envs.map_info import map_info
@@ -58,6 +58,11 @@ class SMACEnv(ManagerKeys, EnvFamily):
         # until it is dead; or the nearest anew unless they can shoot. None: "chase" with the rules "smacv2", else
         # "attack_move", one of "attack_move", "chase", "near".
         opponent=None,
+        # (float) Chance, drawn once, that an agent may ever see an enemy that another agent saw first (extended partial
+        # observability, as in SMACv2); 1: off, in [0, 1].
+        prob_obs_enemy=1.0,
+        # (bool) Agents may name only targets in range; else every living one, and an order out of range is not sent.
+        action_mask=True,
         collector_env_num=32,
         evaluator_env_num=32,
         # (float) Share of games won, over the last evaluations, at which training stops; above 1 it never does, > 0.
@@ -230,7 +235,7 @@ class SMACEnv(ManagerKeys, EnvFamily):
             check_variation(cfg, role)
             return GAMES[cfg.backend].create(cfg, role, num_envs, seed)
         source = cfg if role == "collect" else cfg.evaluator
-        options: dict[str, Any] = {key: cfg[key] for key in (*REWARD_KEYS, "opponent")}
+        options: dict[str, Any] = {key: cfg[key] for key in (*REWARD_KEYS, *PLAY_KEYS)}
         options["start_jitter"] = cfg.jitter_eval.start_jitter if role == "evaluate_jitter" else source.start_jitter
         options["random_weapon_delay"] = source.random_weapon_delay
         options["random_side"] = source.random_side
@@ -287,7 +292,7 @@ def _game_end(replay: Replay) -> GameEnd:
 def _scenario(cfg: EasyDict) -> Scenario:
     try:
         rules = own_rules(cfg.map_name) if cfg.rules is None else cfg.rules
-        profile = profile_with(rules, {} if cfg.opponent is None else {"opponent": cfg.opponent})
+        profile = profile_with(rules, {key: cfg[key] for key in PLAY_KEYS if cfg[key] is not None})
         return load_scenario(cfg.map_name, profile)
     except MapError as error:
         raise ConfigError(f"env.map_name: {error}") from error

@@ -11,12 +11,29 @@ import pytest
 from benchmark import RESULTS
 from benchmark.__main__ import main
 from benchmark.markdown import percent
-from benchmark.win_rate.cells import ENV_STEPS, MOVED_ENV_STEPS, SMAC_ENV_STEPS, MapCell, make_cells, table_cells
+from benchmark.win_rate.cells import (
+    ENV_STEPS,
+    MOVED_ENV_STEPS,
+    SMAC_ENV_STEPS,
+    MapCell,
+    make_cells,
+    table_cells,
+    task_cells,
+)
 from benchmark.win_rate.curves import smoothed
-from benchmark.win_rate.report import conditions, games_table, moved_table, net_table, qmix_table, sections
+from benchmark.win_rate.report import conditions, family_table, net_table, published_table, qmix_table, sections
 from benchmark.win_rate.rows import RUNS, read_rows, write_row
-from benchmark.win_rate.summary import experiments, interquartile_mean, main_experiments, score_matrix, spread, time_to
-from dizoo.smac.battle.maps.scenario import map_names
+from benchmark.win_rate.smacv2 import read_floors, tasks_table
+from benchmark.win_rate.summary import (
+    experiments,
+    interquartile_mean,
+    main_experiments,
+    score_matrix,
+    seed_interval,
+    spread,
+    time_to,
+)
+from dizoo.smac.battle.maps.scenario import map_names, task_names
 
 
 def made_up_row(won, won_jitter=None, final=(64, 32, 16), **cell):
@@ -45,16 +62,16 @@ def made_up_row(won, won_jitter=None, final=(64, 32, 16), **cell):
     }
 
 
-FULL = dict(train_jitter=0.0, env_steps=2_000_000, seed=0)
+FULL = dict(env_steps=2_000_000, seed=0)
 #: No wins, then all of them: the last ten are 4 lost and 6 won ones.
 LEARNED = [0] * 10 + [4] * 6
 
 
 def test_marl_eval_holds_every_evaluation(tmp_path):
-    for row in (made_up_row([0, 1, 4], train_jitter=0.5), made_up_row([4, 4, 4], train_jitter=0.5, seed=1)):
+    for row in (made_up_row([0, 1, 4]), made_up_row([4, 4, 4], seed=1)):
         write_row(row, tmp_path)
     assert main(["marl-eval", "--rows", str(tmp_path), "-o", str(tmp_path / "all.out")]) == 0
-    runs = json.loads((tmp_path / "all.out").read_text())["SMAC_smaclite"]["3m"]["qmix_moved_starts"]
+    runs = json.loads((tmp_path / "all.out").read_text())["SMAC_smaclite"]["3m"]["qmix"]
     assert runs.keys() == {"seed_0", "seed_1"}
     assert runs["seed_0"]["step_1"] == {"step_count": 1000, "elapsed_time": 10.0, "win_rate": [0.25]}
     assert runs["seed_0"]["absolute_metrics"] == {"win_rate": [0.5]}  # 64 of 128
@@ -123,63 +140,88 @@ def test_tables_take_full_trainings_of_the_zoo_configs():
     rows += [made_up_row([0] * 10, options=("a=1",), seed=s) for s in (0, 1, 2)]
     rows += [made_up_row([0] * 10, until_won=True, seed=s) for s in (0, 1, 2)]
     found = main_experiments(experiments(rows))
-    assert found["smaclite", "3m", "qmix", 0.0].cell.env_steps == 1000  # more seeds
+    assert found["smaclite", "3m", "qmix"].cell.env_steps == 1000  # more seeds
     rows = [row for row in rows if row["cell"]["env_steps"] != 1000]
-    assert main_experiments(experiments(rows))["smaclite", "3m", "qmix", 0.0].cell.env_steps == 3000  # longer
+    assert main_experiments(experiments(rows))["smaclite", "3m", "qmix"].cell.env_steps == 3000  # longer
 
 
 def lines_by_map(table):
     return {line.split(" | ")[0].lstrip("| "): line for line in table.splitlines()}
 
 
-def test_lines_of_the_main_tables():
-    rows = [made_up_row(LEARNED), made_up_row([4] * 16, seed=1)]
-    rows += [made_up_row([4] * 16, final=(0, 0, 128), train_jitter=0.5, seed=s) for s in (0, 1)]
+def test_lines_of_the_main_table():
+    rows = [made_up_row(LEARNED, [0, 2] * 8), made_up_row([4] * 16, [3] * 16, seed=1)]
     rows += [made_up_row([1] * 16, algo="open_loop", env_steps=500_000)]
     floors = {("smaclite", "3m", "random"): 0.0, ("smaclite", "3m", "attack_nearest"): 0.996}
-    found = main_experiments(experiments(rows))
-    main_table, games = (
-        lines_by_map(qmix_table(found, floors, "smaclite")),
-        lines_by_map(games_table(found, "smaclite")),
-    )
-    # last ten 0.6 and 1.0; the open-loop team won 1 of 4, with fewer steps and seeds
-    expected = "| 3m | 2 | 2.0M | 0 | 99.6 | 25 (500k, 1 seed) | **80** | 80 (70-90) | 100 |"
-    assert main_table["3m"] == expected
-    # 64, 32, 16 of 128
-    assert games["3m"] == "| 3m | 50 | 25 | 12.5 | 1 |"
-    assert set(main_table["MMM"].replace("| MMM", "")) <= {" ", "|"}  # not run: empty
-    assert "MMM" not in games
+    lines = lines_by_map(qmix_table(main_experiments(experiments(rows)), floors, "smaclite"))
+    # The open-loop team won 1 of 4, with fewer steps and seeds. Last ten 0.6 and 1.0, from moved starts 0.25 and 0.75;
+    # 64, 32, 16 of 128 final games.
+    assert lines["3m"] == "| 3m | 0 | 99.6 | 25 (500k, 1 seed) | 2 | 2.0M | **80** | **50** | 50 | 25 | 12.5 | 1 |"
+    assert set(lines["MMM"].replace("| MMM", "")) <= {" ", "|"}  # not run: empty
 
 
-def test_teams_trained_on_moved_starts_have_a_line_each():
-    """Last ten jittered evaluations 0.75, then 0, 0 and 128 of 128 final games; behind them those of the team above."""
-    rows = [
-        made_up_row([4] * 16),
-        made_up_row([1] * 16, [3] * 16, algo="equivariant", train_jitter=0.5, env_steps=1000),
+def test_teams_as_published_have_a_line_for_each_kind_of_agents():
+    rows = [made_up_row([4] * 16, [2] * 16, algo="published", seed=s) for s in (0, 1)]
+    rows += [made_up_row([1] * 16, [3] * 16, algo="nominal", env_steps=1000), made_up_row([4] * 16, map="8m")]
+    lines = published_table(main_experiments(experiments(rows)), "smaclite").splitlines()
+    assert lines[2:] == [
+        "| 3m | nominal | 1 | 1.0k | **25** | **75** | 50 | 25 | 12.5 | 1 |",
+        "| 3m | published | 2 | 2.0M | **100** | **50** | 50 | 25 | 12.5 | 1 |",
     ]
-    rows += [made_up_row([4] * 16, [2] * 16, final=(0, 0, 128), train_jitter=0.5, seed=s) for s in (0, 1)]
-    lines = moved_table(main_experiments(experiments(rows)), "smaclite").splitlines()
-    assert lines[lines.index("| 3m | qmix | 2 | 2.0M | **50** | 0 | 0 | 100 | 1 | 12.5 |") + 1] == (
-        "| 3m | equivariant | 1 | 1.0k | **75** | 50 | 25 | 12.5 | 1 | 12.5 |"
-    )
-    assert not any("MMM" in line for line in lines)  # not run
+
+
+def test_agents_that_see_sets_are_marked_among_flat_ones():
+    sets = {"config": {"policy.model.equivariant": True}}
+    rows = [made_up_row([4] * 16, algo="published"), made_up_row([2] * 16, algo="vdn") | sets]
+    lines = lines_by_map(family_table(main_experiments(experiments(rows)), {}, "smaclite"))
+    assert lines["3m"] == "| 3m |  |  | 100 (12.5) | 50 (12.5) ‡ |  |  |  |"
 
 
 def test_teams_paid_by_the_net_change_stand_beside_those_paid_as_smac_does():
     """3m: 16 of 16 evaluations won, of 128 final games 64, 32, 16; beside it a longer training with two seeds."""
     rows = [made_up_row([4] * 16, rules="smac", algo="net_reward", env_steps=1000)]
-    rows += [made_up_row([1] * 16, final=(0, 0, 128), rules="smac", seed=s) for s in (0, 1)]
+    rows += [made_up_row([1] * 16, final=(0, 0, 128), rules="smac", algo="published", seed=s) for s in (0, 1)]
     rows += [made_up_row([4] * 16, rules="smac", algo="net_reward", map="8m")]  # alone
     lines = lines_by_map(net_table(main_experiments(experiments(rows)), "smac"))
-    assert lines["3m"] == "| 3m | 1 | 1.0k | **100** | 50 | 25 | 12.5 | 1 | 25 (2.0M, 2 seeds) | 100 |"
-    assert lines["8m"] == "| 8m | 1 | 2.0M | **100** | 50 | 25 | 12.5 | 1 |  |  |"
+    assert lines["3m"] == "| 3m | 1 | 1.0k | **100** | **nan** | 50 | 25 | 12.5 | 1 | 25 (2.0M, 2 seeds) | 100 |"
+    assert lines["8m"] == "| 8m | 1 | 2.0M | **100** | **nan** | 50 | 25 | 12.5 | 1 |  |  |"
     assert "MMM" not in lines  # not run
+
+
+def test_a_task_stands_beside_its_floors_and_what_was_published_after_as_many_steps():
+    pytest.importorskip("scipy")
+    task = dict(map="zerg_5_vs_5", rules="smacv2")
+    rows = [made_up_row([won] * 16, **task, seed=seed) for seed, won in enumerate((1, 2, 3))]
+    for row in rows:
+        row["final"]["near"] = dict(games_won=32, games_played=128, distinct_games=128)
+    rows.append(made_up_row([0] * 16, **task, algo="open_loop"))
+    floors = {("chase", "zerg_5_vs_5", "random"): {"reflect": (0, 6), "surrounded": (0, 4)}}
+    floors["near", "zerg_5_vs_5", "attack_nearest"] = {"surrounded": (3, 4), "reflect": (3, 6)}
+    lines = lines_by_map(tasks_table(main_experiments(experiments(rows)), floors))
+    # Means 0.25, 0.5, 0.75: deviation 0.25, so 4.303 * 0.25 / sqrt(3) = 0.621 on either side, cut to [0, 1]
+    expected = "| zerg_5_vs_5 | 0 |  | 60 (50 / 75) | 0 | 3 | 2.0M | 50 (0-100) | 50 | 25 | 25 | 38 | 37 |"
+    assert lines["zerg_5_vs_5"] == expected
+    assert lines["terran_5_vs_5"].endswith("|  | 62 | 62 |")  # not run: what was published after the usual length
+
+
+def test_interval_over_seeds_by_hand():
+    pytest.importorskip("scipy")
+    half = 4.302653 * 0.05 / np.sqrt(3)  # Student's t at 0.975 with two degrees of freedom
+    assert seed_interval(np.array([0.45, 0.5, 0.55])) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+    assert seed_interval(np.array([0.9])) == (0.9, 0.0, 1.0)
+
+
+def test_floors_of_every_task_are_measured():
+    scripts = ("random", "attack_nearest", "focus_fire")
+    floors = read_floors(RESULTS / "floors_smacv2.json")
+    assert floors.keys() == {(o, t, s) for o in ("chase", "near") for t in task_names() for s in scripts}
+    assert {sum(played for _, played in by_start.values()) for by_start in floors.values()} == {512}
 
 
 def test_seeds_of_different_settings_are_marked():
     rows = [made_up_row([4] * 10, seed=s) | {"config": {"a": s // 2, "b": 0}} for s in (0, 1, 2)]
     found = main_experiments(experiments(rows))
-    assert found["smaclite", "3m", "qmix", 0.0].mixed() == ["a"]
+    assert found["smaclite", "3m", "qmix"].mixed() == ["a"]
     assert "| 3† |" in lines_by_map(qmix_table(found, {}, "smaclite"))["3m"]
     assert any(
         "3m__qmix" in line and "(a)" in line for line in " ".join(conditions(experiments(rows))).split("† Seeds")
@@ -191,22 +233,30 @@ def test_a_share_just_below_one_is_not_shown_as_100():
 
 
 def test_cells_of_the_tables():
-    """QMIX and open loop on 23 maps, the family on 8 (equivariant: 6 flat ones), moved starts on 23 and (equivariant)
-    the 18 flat ones, three seeds, two rules; the net reward on the 11 maps with enemies that recover, under one."""
+    """The zoo's QMIX, QMIX as published and open loop on 23 maps, the other four of the family on 8, three seeds, two
+    rules; the net reward on the 11 maps with enemies that recover, under one; seven more seeds of the zoo's on six maps
+    under the other."""
     cells = table_cells()
-    assert len(cells) == len(set(cells)) == (2 * 23 + 6 + 4 * 8 + 23 + 18) * 3 * 2 + 11 * 3
+    assert len(cells) == len(set(cells)) == (3 * 23 + 4 * 8) * 3 * 2 + 11 * 3 + 6 * 7
     named = {cell.name for cell in cells}
-    assert {"smaclite__MMM__vdn__jitter0__500k__seed2", "smac__MMM2__net_reward__jitter0__2.0M__seed0"} <= named
-    assert "smaclite__corridor__equivariant__jitter0.5__900k__seed0" not in named  # the zoo's is that already
+    assert {"smaclite__MMM__vdn__500k__seed2", "smac__MMM2__net_reward__2.0M__seed0"} <= named
+
+
+def test_cells_of_the_tasks():
+    """Their own rules and length unless others are asked for; three seeds of QMIX, one open-loop team each."""
+    assert {(c.rules, c.env_steps) for c in task_cells()} == {("smacv2", 2_000_000)} and len(task_cells()) == 15 * 4
+    one, fixed = make_cells(["terran_5_vs_5", "3m"], ["open_loop"], [0])
+    assert (one.name, fixed.rules) == ("smacv2__terran_5_vs_5__open_loop__2.0M__seed0", "smaclite")
+    cfg = one.compile().cfg
+    assert cfg.env.open_loop and (cfg.env.rules, cfg.env.n_evaluator_episode) == ("smacv2", 128)
 
 
 def test_every_map_has_a_length_of_its_own():
     assert set(ENV_STEPS) == set(map_names()) and set(MOVED_ENV_STEPS) | set(SMAC_ENV_STEPS) <= set(ENV_STEPS)
-    (cell,) = make_cells(["5m_vs_6m"], ["qmix"], [0], ["smaclite"], [0.0])
-    (moved,) = make_cells(["5m_vs_6m"], ["qmix"], [0], ["smaclite"], [0.5])
-    (asked,) = make_cells(["5m_vs_6m"], ["qmix"], [0], ["smaclite"], [0.5], 1000)
-    assert (cell.env_steps, moved.env_steps, asked.env_steps) == (500_000, 1_000_000, 1000)
-    harder = make_cells(["3s5z"], ["qmix"], [0], ["smac"], [0.0, 0.5])  # the longest of what applies
+    published, moved = make_cells(["5m_vs_6m"], ["published", "qmix"], [0])
+    (asked,) = make_cells(["5m_vs_6m"], ["qmix"], [0], env_steps=1000)
+    assert (published.env_steps, moved.env_steps, asked.env_steps) == (500_000, 1_000_000, 1000)
+    harder = make_cells(["3s5z"], ["published", "qmix"], [0], ["smac"])  # the longest of what applies
     assert [c.env_steps for c in harder] == [2_000_000, 2_000_000]
 
 
@@ -235,7 +285,7 @@ def test_page_of_two_tiny_real_runs(tmp_path, shrink):
     assert main(report) == 0
     text = page.read_text()
     assert re.search(r"^4 trainings, 0.0 hours", text, re.M)
-    assert re.search(r"^\| 3m \| 2 \| 400 \| 0 \| 100 \|  \| \*\*[\d.]+\*\* \| [\d.]+ \(", text, re.M)
+    assert re.search(r"^\| 3m \| 0 \| 100 \|  \| 2 \| 400 \| \*\*[\d.]+\*\* \| \*\*[\d.]+\*\* \|", text, re.M)
     assert re.search(r"^\| smaclite \| 3m \| qmix \| never \|", text, re.M)
     assert "`env.collector_env_num=4" in text  # the same runs under their options, among the ablations
     assert "DI-engine (StarCraft II)" in text and "| 3s5z_vs_3s6z |" in text

@@ -17,9 +17,10 @@ from dizoo.smac.battle.kernels.compiler import cached_driver, inlined, outlined
 from dizoo.smac.battle.kernels.lineup import adopt_types, draw_battle
 from dizoo.smac.battle.kernels.observation import FIRST_MOVE, heading, write_features
 from dizoo.smac.battle.kernels.rng import shuffle
+from dizoo.smac.battle.kernels.sightings import update_sightings
 from dizoo.smac.battle.kernels.starting import start_battle
-from dizoo.smac.battle.kernels.state import MOVE_COMMAND, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, World
-from dizoo.smac.battle.kernels.targeting import clean_up_targets, prefer_velocities
+from dizoo.smac.battle.kernels.state import MOVE_COMMAND, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, UNDECIDED, World
+from dizoo.smac.battle.kernels.targeting import clean_up_targets, near, prefer_velocities
 from dizoo.smac.battle.maps.rules import MOVE_DISTANCE, TICKS_PER_STEP
 from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION
 
@@ -27,12 +28,15 @@ BEGIN, FINISH = 1, 2  # parts of a step besides its ticks
 
 
 @inlined
-def set_command(world, unit, kind, battle, action):
-    """Replace the command of a living agent (RULES 5.3)."""
+def set_command(world, units, i, battle, action):
+    """Replace the command of a living agent (RULES 5.3); one that names a target out of range changes nothing."""
+    unit, kind = units[i], world.kinds[i]
     if action >= FIRST_TARGET_ACTION:
         others = world.agent_unit if kind.is_healer else world.enemy_unit
-        unit.command = TARGET_COMMAND
-        unit.command_unit = others[action - FIRST_TARGET_ACTION]
+        target = others[action - FIRST_TARGET_ACTION]
+        if world.rules.action_mask or near(unit, units[target], kind.target_range):
+            unit.command = TARGET_COMMAND
+            unit.command_unit = target
     elif action >= FIRST_MOVE:
         dx, dy = heading(battle, action - FIRST_MOVE)
         unit.command = MOVE_COMMAND
@@ -49,7 +53,7 @@ def begin_step(world, units, battle, last_action, actions):
         last_action[k] = actions[k]
         i = world.agent_unit[k]
         if units[i].in_play:
-            set_command(world, units[i], world.kinds[i], battle, actions[k])
+            set_command(world, units, i, battle, actions[k])
     battle.tick_reward = 0.0
     for i in range(units.shape[0]):
         unit = units[i]
@@ -149,10 +153,17 @@ def step_reward(world, units, battle):
 
 
 @inlined
-def write_outputs(world, units, battle, last_action, outputs, e):
+def write_outputs(world, units, battle, last_action, sightings, outputs, e):
     """Write all outputs of battle e from its state."""
     write_features(
-        world, units, battle, last_action, outputs.action_mask[e], outputs.agent_state[e], outputs.global_state[e]
+        world,
+        units,
+        battle,
+        last_action,
+        sightings,
+        outputs.action_mask[e],
+        outputs.agent_state[e],
+        outputs.global_state[e],
     )
     for k in range(world.agent_unit.shape[0]):
         outputs.alive[e, k] = units[world.agent_unit[k]].in_play
@@ -252,7 +263,8 @@ def _make_step_battles(digest: str) -> Callable[..., None]:
                 finish_step(world, units, battle, outputs, e)
                 if filmed:
                     note_frame(units, frames[e, TICKS_PER_STEP * battle.clock])
-                write_outputs(world, units, battle, last_action, outputs, e)
+                update_sightings(world, units, battle, state.sightings[e])
+                write_outputs(world, units, battle, last_action, state.sightings[e], outputs, e)
 
     return step_battles
 
@@ -274,11 +286,13 @@ def _make_reset_battles(digest: str) -> Callable[..., None]:
             world = in_battle(tables, kinds)
             if restart:
                 start_battle(world, units, battle, last_action)
+                state.sightings[e] = UNDECIDED
+                update_sightings(world, units, battle, state.sightings[e])
                 outputs.reward[e] = 0.0
                 outputs.terminated[e] = False
                 outputs.truncated[e] = False
                 outputs.battle_won[e] = False
-            write_outputs(world, units, battle, last_action, outputs, e)
+            write_outputs(world, units, battle, last_action, state.sightings[e], outputs, e)
 
     return reset_battles
 

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from dizoo.smac.battle.kernels.compiler import inlined
+from dizoo.smac.battle.kernels.sightings import may_see
 from dizoo.smac.battle.kernels.state import NO_ACTION
 from dizoo.smac.battle.kernels.targeting import near, squared_distance
 from dizoo.smac.battle.maps.layout import ALLY_STATE, ENEMY_STATE, OWN, SEEN_ENEMY
@@ -61,7 +62,7 @@ def write_action_mask(world, units, battle, agent, row):
     others = world.agent_unit if healer else world.enemy_unit
     for j in range(min(others.shape[0], row.shape[0] - FIRST_TARGET_ACTION)):
         other = units[others[j]]
-        if other.in_play and near(me, other, world.kinds[i].target_range):
+        if other.in_play and (not world.rules.action_mask or near(me, other, world.kinds[i].target_range)):
             row[FIRST_TARGET_ACTION + j] = not (healer and world.kinds[others[j]].is_healer)
 
 
@@ -104,26 +105,28 @@ def write_seen(battle, me, per_sight, other, kind, flag, distance, show_shield, 
 @inlined
 def target_flag(world, units, i, j, distance, mask):
     """Flag in the block of enemy j: whether it, or for a healer *ally* j, is in target range (RULES 12)."""
+    reach = world.kinds[i].target_range
     if not world.kinds[i].is_healer:
-        return distance <= world.kinds[i].target_range
-    if not world.rules.healer_flags_show_healers:
-        return mask[FIRST_TARGET_ACTION + j]
+        return distance <= reach
     if j >= world.agent_unit.shape[0]:
         return False
-    k, reach = world.agent_unit[j], world.kinds[i].target_range
+    k = world.agent_unit[j]
+    if not world.rules.healer_flags_show_healers:
+        return mask[FIRST_TARGET_ACTION + j] and (world.rules.action_mask or near(units[i], units[k], reach))
     return k != i and units[k].in_play and squared_distance(units[i], units[k]) <= reach * reach
 
 
 @inlined
-def write_enemy_blocks(world, units, battle, i, mask, row):
-    """Write what unit i sees of the enemies into row (O,)."""
+def write_enemy_blocks(world, units, battle, sightings, agent, mask, row):
+    """Write what an agent sees of the enemies into row (O,)."""
+    i = world.agent_unit[agent]
     me, kind = units[i], world.kinds[i]
     show_shield, n_slots = world.map.show_enemy_shield, world.map.n_slots
     at, size = world.map.obs_enemies_first, world.map.obs_enemies_size
     for j in range(world.enemy_unit.shape[0]):
         k = world.enemy_unit[j]
         d2 = squared_distance(me, units[k])
-        if units[k].in_play and d2 <= kind.sight_squared:
+        if units[k].in_play and d2 <= kind.sight_squared and may_see(sightings, agent, j):
             distance = math.sqrt(d2)
             flag = 1.0 if target_flag(world, units, i, j, distance, mask) else 0.0
             write_seen(
@@ -155,7 +158,7 @@ def write_ally_blocks(world, units, battle, i, row):
 
 
 @inlined
-def write_observation(world, units, battle, agent, mask, row):
+def write_observation(world, units, battle, sightings, agent, mask, row):
     """Write one agent's observation into row (O,) f32, given its row of the action mask; zeros out of play."""
     i = world.agent_unit[agent]
     me, kind = units[i], world.kinds[i]
@@ -164,7 +167,7 @@ def write_observation(world, units, battle, agent, mask, row):
         return
     for direction in range(4):
         row[world.map.obs_can_move_first + direction] = mask[FIRST_MOVE + direction]
-    write_enemy_blocks(world, units, battle, i, mask, row)
+    write_enemy_blocks(world, units, battle, sightings, agent, mask, row)
     write_ally_blocks(world, units, battle, i, row)
     at = world.map.obs_own_first
     row[at] = me.hp / kind.hp_max
@@ -215,9 +218,9 @@ def write_global_state(world, units, battle, last_action, row):
 
 
 @inlined
-def write_features(world, units, battle, last_action, mask, observations, state):
+def write_features(world, units, battle, last_action, sightings, mask, observations, state):
     """Write mask (A, N), observations (A, O) and global state (S,) of one battle."""
     for agent in range(world.agent_unit.shape[0]):
         write_action_mask(world, units, battle, agent, mask[agent])
-        write_observation(world, units, battle, agent, mask[agent], observations[agent])
+        write_observation(world, units, battle, sightings, agent, mask[agent], observations[agent])
     write_global_state(world, units, battle, last_action, state)

@@ -22,6 +22,8 @@ TICK_S = 1.0 / TICKS_PER_SECOND
 STOP_COMMAND, MOVE_COMMAND, TARGET_COMMAND, ATTACK_MOVE_COMMAND = 0, 1, 2, 3
 NO_UNIT = -1
 NO_ACTION = -1
+UNDECIDED, HIDDEN, GRANTED, OWNER = 0, 1, 2, 3
+"""What an agent may see of an enemy where sight is partial (see `State.sightings`): ``OWNER`` saw it first."""
 
 Array = NDArray[Any]
 
@@ -133,6 +135,8 @@ RULES = _record(
     ("own_position", _flag),
     ("stays_inside", _flag),
     ("zero_if_negative", _flag),
+    ("action_mask", _flag),
+    ("prob_obs_enemy", _f8),
     ("random_side", _flag),  # a fair coin at each reset mirrors the battle left to right
     ("opponent", _i4),  # index into OPPONENTS
     ("reward_death_value", _f8),
@@ -216,6 +220,7 @@ class State(NamedTuple):
     last_action: Array  # (E, A) i32, NO_ACTION before the first step
     kinds: Array  # (E, U) KIND; (1, U) if the map fixes its units
     start_kind: Array  # (E,) i32: index into STARTS of a drawn battle
+    sightings: Array  # (E, A, K) i8: UNDECIDED to OWNER; (E, 0, 0) unless agents see some enemies only by chance
 
 
 class Outputs(NamedTuple):
@@ -253,15 +258,17 @@ class Scratch(NamedTuple):
     projected: Array  # (L,) LINE
 
 
-def empty_state(num_envs: int, kinds: Array, n_agents: int, is_drawn: bool) -> State:
+def empty_state(num_envs: int, kinds: Array, n_agents: int, is_drawn: bool, partial: bool) -> State:
     """Create the state of E battles with A agents and units (U,) KIND, all zero (not legal until reset)."""
     n_units = len(kinds)
+    looks = (n_agents, n_units - n_agents) if partial else (0, 0)
     return State(
         units=np.zeros((num_envs, n_units), UNIT),
         battles=np.zeros(num_envs, BATTLE),
         last_action=np.full((num_envs, n_agents), NO_ACTION, np.int32),
         kinds=np.repeat(kinds[None], num_envs if is_drawn else 1, axis=0),
         start_kind=np.zeros(num_envs, np.int32),
+        sightings=np.zeros((num_envs, *looks), np.int8),
     )
 
 

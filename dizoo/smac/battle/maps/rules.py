@@ -47,6 +47,10 @@ class Profile:
         opponent: ``"attack_move"``: enemies walk to the attack point and fight what they meet; ``"chase"``: each goes
             for the nearest ally, wherever that is, until it is dead (SMACv2's map); ``"near"``: the same, but it turns
             to the nearest anew unless its target is in weapon range or attacks it.
+        prob_obs_enemy: probability that an agent may ever see an enemy that another agent saw first, drawn once
+            (SMACv2's extended partial observability); 1: every agent sees whatever is in sight.
+        action_mask: agents may name only targets in range; else any that lives, and an order out of range is not sent:
+            the old one goes on (as SMACv2 sets it beside ``prob_obs_enemy``).
         reward_net: reward the change of the enemies' hp and shields over the step, so that regeneration counts against
             it (SMAC); else the damage dealt (SMAClite).
         reward_own_death: an enemy that dies by its own explosion pays ``reward_death_value`` too (SMAC).
@@ -81,6 +85,8 @@ class Profile:
     stays_inside: bool = False
     opponent: str = "attack_move"
     zero_if_negative: bool = False
+    prob_obs_enemy: float = 1.0
+    action_mask: bool = True
     reward_only_positive: bool = True
     reward_death_value: float = 10.0
     reward_negative_scale: float = 0.5

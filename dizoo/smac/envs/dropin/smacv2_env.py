@@ -18,8 +18,6 @@ ONLY_THIS = {
     "conic_fov": False,
     "fully_observable": False,
     "obs_starcraft": True,
-    "prob_obs_enemy": 1.0,
-    "action_mask": True,
 }
 """Arguments of SMACv2's class, beside those of SMAC's, of which only the tasks' value is built."""
 

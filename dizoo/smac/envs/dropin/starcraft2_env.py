@@ -33,7 +33,15 @@ ONLY_THIS = {
 }
 """Arguments of SMAC's class of which only SMAC's default is built."""
 
-ENGINE_OPTIONS = ("opponent", "start_jitter", "random_weapon_delay", "random_side", "num_threads")
+ENGINE_OPTIONS = (
+    "opponent",
+    "prob_obs_enemy",
+    "action_mask",
+    "start_jitter",
+    "random_weapon_delay",
+    "random_side",
+    "num_threads",
+)
 """Options of `BattleEngine` that are passed on."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dimix.machine.checkpoint_file import load_checkpoint
 from dizoo.smac.battle import load_scenario
 from dizoo.smac.battle.errors import MapError
 from dizoo.smac.battle.maps.command import main
@@ -170,3 +171,5 @@ def test_the_example_trains(path, config, dimix, shrink, tmp_path):
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "own/result.json").read_text())
     assert result["reason"] == "env_step" and result["env_step"] >= 2000 and result["train_iter"] > 0
+    ranked = load_checkpoint(tmp_path / "own/ckpt/latest.pth.tar")["run"]["callbacks"]["BestPolicy"]["last"]
+    assert len(ranked) == (5 if path == DRAWN else 1)  # where battles are drawn, one evaluation can be luck

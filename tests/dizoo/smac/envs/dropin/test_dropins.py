@@ -427,7 +427,6 @@ def test_smacv2s_class_plays_the_task():
     ("config", "options", "message"),
     [
         ({}, dict(conic_fov=True), "only conic_fov=False is built"),
-        ({}, dict(prob_obs_enemy=0.0), r"only prob_obs_enemy=1\.0 is built"),
         ({}, dict(step_mul=4), "step_mul is 4"),
         (dict(team_gen=dict(dist_type="all_teams")), {}, "team_gen is .* It has dist_type 'weighted_teams'"),
         (dict(start_positions={}), {}, "start_positions is {}. It has dist_type 'surrounded_and_reflect', p, map_x"),
