@@ -34,7 +34,9 @@ from dizoo.smac.battle.maps.scenario import map_names
 
 #: Columns that say what an experiment came to, see `experiment_cells`.
 EXPERIMENT = ("seeds", "env steps", "**last ten**", "**moved**", "final greedy", "epsilon", "moved", "distinct")
-AS_PUBLISHED = ("published", "nominal")  # algorithms: QMIX from the map's own start
+#: Kinds of QMIX by algorithm, as the tables call them; and those from the map's own start.
+QMIX_KINDS = {"qmix": "zoo", "published": "published", "nominal": "nominal"}
+AS_PUBLISHED = ("published", "nominal")
 LEVELS = (0.5, 0.8, 0.95)
 
 INTRO = """\
@@ -51,14 +53,13 @@ wins, a map proves nothing. All win rates are in percent. *Last ten*: mean of th
 mean over seeds. *Final*: 128 games of the policy at the end of training, never of the best checkpoint. *Best single*:
 the best evaluation of any seed, only for comparison with tables that report it."""
 QMIX_NOTE = """\
-The zoo's config as it is: agents that see units as sets, battles from moved starts unless the map's file says
-otherwise. *Moved*: last ten evaluations from starts moved by up to 0.5 cells. *Final*: 128 games each of the trained
-team, greedy, with 5 % random actions, and greedy from moved starts; *distinct*: different ones among the greedy (median
-over seeds)."""
-PUBLISHED_NOTE = """\
-QMIX as the literature runs it: agents that read their observation as one row, every battle from the map's own start
-(*published*; `policy.model.equivariant=False`, `policy.model.layer_norm=False`, `env.start_jitter=0`). *Nominal*: the
-zoo's agents from the map's own start."""
+*Zoo*: the zoo's config as it is. *Published*: as the literature runs QMIX: agents that read their observation as one
+row, every battle from the map's own start (`policy.model.equivariant=False`, `policy.model.layer_norm=False`,
+`env.start_jitter=0`). *Nominal*: agents that see units as sets, from the map's own start.
+
+*Moved*: last ten evaluations from starts moved by up to 0.5 cells. *Final*: 128 games each of the trained team, greedy,
+with 5 % random actions, and greedy from moved starts; *distinct*: different ones among the greedy (median over seeds).
+*Open loop*: last ten evaluations of a team that only knows the time."""
 NET_NOTE = """\
 SMAC pays the absolute change of the enemies' hit points and shields, so that shields that grow back pay like damage.
 These teams were paid the net change (`--algos net_reward`: `env.reward_only_positive=False`,
@@ -185,8 +186,6 @@ def rules_sections(found: Found, floors: Floors, rules: str) -> Iterable[str]:
         yield (
             "*Greedy games from the nominal start, means of five evaluations: median over seeds, band from 25 to 75 %.*"
         )
-    if trained & set(AS_PUBLISHED):
-        yield from (f"## QMIX as published, rules `{rules}`", PUBLISHED_NOTE, published_table(found, rules))
     if "net_reward" in trained:
         yield from (f"## Paid by the net change, rules `{rules}`", NET_NOTE, net_table(found, rules))
     if trained & set(FAMILY[1:]):
@@ -223,24 +222,14 @@ def comparison_note() -> str:
 
 
 def qmix_table(found: Found, floors: Floors, rules: str) -> str:
-    """Format the main table: the zoo's QMIX on all maps, with floors."""
+    """Format the main table: a line for each kind of QMIX that was run on a map, beside the map's floors."""
     lines = []
     for name in map_names():
-        one, blind = (found.get((rules, name, algo)) for algo in ("qmix", "open_loop"))
-        cells = [name, *floor_cells(floors, rules, name), beside(blind, one)]
-        cells += [""] * 8 if one is None else experiment_cells(one)
-        lines.append(cells)
-    return table(("map", "random", "attack nearest", "open loop", *EXPERIMENT), lines)
-
-
-def published_table(found: Found, rules: str) -> str:
-    """Format the same for teams trained from the map's own start: a line for each kind of agents that was run."""
-    lines = [
-        [name, algo, *experiment_cells(one)]
-        for (r, name, algo), one in ordered(found)
-        if r == rules and algo in AS_PUBLISHED
-    ]
-    return table(("map", "agents", *EXPERIMENT), lines, left=2)
+        ones = [(kind, found.get((rules, name, algo))) for algo, kind in QMIX_KINDS.items()]
+        for kind, one in ((kind, one) for kind, one in ones if one is not None):
+            blind = beside(found.get((rules, name, "open_loop")), one)
+            lines.append([name, kind, *floor_cells(floors, rules, name), blind, *experiment_cells(one)])
+    return table(("map", "kind", "random", "attack nearest", "open loop", *EXPERIMENT), lines, left=2)
 
 
 def net_table(found: Found, rules: str) -> str:
@@ -379,8 +368,9 @@ def ablation_table(ablations: Sequence[Experiment], found: Found) -> str:
 
 
 def last_ten(one: Experiment, jitter: bool = False) -> str:
-    """Mean of an experiment's last ten evaluations, the figure of its line."""
-    return f"**{percent(one.last_ten(jitter).mean())}**"
+    """Mean of an experiment's last ten evaluations, the figure of its line; empty if it played no such games."""
+    mean = one.last_ten(jitter).mean()
+    return f"**{percent(mean)}**" if np.isfinite(mean) else ""
 
 
 def with_interval(matrix: np.ndarray) -> str:

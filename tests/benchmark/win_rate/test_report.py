@@ -21,7 +21,7 @@ from benchmark.win_rate.cells import (
     task_cells,
 )
 from benchmark.win_rate.curves import smoothed
-from benchmark.win_rate.report import conditions, family_table, net_table, published_table, qmix_table, sections
+from benchmark.win_rate.report import conditions, family_table, net_table, qmix_table, sections
 from benchmark.win_rate.rows import RUNS, read_rows, write_row
 from benchmark.win_rate.smacv2 import read_floors, tasks_table
 from benchmark.win_rate.summary import (
@@ -156,17 +156,19 @@ def test_lines_of_the_main_table():
     lines = lines_by_map(qmix_table(main_experiments(experiments(rows)), floors, "smaclite"))
     # The open-loop team won 1 of 4, with fewer steps and seeds. Last ten 0.6 and 1.0, from moved starts 0.25 and 0.75;
     # 64, 32, 16 of 128 final games.
-    assert lines["3m"] == "| 3m | 0 | 99.6 | 25 (500k, 1 seed) | 2 | 2.0M | **80** | **50** | 50 | 25 | 12.5 | 1 |"
-    assert set(lines["MMM"].replace("| MMM", "")) <= {" ", "|"}  # not run: empty
+    found = "2 | 2.0M | **80** | **50** | 50 | 25 | 12.5 | 1"
+    assert lines["3m"] == f"| 3m | zoo | 0 | 99.6 | 25 (500k, 1 seed) | {found} |"
+    assert "MMM" not in lines  # not run
 
 
-def test_teams_as_published_have_a_line_for_each_kind_of_agents():
+def test_each_kind_of_qmix_has_a_line():
     rows = [made_up_row([4] * 16, [2] * 16, algo="published", seed=s) for s in (0, 1)]
     rows += [made_up_row([1] * 16, [3] * 16, algo="nominal", env_steps=1000), made_up_row([4] * 16, map="8m")]
-    lines = published_table(main_experiments(experiments(rows)), "smaclite").splitlines()
+    lines = qmix_table(main_experiments(experiments(rows)), {}, "smaclite").splitlines()
     assert lines[2:] == [
-        "| 3m | nominal | 1 | 1.0k | **25** | **75** | 50 | 25 | 12.5 | 1 |",
-        "| 3m | published | 2 | 2.0M | **100** | **50** | 50 | 25 | 12.5 | 1 |",
+        "| 3m | published |  |  |  | 2 | 2.0M | **100** | **50** | 50 | 25 | 12.5 | 1 |",
+        "| 3m | nominal |  |  |  | 1 | 1.0k | **25** | **75** | 50 | 25 | 12.5 | 1 |",
+        "| 8m | zoo |  |  |  | 1 | 2.0M | **100** |  | 50 | 25 | 12.5 | 1 |",
     ]
 
 
@@ -183,8 +185,8 @@ def test_teams_paid_by_the_net_change_stand_beside_those_paid_as_smac_does():
     rows += [made_up_row([1] * 16, final=(0, 0, 128), rules="smac", algo="published", seed=s) for s in (0, 1)]
     rows += [made_up_row([4] * 16, rules="smac", algo="net_reward", map="8m")]  # alone
     lines = lines_by_map(net_table(main_experiments(experiments(rows)), "smac"))
-    assert lines["3m"] == "| 3m | 1 | 1.0k | **100** | **nan** | 50 | 25 | 12.5 | 1 | 25 (2.0M, 2 seeds) | 100 |"
-    assert lines["8m"] == "| 8m | 1 | 2.0M | **100** | **nan** | 50 | 25 | 12.5 | 1 |  |  |"
+    assert lines["3m"] == "| 3m | 1 | 1.0k | **100** |  | 50 | 25 | 12.5 | 1 | 25 (2.0M, 2 seeds) | 100 |"
+    assert lines["8m"] == "| 8m | 1 | 2.0M | **100** |  | 50 | 25 | 12.5 | 1 |  |  |"
     assert "MMM" not in lines  # not run
 
 
@@ -285,7 +287,7 @@ def test_page_of_two_tiny_real_runs(tmp_path, shrink):
     assert main(report) == 0
     text = page.read_text()
     assert re.search(r"^4 trainings, 0.0 hours", text, re.M)
-    assert re.search(r"^\| 3m \| 0 \| 100 \|  \| 2 \| 400 \| \*\*[\d.]+\*\* \| \*\*[\d.]+\*\* \|", text, re.M)
+    assert re.search(r"^\| 3m \| zoo \| 0 \| 100 \|  \| 2 \| 400 \| \*\*[\d.]+\*\* \| \*\*[\d.]+\*\* \|", text, re.M)
     assert re.search(r"^\| smaclite \| 3m \| qmix \| never \|", text, re.M)
     assert "`env.collector_env_num=4" in text  # the same runs under their options, among the ablations
     assert "DI-engine (StarCraft II)" in text and "| 3s5z_vs_3s6z |" in text
