@@ -85,7 +85,7 @@ def _games() -> dict[str, str]:
 def _curves() -> dict[str, dict[str, Any]]:
     """Win rates of the results' runs: by rules and map, by algorithm, one line per seed."""
     found: dict[str, dict[str, Any]] = defaultdict(dict)
-    for (rules, name, algo, jitter), one in main_experiments(experiments(read_rows(RUNS))).items():
+    for (rules, name, algo), one in main_experiments(experiments(read_rows(RUNS))).items():
         lines = [[row["evaluations"]["env_step"], win_rates(row).round(3).tolist()] for row in one.rows]
-        found[f"{name} ({rules})"][f"{algo}, moved starts" if jitter else algo] = lines
+        found[f"{name} ({rules})"][algo] = lines
     return dict(sorted(found.items()))
