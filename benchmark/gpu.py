@@ -20,18 +20,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from easydict import EasyDict
 
 from benchmark import RESULTS, ROOT, zoo_file
 from benchmark.markdown import table
 from benchmark.provenance import machine, revision, versions
-from benchmark.speed.learner import MAPS, synthetic_batch
+from benchmark.speed.learner import MAPS, make_policy, synthetic_batch
 from benchmark.speed.workers import train_for
-from dimix.config.schema import class_schema, defaults
 from dimix.machine.device import resolve_device
 from dimix.machine.text import format_bytes
-from dimix.model import QMix
-from dimix.policy import QMIXPolicy
 from dimix.replay.batch import EpisodeBatch, batch_fields, make_batch
 
 MAP = "MMM"
@@ -47,21 +43,6 @@ def run_tests() -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "tests/test_cuda.py"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     return re.sub(r" in [\d.:s ()]+$", "", done.stdout.strip().splitlines()[-1]).strip("= ")
-
-
-def make_policy(hidden: int, device: str) -> QMIXPolicy:
-    """A default QMIX policy for the benchmark's map."""
-    sizes, cfg = MAPS[MAP], EasyDict(defaults(class_schema(QMIXPolicy)))
-    cfg.model = EasyDict(defaults(class_schema(QMix)))
-    cfg.model.update(
-        agent_num=sizes.agents,
-        obs_shape=sizes.obs,
-        global_obs_shape=sizes.state,
-        action_shape=sizes.actions,
-        hidden_size_list=[hidden],
-    )
-    torch.manual_seed(0)
-    return QMIXPolicy(cfg, device=device)
 
 
 def wait(device: str) -> None:
@@ -85,7 +66,8 @@ def time_updates(device: str, repeats: int) -> list[dict[str, Any]]:
     for episodes in BATCHES:
         made = synthetic_batch(MAPS[MAP], episodes, np.random.default_rng(0))
         for hidden in HIDDEN:
-            policy, batch, times = make_policy(hidden, device), with_state_size(made, hidden), []
+            policy = make_policy(MAPS[MAP], device, hidden_size_list=[hidden])
+            batch, times = with_state_size(made, hidden), []
             if device != "cpu":
                 torch.cuda.reset_peak_memory_stats()
             while len(times) <= repeats and sum(times) < MOST_S:

@@ -91,7 +91,7 @@ def synthetic_batch(sizes: Sizes, episodes: int, rng: np.random.Generator) -> Ep
     return make_batch({k: torch.from_numpy(v) for k, v in {**floats, **others}.items()})
 
 
-def make_policy(sizes: Sizes, fused: bool = True, **model: Any) -> QMIXPolicy:
+def make_policy(sizes: Sizes, device: str = "cpu", **model: Any) -> QMIXPolicy:
     """Create a policy with the default config; keyword arguments change keys of its model."""
     cfg = EasyDict(defaults(class_schema(QMIXPolicy)))
     cfg.model = EasyDict(defaults(class_schema(QMix)))
@@ -100,11 +100,10 @@ def make_policy(sizes: Sizes, fused: bool = True, **model: Any) -> QMIXPolicy:
         obs_shape=sizes.obs,
         global_obs_shape=sizes.state,
         action_shape=sizes.actions,
-        fused=fused,
         **model,
     )
     torch.manual_seed(0)
-    return QMIXPolicy(cfg)
+    return QMIXPolicy(cfg, device=device)
 
 
 def multiply_adds(policy: QMIXPolicy, batch: EpisodeBatch, sizes: Sizes) -> int:
@@ -158,7 +157,7 @@ def sharing_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) 
         for episodes in batch_sizes:
             batch = synthetic_batch(MAPS[name], episodes, np.random.default_rng(0))
             for fused in (True, False):
-                ms = in_turn([make_policy(MAPS[name], fused, **kind) for kind in kinds], batch, repeats)
+                ms = in_turn([make_policy(MAPS[name], fused=fused, **kind) for kind in kinds], batch, repeats)
                 shown = [*(f"{x:.1f}" for x in ms), f"{ms[1] / ms[0]:.2f}", f"{ms[2] / ms[0]:.2f}"]
                 yield [name, str(episodes), "fused" if fused else "plain", *shown]
 
@@ -198,7 +197,7 @@ def update_rows(maps: Sequence[str], batch_sizes: Sequence[int], repeats: int) -
     for name in maps:
         for episodes in batch_sizes:
             batch = synthetic_batch(MAPS[name], episodes, np.random.default_rng(0))
-            policies = [make_policy(MAPS[name], fused) for fused in (True, False)]
+            policies = [make_policy(MAPS[name], fused=fused) for fused in (True, False)]
             fused, plain = (update_time(policy, batch, repeats) for policy in policies)
             work = multiply_adds(policies[0], batch, MAPS[name])
             cells = [name, str(episodes), str(int(batch.filled.sum())), f"{fused * 1e3:.1f}", f"{plain * 1e3:.1f}"]
