@@ -4,7 +4,11 @@ from easydict import EasyDict
 
 main_config = EasyDict(
     env=dict(map_name="protoss_20_vs_20", n_evaluator_episode=128),
-    policy=dict(model=dict(equivariant=True)),
+    policy=dict(
+        model=dict(equivariant=True, layer_norm=True),
+        learn=dict(batch_size=16, update_per_collect=4),
+        eval=dict(evaluator=dict(eval_freq=200)),
+    ),
 )
 
 create_config = EasyDict(
