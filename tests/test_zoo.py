@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.win_rate.cells import MapCell
 from dimix.config.compile import compile_all
 from dimix.config.file import zoo_configs
 from dimix.registry import ENV_REGISTRY
@@ -22,7 +23,8 @@ def skip_without_packages(path):
         pytest.skip(f"{missing[0].module} is not installed: {missing[0].install}")
 
 
-QMIX = {p for p in zoo_configs() if p.match("smac/config/*_qmix_config.py")}
+PUBLISHED = "smac_published_qmix_config.py"
+QMIX = {p for p in zoo_configs() if p.match("smac/config/*_qmix_config.py") and p.name != PUBLISHED}
 
 
 @pytest.mark.parametrize("path", zoo_configs(), ids=lambda p: p.stem)
@@ -45,6 +47,15 @@ def test_config_runs_by_itself(path, monkeypatch):
 def test_every_map_has_a_qmix_config():
     maps = [compile_all(path).cfg.env.map_name for path in QMIX]
     assert sorted(maps) == sorted([*map_names(), *task_names()])
+
+
+def test_published_is_the_default_recipe():
+    """QMIX as published is the policy's defaults, and what the benchmark trains under that name."""
+    path = next(p for p in zoo_configs() if p.name == PUBLISHED)
+    assert runpy.run_path(str(path))["main_config"] == {"env": {"map_name": "MMM"}}
+    published, cell = compile_all(path).cfg, MapCell(map="MMM", algo="published", env_steps=1).compile().cfg
+    assert cell.policy == published.policy
+    assert cell.env.start_jitter == published.env.start_jitter == 0
 
 
 @pytest.mark.parametrize("name", ["MMM", "MMM2", "2s3z", "3s5z", "5m6m", "2c64zg", "3s5z3s6z"])
