@@ -67,7 +67,7 @@ def eval_pipeline(
 
     Raises:
         ConfigError: the config is invalid.
-        CheckpointError: the checkpoint is missing, damaged or of another map, or files that its run read are missing.
+        CheckpointError: the checkpoint is missing, damaged or does not fit, or files that its run read are missing.
         OutputError: games cannot be written.
     """
     n_episode, replay_games = _count("n_episode", n_episode), _count("replay_games", replay_games)
@@ -78,7 +78,7 @@ def eval_pipeline(
     if notice := compiled.env_class.compile_notice():
         out(notice)
     policy = make_policy(compiled)
-    load_weights(policy, load_path, compiled)
+    load_weights(policy, load_path, compiled, out)
     agent_input = make_agent_input(compiled)
     info = {
         "policy": str(compiled.cfg.policy.type),
