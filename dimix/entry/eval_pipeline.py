@@ -98,9 +98,12 @@ def eval_pipeline(
         start = "nominal" if role == "evaluate" else "jittered"
         record = files and files.recording(env, min(replay_games, n_episode), start, {"start": start})
         with closing(env), record or nullcontext():
-            result = Evaluator(env, policy.eval_mode, agent_input).evaluate(n_episode, compiled.cfg.policy.eval.epsilon)
-        results.append(result)
-        out(describe(result, "nominal start" if role == "evaluate" else "jittered starts", compiled.info.has_win))
+            games = Evaluator(env, policy.eval_mode, agent_input).play(n_episode, compiled.cfg.policy.eval.epsilon)
+        results.append(EvalResult.of(games))
+        name = "nominal start" if role == "evaluate" else "jittered starts"
+        out(describe(results[-1], name, compiled.info.has_win))
+        for task, result in EvalResult.by_task(games, compiled.info.tasks).items():
+            out(describe(result, f"  {task}", compiled.info.has_win))
     if files is not None:
         first = quote(files.written[0])
         out(f"{len(files.written)} games recorded; show one with: dimix -m replay {first} -o game.html")
