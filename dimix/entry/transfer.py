@@ -36,18 +36,13 @@ def transfer(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Transfer
         saved: the weights of the one, by name; the first word is the part.
         own: the weights of the other.
     """
-    fresh: dict[str, str] = {}
-    for name in dict.fromkeys([*own, *saved]):
-        if (difference := _difference(name, saved, own)) is not None:
-            fresh.setdefault(_part(name), difference)
-    taken = list(dict.fromkeys(part for part in map(_part, own) if part not in fresh))
-    weights = {name: (saved if _part(name) in taken else own)[name] for name in own}
-    return Transfer(weights, taken, {part: why for part, why in fresh.items() if part in set(map(_part, own))})
-
-
-def _difference(name: str, saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
-    was, now = (list(weights[name].shape) if name in weights else None for weights in (saved, own))
-    return None if was == now else f"{name} is {was or 'not there'} instead of {now or 'not there'}"
+    parts, fresh = dict.fromkeys(map(_part, own)), dict[str, str]()
+    for name in (*own, *saved):
+        was, now = (list(weights[name].shape) if name in weights else "missing" for weights in (saved, own))
+        if was != now and _part(name) in parts:
+            fresh.setdefault(_part(name), f"{name} is {was} instead of {now}")
+    weights = {name: (own if _part(name) in fresh else saved)[name] for name in own}
+    return Transfer(weights, [part for part in parts if part not in fresh], fresh)
 
 
 def _part(name: str) -> str:
