@@ -38,6 +38,7 @@ _BASE, _ALT = (
 FAMILY: dict[str, tuple[str, dict[str, Any], Callable[..., Reference]]] = {
     "QMIX": ("qmix", {}, references.qmix),
     "QMIX-sets": ("qmix", {}, references.qmix),
+    "QMIX-any-size": ("qmix", {}, references.qmix),
     "HPN-QMIX": ("qmix", {}, references.qmix),
     "QPLEX": ("qplex", {}, partial(references.qmix, mix=references.qplex)),
     "QPLEX-sets": ("qplex", {}, partial(references.qmix, mix=references.qplex)),
@@ -61,6 +62,7 @@ _SETS = {
 #: Networks other than the policy's plain one.
 NETWORKS: dict[str, dict[str, Any]] = {
     "QMIX-sets": _SETS,
+    "QMIX-any-size": {**_SETS, "any_size": True},
     "HPN-QMIX": {**_SETS, "entity_net": "hypernet", "entity_heads": 2},
     "QPLEX-sets": {**_SETS, "attention_heads": 2, "advantage_layers": 3},
     "Qatten": {"mixer": "qatten", "state_entities": [{"column": 0, "count": 3, "size": 2}]},

@@ -148,6 +148,9 @@ def check_combination(cfg: EasyDict, report: Report) -> None:
             f"{anneal_step}, but there are no importance weights for beta to shape. "
             "Set policy.priority and policy.priority_IS_weight to True too.",
         )
+    if lookup(cfg, "policy.model.any_size") and lookup(cfg, "env.obs_agent_id"):
+        why = "True, but env.obs_agent_id is True, and ids are as many as the agents"
+        report("policy.model.any_size", f"{why}. Use env.obs_agent_id=False.")
     _check_device(cfg, report)
     folder = lookup(cfg, "exp_name")
     if folder is not None and not (folder.strip() and Path(folder).resolve().name):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from dimix.config.compile import CompiledConfig, full_schema, model_options, set
 from dimix.config.inputs import find_changes
 from dimix.config.schema import walk
 from dimix.entry.rooms import Rooms
+from dimix.entry.transfer import AGENT, Transfer, transfer
 from dimix.envs.vec_env import EnvInfo
 from dimix.errors import CheckpointError, DimixError
 from dimix.machine.plain import flat, plain
@@ -128,24 +129,38 @@ def _changed(
     ]
 
 
-def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> dict[str, Any]:
+def load_weights(
+    policy: Policy, path: str | Path, compiled: CompiledConfig, out: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
     """Load a checkpoint's networks into a policy and return its content; optimizer and counters are unchanged.
 
+    From a map of other sizes, the agents are taken if they fit (see ``policy.model.any_size``), and whatever else does.
+
+    Args:
+        policy: gets the weights.
+        path: the checkpoint.
+        compiled: the policy's config.
+        out: called with a line on what was taken from a map of other sizes.
+
     Raises:
-        CheckpointError: the checkpoint has other sizes or another kind of network.
+        CheckpointError: the checkpoint has agents of other sizes or another kind of network.
     """
     content = read_any(path)
-    check_sizes(content, compiled, path)
+    other_sizes = find_other_sizes(content, compiled, path)
     state = policy.learn_mode.state_dict()
     saved = content["rooms"]["policy"]["learn"]
     networks = [name for name in state if name.endswith("model")]
     if content["kind"] == "team":  # one network, for whatever use
         saved = dict.fromkeys(networks, saved["model"])
     if missing := [name for name in networks if name not in saved]:
-        raise CheckpointError(
+        raise other_sizes or CheckpointError(
             f"checkpoint {path}: holds no {', '.join(missing)}. Right is a checkpoint of the same policy type "
             f"('{compiled.cfg.policy.type}')."
         )
+    if other_sizes is not None:
+        saved = {name: transfer(saved[name], state[name]) for name in networks}
+        out(_taken(next(iter(saved.values())), content, compiled, other_sizes))
+        saved = {name: each.weights for name, each in saved.items()}
     try:
         policy.learn_mode.load_state_dict({**state, **{name: saved[name] for name in networks}})
     except CheckpointError as e:
@@ -155,21 +170,32 @@ def load_weights(policy: Policy, path: str | Path, compiled: CompiledConfig) -> 
     return content
 
 
-def check_sizes(content: Mapping[str, Any], compiled: CompiledConfig, path: str | Path) -> None:
-    """Reject a checkpoint whose networks were built for other sizes.
+def _taken(found: Transfer, content: Mapping[str, Any], compiled: CompiledConfig, refused: CheckpointError) -> str:
+    """A line on what was taken from another map; raises ``refused`` if the map is the same, or the agents do not fit.
 
-    Raises:
-        CheckpointError: names the map or the ``env`` keys that cause the difference, and the sizes that differ.
+    Which layer of agents of any size does not fit tells more than the sizes do.
+    """
+    was, here = content["env"]["name"], compiled.info.name
+    if was != here and AGENT in found.taken:
+        return f"weights of {was} for {here}: {found}"
+    any_size = lookup(compiled.cfg, "policy.model.any_size")
+    raise CheckpointError(f"{refused} Agents: {found.fresh[AGENT]}.") if any_size and AGENT in found.fresh else refused
+
+
+def find_other_sizes(content: Mapping[str, Any], compiled: CompiledConfig, path: str | Path) -> CheckpointError | None:
+    """The error that a checkpoint was trained with other sizes; None if they are the same.
+
+    It names the map or the ``env`` keys that cause the difference, and the sizes that differ.
     """
     old, here = _saved_info(content, compiled.info), compiled.info
     was, now = _sizes(EasyDict(content["config"]["main"]), old), _sizes(compiled.cfg, here)
     differ = ", ".join(f"{name} {was[name]} instead of {now[name]}" for name in SIZES if was[name] != now[name])
     if not differ:
-        return
+        return None
     keys = list(_keys_that_size(content["config"]["main"]["env"], compiled)) if old.name == here.name else []
     if keys:
-        raise CheckpointError(_trained_otherwise(path, keys, f" ({differ})"))
-    raise CheckpointError(
+        return CheckpointError(_trained_otherwise(path, keys, f" ({differ})"))
+    return CheckpointError(
         f"checkpoint {path}: trained on {old.name}, the config says {here.name}: {differ}. "
         f"Use a checkpoint of {here.name}, or the config of {old.name}."
     )

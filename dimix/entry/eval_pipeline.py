@@ -67,7 +67,7 @@ def eval_pipeline(
 
     Raises:
         ConfigError: the config is invalid.
-        CheckpointError: the checkpoint is missing, damaged or of another map, or files that its run read are missing.
+        CheckpointError: the checkpoint is missing, damaged or does not fit, or files that its run read are missing.
         OutputError: games cannot be written.
     """
     n_episode, replay_games = _count("n_episode", n_episode), _count("replay_games", replay_games)
@@ -78,7 +78,7 @@ def eval_pipeline(
     if notice := compiled.env_class.compile_notice():
         out(notice)
     policy = make_policy(compiled)
-    load_weights(policy, load_path, compiled)
+    load_weights(policy, load_path, compiled, out)
     agent_input = make_agent_input(compiled)
     info = {
         "policy": str(compiled.cfg.policy.type),
@@ -98,9 +98,12 @@ def eval_pipeline(
         start = "nominal" if role == "evaluate" else "jittered"
         record = files and files.recording(env, min(replay_games, n_episode), start, {"start": start})
         with closing(env), record or nullcontext():
-            result = Evaluator(env, policy.eval_mode, agent_input).evaluate(n_episode, compiled.cfg.policy.eval.epsilon)
-        results.append(result)
-        out(describe(result, "nominal start" if role == "evaluate" else "jittered starts", compiled.info.has_win))
+            games = Evaluator(env, policy.eval_mode, agent_input).play(n_episode, compiled.cfg.policy.eval.epsilon)
+        results.append(EvalResult.of(games))
+        name = "nominal start" if role == "evaluate" else "jittered starts"
+        out(describe(results[-1], name, compiled.info.has_win))
+        for task, result in EvalResult.by_task(games, compiled.info.tasks).items():
+            out(describe(result, f"  {task}", compiled.info.has_win))
     if files is not None:
         first = quote(files.written[0])
         out(f"{len(files.written)} games recorded; show one with: dimix -m replay {first} -o game.html")

@@ -32,7 +32,8 @@ from dimix.replay.buffer import ReplayBuffer
 from dimix.replay.priorities import Priorities
 from dimix.replay.rollout_buffer import RolloutBuffer
 from dimix.replay.step_store import StepStore
-from dimix.worker import Collector, CollectStats, EvalResult, Evaluator, Learner
+from dimix.worker import Collector, CollectStats, Evaluator, Learner
+from dimix.worker.evaluator import PlayedGame
 
 R = TypeVar("R")
 
@@ -251,12 +252,12 @@ class Rooms:
         return metrics if len(parts) == 1 else _weighted(parts)
 
     @_together
-    def evaluate(self, jittered: bool, n_episode: int, epsilon: float) -> EvalResult:
-        """See `Evaluator.evaluate`; each rank plays its share of the games."""
+    def evaluate(self, jittered: bool, n_episode: int, epsilon: float) -> list[PlayedGame]:
+        """See `Evaluator.play`; each rank plays its share of the games."""
         evaluator = self.jitter_evaluator if jittered else self.evaluator
         assert evaluator is not None
         played = self.ranks.every(evaluator.play(self.ranks.share(n_episode), epsilon))
-        return EvalResult.of([game for games in played for game in games])
+        return [game for games in played for game in games]
 
     @_together
     def cpu_seconds(self) -> float:

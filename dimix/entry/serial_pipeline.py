@@ -97,7 +97,7 @@ def serial_pipeline(
         closing(Rooms(compiled, out, ranks, signals)) as rooms,
     ):
         if load_path is not None:
-            load_weights(rooms.policy, find_checkpoint(load_path), compiled)
+            load_weights(rooms.policy, find_checkpoint(load_path), compiled, out)
             rooms.share_weights()
         folder = folder or RunFolder.create(compiled.cfg.exp_name)  # only now, when everything else is known to work
         with folder.locked():

@@ -27,6 +27,10 @@ from dimix.machine.text import duration, short
 from dimix.policy.base import Policy
 from dimix.replay.batch import batch_fields
 from dimix.worker import EvalResult, MetricLogger
+from dimix.worker.evaluator import PlayedGame
+
+#: Metrics of an evaluation that each task of a mix has of its own, as ``eval/battle_won_<task>``.
+TASK_SCORES = ("eval/battle_won", "eval/ep_reward")
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,8 @@ class TrainingRun:
         added = Callbacks(callbacks).metric_names
         logger = MetricLogger(
             folder.log,
-            [f"train/{name}" for name in (*self.policy.learn_mode.monitor_vars(), *added)],
+            [f"train/{name}" for name in (*self.policy.learn_mode.monitor_vars(), *added)]
+            + [f"{score}_{task}" for task in compiled.info.tasks for score in TASK_SCORES],
             total_env_step=run.env_step,
             may_end_sooner=env.stop_value <= 1 or not compiled.info.has_win or run.train_iter is not None,
             interval_s=run.progress_interval_s,
@@ -239,9 +244,12 @@ class TrainingRun:
             ) from e
 
     def _evaluate(self) -> None:
-        values = _eval_values(self._play(False, self.cfg.env.n_evaluator_episode))
+        games = self._play(False, self.cfg.env.n_evaluator_episode)
+        values = _eval_values(EvalResult.of(games))
+        for task, result in EvalResult.by_task(games, self.info.tasks).items():
+            values |= {f"{score}_{task}": _eval_values(result)[score] for score in TASK_SCORES}
         if self.rooms.jitter_evaluator is not None:
-            jitter = self._play(True, jitter_games(self._compiled))
+            jitter = EvalResult.of(self._play(True, jitter_games(self._compiled)))
             values[JITTER_SCORE] = jitter.battle_won
             values["eval/games_won_jitter"] = jitter.games_won
             values["eval/games_played_jitter"] = jitter.games_played
@@ -250,7 +258,7 @@ class TrainingRun:
         times = {"speed/seconds": self._seconds(), "speed/cpu_seconds": self._cpu_seconds()}
         self._callbacks.call("on_metrics", self, {**values, **times})
 
-    def _play(self, jittered: bool, games: int) -> EvalResult:
+    def _play(self, jittered: bool, games: int) -> list[PlayedGame]:
         """One evaluation, recorded if the config asks for it."""
         with self._recording(jittered, games):
             return self.rooms.evaluate(jittered, games, self.cfg.policy.eval.epsilon)

@@ -57,6 +57,8 @@ class EnvInfo:
         entities: layout of the units in an observation, for agents that read them as sets; None if unknown.
         state_entities: the same in a flat global state, for mixers that read the agents' own columns: first the agents,
             in their order, then other kinds; None if unknown.
+        tasks: names of the tasks that the games are divided among, game i playing task i modulo their number; empty if
+            all play the same.
 
     Raises:
         EnvError: a size is not a whole number of at least 1.
@@ -74,6 +76,7 @@ class EnvInfo:
     agent_types: tuple[str, ...] | None = None
     entities: tuple[Entities, ...] | None = None
     state_entities: tuple[Entities, ...] | None = None
+    tasks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _as_python(self)

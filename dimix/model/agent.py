@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dimix.model.entities import EntityEncoder
+from dimix.model.entities import EntityEncoder, TargetHead
 from dimix.model.grouped import GroupedLayerNorm, GroupedLinear
 from dimix.model.packing import Packing
 from dimix.model.recurrent import make_recurrent_layer
@@ -50,6 +50,8 @@ class AgentNetwork(nn.Module):
         self.encoder_norms = nn.ModuleList([norm(size) for size in sizes if spec.encoder_norm])
         self.memory = make_recurrent_layer(spec.lstm_type, sizes[-1], spec.fused, spec.rnn_layers, groups)
         self.head = linear(sizes[-1], spec.action_shape)
+        if spec.any_size and self.entities is not None:
+            self.head = TargetHead(sizes[-1], spec.action_shape, self.entities.targets)
         self.value_head = linear(sizes[-1], 1) if spec.dueling else None
         self.norm = norm(sizes[-1]) if spec.layer_norm else None
         if spec.orthogonal_init:
@@ -76,6 +78,14 @@ class AgentNetwork(nn.Module):
                 nn.init.orthogonal_(weight, gain=0.01 if layer in heads else 1.0)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+    def spelled_out(self) -> dict[str, Tensor]:
+        """All weights by name, as agents of the same function have them that are not of any size."""
+        weights = self.state_dict()
+        if self.entities is not None and isinstance(self.head, TargetHead):
+            weights["head.weight"], weights["head.bias"] = self.head.by_action()
+            weights["encoder.0.other.weight"] = self.entities.by_column()
+        return weights
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step for a block of agents: x (R, O), state (R, H) -> Q-values (R, N), new state (R, H)."""

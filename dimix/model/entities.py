@@ -10,7 +10,7 @@ which costs no more than a linear layer.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, cast
 
 import torch
@@ -51,6 +51,12 @@ class EntityKind(nn.Module, ABC):
         """Their features in a row."""
         return slice(self.at.column, self.at.column + self.at.count * self.at.size)
 
+    @property
+    def last_actions(self) -> slice:
+        """Their actions in the one-hot last action of a row."""
+        first = self.at.last_action
+        return slice(0, 0) if first is None else slice(first, first + self.at.count)
+
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """Their share of the encoder's output, before `EntityEncoder.merge`: (R, O) -> (R, F) or (R, heads, F)."""
@@ -65,7 +71,7 @@ class EntityKind(nn.Module, ABC):
         features = x[:, self.columns].unflatten(1, (at.count, at.size))
         present = (features != 0).any(2, keepdim=True)
         if at.last_action is not None:
-            targeted = x[:, at.last_action : at.last_action + at.count] * self._can_target(x)
+            targeted = x[:, self.last_actions] * self._can_target(x)
             features = torch.cat([features, targeted.unsqueeze(2)], 2)
         return features, present
 
@@ -159,6 +165,33 @@ class Merge(nn.Module):
         return x.squeeze(-2) if self.weight is None else (self.weight.softmax(0) * x).sum(-2)
 
 
+class TargetHead(nn.Linear):
+    """A linear head with one row for all actions that target an entity, and one for each other action.
+
+    Args:
+        size: of its input (H).
+        actions: number of actions (N).
+        targets: those that target an entity.
+    """
+
+    rows: Tensor
+
+    def __init__(self, size: int, actions: int, targets: Container[int]) -> None:
+        own = [action for action in range(actions) if action not in targets]
+        super().__init__(size, len(own) + 1)
+        rows = torch.full((actions,), len(own))
+        rows[own] = torch.arange(len(own))
+        self.register_buffer("rows", rows, persistent=False)
+
+    def by_action(self) -> tuple[Tensor, Tensor]:
+        """Weight (N, H) and bias (N)."""
+        return self.weight[self.rows], self.bias[self.rows]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, H) -> (R, N)."""
+        return F.linear(x, *self.by_action())
+
+
 #: How the entities of a kind are read, by ``policy.model.entity_net``.
 ENTITY_NETS: dict[str, type[EntityKind]] = {"sum": SumKind, "hypernet": HyperKind}
 
@@ -167,9 +200,11 @@ class EntityEncoder(nn.Module):
     """Replaces an agent's first linear layer: the sum over the entities of each kind, plus all other columns.
 
     Args:
-        spec: of the agent, with entities.
+        spec: of the agent, with entities. With ``any_size`` the other columns are without the last action where it
+            targets an entity, which the entity's own features tell.
     """
 
+    outside: Tensor
     other_columns: Tensor
 
     def __init__(self, spec: AgentSpec) -> None:
@@ -182,6 +217,9 @@ class EntityEncoder(nn.Module):
         other = torch.ones(spec.obs_shape, dtype=torch.bool)
         for kind in kinds:
             other[kind.columns] = False
+        self.register_buffer("outside", other.nonzero().squeeze(1), persistent=False)
+        for kind in kinds if spec.any_size else ():
+            other[kind.last_actions] = False
         self.register_buffer("other_columns", other.nonzero().squeeze(1), persistent=False)
         self.other = nn.Linear(len(self.other_columns), width)
 
@@ -201,11 +239,24 @@ class EntityEncoder(nn.Module):
         targets = [(kind, kind.query) for kind in self._kinds if kind.query is not None]
         if targets and self._fuses(x):
             layers = [p for kind, query in targets for layer in (kind.code, query) for p in (layer.weight, layer.bias)]
-            return entity_values(features, x, [kind.at for kind, _ in targets], head.weight, head.bias, layers)
+            weight, bias = head.by_action() if isinstance(head, TargetHead) else (head.weight, head.bias)
+            return entity_values(features, x, [kind.at for kind, _ in targets], weight, bias, layers)
         out = head(features)
         for kind, _ in targets:
             out = kind.with_values(out, features, x)
         return out
+
+    @property
+    def targets(self) -> set[int]:
+        """The actions that target an entity."""
+        at = [kind.at for kind in self._kinds]
+        return {kind.action + unit for kind in at if kind.action is not None for unit in range(kind.count)}
+
+    def by_column(self) -> Tensor:
+        """The weight of `other` for all columns outside the units, zero where ``any_size`` leaves one out."""
+        weight = self.other.weight.new_zeros(self.other.out_features, len(self.outside))
+        weight[:, torch.isin(self.outside, self.other_columns)] = self.other.weight
+        return weight
 
     @property
     def queries(self) -> list[nn.Linear]:

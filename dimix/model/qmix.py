@@ -102,6 +102,9 @@ class QMix(nn.Module):
         entity_net="sum",
         # (int) For the entity_net "hypernet": heads of each weight, merged into one, >= 1.
         entity_heads=1,
+        # (bool) For equivariant: no weight's shape depends on how many units there are, so that they load from one map
+        # into another; needs env.obs_agent_id=False.
+        any_size=False,
         # (list | None) For the mixers "qatten" and "set": where each unit is in the global state; known from the
         # environment, checked if given.
         state_entities=None,
@@ -175,6 +178,8 @@ class QMix(nn.Module):
             report("entity_net", f"'{cfg['entity_net']}', but equivariant is False. Use equivariant=True.")
         if cfg["entity_heads"] > 1 and cfg["entity_net"] == "sum":
             report("entity_heads", f"{cfg['entity_heads']}, but entity_net is 'sum', which has none. Use 1.")
+        if cfg["any_size"] and not cfg["equivariant"]:
+            report("any_size", "True, but equivariant is False. Use equivariant=True.")
         if "state_entities" in cls._mixer_arguments(cfg) and not cfg["state_entities"]:
             why = "but this environment does not tell which columns of its global state are whose"
             report("mixer", f"'{cfg['mixer']}', {why}. Use another mixer, for example 'qmix'.")

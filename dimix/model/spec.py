@@ -32,3 +32,4 @@ class AgentSpec:
     entity_embed_dim: int = 64
     entity_net: str = "sum"
     entity_heads: int = 1
+    any_size: bool = False

@@ -21,28 +21,31 @@ from dimix.team.files import find_checkpoint, read_any, saved_sizes
 from dimix.team.runner import FORMAT, VERSION, Team
 
 
-def load_team(path: str | Path) -> Team:
+def load_team(path: str | Path, info: EnvInfo | None = None) -> Team:
     """Load a trained team to act with, without its environment or anything of training.
 
     Args:
         path: ``zoo:NAME`` (`dimix -q zoo` lists them), a run folder, a checkpoint, or an exported ``.npz``.
+        info: of another map that it is to play, for agents of any size (``policy.model.any_size``); None plays its own.
 
     Raises:
-        CheckpointError: there is none, or its agents cannot be played without their training.
+        CheckpointError: there is none, its agents cannot be played without their training, or not in another map.
     """
     if Path(path).suffix == ".npz":
+        if info is not None:
+            raise CheckpointError(f"{path}: an exported team has the size of its map. Right is its run or checkpoint.")
         try:
             return Team.load(path)
         except (OSError, ValueError) as e:
             raise CheckpointError(str(e)) from e
     found = find_checkpoint(path)
-    return team_of(read_any(found), found)
+    return team_of(read_any(found), found, info)
 
 
-def team_of(content: Mapping[str, Any], path: Path) -> Team:
+def team_of(content: Mapping[str, Any], path: Path, info: EnvInfo | None = None) -> Team:
     """The team of a checkpoint's content; see `load_team`."""
-    network = network_of(content, path)
-    main, info = EasyDict(content["config"]["main"]), EnvInfo(**saved_sizes(content))
+    network = network_of(content, path, info)
+    main, info = EasyDict(content["config"]["main"]), info or EnvInfo(**saved_sizes(content))
     joined, model = agent_input(main.env, info), {**QMix.config, **main.policy.model}
     header = dict(
         format=FORMAT,
@@ -60,18 +63,18 @@ def team_of(content: Mapping[str, Any], path: Path) -> Team:
         groups=network.groups,
         entities=DERIVED["policy.model.entities"](main, info) if model["equivariant"] else [],
     )
-    weights = {_plain_name(name): value.numpy() for name, value in network.agent.state_dict().items()}
+    weights = {_plain_name(name): value.numpy() for name, value in network.agent.spelled_out().items()}
     return Team(plain(header), weights)
 
 
-def network_of(content: Mapping[str, Any], path: Path) -> QMix:
-    """The network that evaluations play with, on the CPU, without a mixer.
+def network_of(content: Mapping[str, Any], path: Path, info: EnvInfo | None = None) -> QMix:
+    """The network that evaluations play with, on the CPU, without a mixer; for another map if ``info`` is given.
 
     Raises:
         CheckpointError: a policy or model of the user's own that acts in its own way, or weights that do not fit.
     """
     _refuse_own_ways(content, path)
-    main, info = EasyDict(content["config"]["main"]), EnvInfo(**saved_sizes(content))
+    main, info = EasyDict(content["config"]["main"]), info or EnvInfo(**saved_sizes(content))
     options = {name: value for name, value in main.policy.model.items() if name in QMix.config}
     options |= {key.rpartition(".")[2]: derive(main, info) for key, derive in DERIVED.items() if ".model." in key}
     network = QMix(**{**options, "type": "qmix", "mixer": "none", "fused": False})
@@ -82,7 +85,8 @@ def network_of(content: Mapping[str, Any], path: Path) -> QMix:
     try:
         network.load_state_dict(own)
     except RuntimeError as e:
-        raise CheckpointError(f"checkpoint {path}: its agents are not those of its config: {_line(e)}") from e
+        of = "of its config" if content["env"]["name"] == info.name else f"of {info.name}"
+        raise CheckpointError(f"checkpoint {path}: its agents are not those {of}: {_line(e)}") from e
     return network.eval().requires_grad_(False)
 
 

@@ -15,12 +15,13 @@ from dimix.worker.rollout import Rollout
 
 
 class PlayedGame(NamedTuple):
-    """One game: its return, length and outcome, and a hash of its joint actions."""
+    """One game: its return, length and outcome, a hash of its joint actions, and its task (see `EnvInfo.tasks`)."""
 
     ep_return: float
     length: int
     won: bool
     actions: int
+    task: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class EvalResult:
     @classmethod
     def of(cls, games: Sequence[PlayedGame]) -> EvalResult:
         """The result of these games, one or more."""
-        returns, lengths, wins, _ = zip(*games, strict=True)
+        returns, lengths, wins, *_ = zip(*games, strict=True)
         return cls(
             ep_reward=float(np.mean(returns)),
             std_ep_reward=float(np.std(returns)),
@@ -61,6 +62,12 @@ class EvalResult:
             games_played=len(games),
             distinct_games=len(set(games)),
         )
+
+    @classmethod
+    def by_task(cls, games: Sequence[PlayedGame], tasks: Sequence[str]) -> dict[str, EvalResult]:
+        """The result of each task's games, by its name, of those that were played."""
+        parts = {name: [game for game in games if game.task == task] for task, name in enumerate(tasks)}
+        return {name: cls.of(part) for name, part in parts.items() if part}
 
 
 class Evaluator:
@@ -104,6 +111,7 @@ class Evaluator:
         to_play = n_episode // env.num_envs + (np.arange(env.num_envs) < n_episode % env.num_envs)
         games = Rollout(env, self._policy, self._agent_input)
         history = np.zeros(env.num_envs, np.uint64)  # hash of the actions so far
+        tasks = np.arange(env.num_envs) % max(len(env.info.tasks), 1)
         env.reset()
         games.begin(np.arange(env.num_envs))
         played: list[PlayedGame] = []
@@ -116,7 +124,7 @@ class Evaluator:
             history = history * _HASH_STEP + ((action + 1).astype(np.uint64) * self._hash_factor).sum(1)
             over = np.flatnonzero(running & (env.terminated | env.truncated))
             if len(over):
-                ends = (games.ep_return, env.episode_length, env.battle_won, history)
+                ends = (games.ep_return, env.episode_length, env.battle_won, history, tasks)
                 played += map(PlayedGame, *(values[over].tolist() for values in ends))
                 to_play[over] -= 1
                 again = over[to_play[over] > 0]

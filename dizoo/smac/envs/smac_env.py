@@ -13,6 +13,7 @@ from easydict import EasyDict
 from dimix.envs.curriculum import Curriculum
 from dimix.envs.family import EnvFamily
 from dimix.envs.game_env import ManagerKeys
+from dimix.envs.mixed import MixedVecEnv, mixed_info
 from dimix.envs.packages import Package
 from dimix.envs.recordable import GameEnd
 from dimix.envs.vec_env import EnvInfo, VecEnv
@@ -46,7 +47,8 @@ class SMACEnv(ManagerKeys, EnvFamily):
     """
 
     config: ClassVar[dict[str, Any]] = dict(
-        # (str) Map: one of SMAC's 23 or SMACv2's 15 (list them with: dimix -q map), or the path of a map file.
+        # (str | list of str) Map: one of SMAC's 23 or SMACv2's 15 (list them with: dimix -q map), or the path of a map
+        # file; a list of shipped maps with the same unit columns: battles on all of them, side by side.
         map_name="MMM",
         # (str) What plays the battles: the compiled engine, the real SMAClite package, or StarCraft II through SMAC or
         # SMACv2, one of "engine", "smaclite", "sc2".
@@ -165,7 +167,9 @@ class SMACEnv(ManagerKeys, EnvFamily):
         Raises:
             ConfigError: no such map or rules, a damaged map file, or a wrong number of agents; names the key.
         """
-        if cfg.backend == "engine":
+        if isinstance(cfg.map_name, list):
+            info = _describe_mix(cls, cfg)
+        elif cfg.backend == "engine":
             info = map_info(_scenario(cfg), cfg.open_loop)
         else:
             check_keys(cfg, cls.config)
@@ -179,6 +183,8 @@ class SMACEnv(ManagerKeys, EnvFamily):
     @classmethod
     def notes(cls, cfg: EasyDict) -> list[str]:
         """Warn about a config's ``env`` branch before training: rewards that mislead, evaluations that say little."""
+        if isinstance(cfg.map_name, list):
+            return list(dict.fromkeys(note for each in _each_map(cfg) for note in cls.notes(each)))
         if cfg.backend != "engine":
             return []
         scenario, notes = _scenario(cfg), []
@@ -201,7 +207,8 @@ class SMACEnv(ManagerKeys, EnvFamily):
     @classmethod
     def input_files(cls, cfg: EasyDict) -> dict[str, list[Path]]:
         """Return the files used by a config's ``env`` branch, by key: those of a map that is not shipped."""
-        return {} if cfg.backend == "sc2" else {"map_name": map_files(cfg.map_name)}
+        shipped = cfg.backend == "sc2" or isinstance(cfg.map_name, list)
+        return {} if shipped else {"map_name": map_files(cfg.map_name)}
 
     @classmethod
     def map_names(cls) -> list[str]:
@@ -231,6 +238,8 @@ class SMACEnv(ManagerKeys, EnvFamily):
         """
         if role not in _ROLES:
             raise EnvError(f"environment role '{role}'. Right is one of {', '.join(_ROLES)}.")
+        if isinstance(cfg.map_name, list):
+            return _create_mix(cls, cfg, role, num_envs, seed)
         if cfg.backend != "engine":
             check_variation(cfg, role)
             return GAMES[cfg.backend].create(cfg, role, num_envs, seed)
@@ -275,7 +284,7 @@ class SMACEnv(ManagerKeys, EnvFamily):
     @classmethod
     def floors(cls, cfg: EasyDict) -> dict[str, float]:
         """Return the win rates of the scripted teams on a config's map, played by the engine."""
-        if cfg.backend != "engine":
+        if cfg.backend != "engine" or isinstance(cfg.map_name, list):
             return {}
         options = dict(rules=cfg.rules, opponent=cfg.opponent)
         return {team: measure(cfg.map_name, team, FLOOR_GAMES, **options).win_rate for team in TEAMS}
@@ -287,6 +296,36 @@ def _game_end(replay: Replay) -> GameEnd:
     ours = [kind for kind, unit in zip(types, replay.header["units"], strict=True) if unit["ally"]]
     survivors = Counter(name for name, there in ours if there)
     return GameEnd(replay.won, bool(outcome["truncated"]), Counter(name for name, _ in ours), survivors)
+
+
+def _each_map(cfg: EasyDict) -> list[EasyDict]:
+    """The ``env`` branch of each map in a list."""
+    return [EasyDict({**cfg, "map_name": name}) for name in cfg.map_name]
+
+
+def _describe_mix(family: type[EnvFamily], cfg: EasyDict) -> EnvInfo:
+    """The sizes of a list of maps; a ConfigError if they cannot be played side by side."""
+    names = cfg.map_name
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"env.map_name: {names}. A list names every map once, and at least one.")
+    if cfg.backend != "engine" or cfg.backplay.share:
+        raise ConfigError(f"env.map_name: {names}. Several maps are for backend='engine' without backplay.")
+    if files := [name for name in names if name not in family.map_names()]:
+        raise ConfigError(f"env.map_name: {files[0]!r} in a list. A list is of shipped maps: dimix -q map")
+    try:
+        return mixed_info([family.describe(each) for each in _each_map(cfg)])
+    except EnvError as error:
+        raise ConfigError(f"env.map_name: {error}") from error
+
+
+def _create_mix(family: type[EnvFamily], cfg: EasyDict, role: str, num_envs: int, seed: int) -> VecEnv:
+    maps = _each_map(cfg)
+    if num_envs < len(maps):
+        raise EnvError(f"env ({role}): {num_envs} games side by side for {len(maps)} maps. Use at least one for each.")
+    shares = [len(range(task, num_envs, len(maps))) for task in range(len(maps))]
+    return MixedVecEnv(
+        [family.create(one, role, n, seed + k) for k, (one, n) in enumerate(zip(maps, shares, strict=True))]
+    )
 
 
 def _scenario(cfg: EasyDict) -> Scenario:

@@ -38,6 +38,7 @@ KINDS = {
     "no memory": dict(lstm_type="mlp", layer_norm=True),
     "equivariant": dict(equivariant=True, entity_embed_dim=5, hidden_size_list=[6, 8]),
     "equivariant, dueling": dict(equivariant=True, entity_embed_dim=5, dueling=True, layer_norm=True, lstm_type="lstm"),
+    "any size": dict(equivariant=True, any_size=True, entity_embed_dim=5, dueling=True),
     "hypernet": dict(equivariant=True, entity_net="hypernet", entity_embed_dim=5, hidden_size_list=[6, 8]),
     "hypernet, heads": dict(
         equivariant=True, entity_net="hypernet", entity_heads=3, entity_embed_dim=5, dueling=True, layer_norm=True
@@ -81,6 +82,8 @@ def episode():
         obs[..., columns] *= np.repeat(rng.random((STEPS, AGENTS, kind.count)) < 0.6, kind.size, -1)
     obs[:, 1, 20] = 0  # an agent whose actions name no enemies
     mask = rng.random((STEPS, AGENTS, ACTIONS)) < 0.5
+    there = obs[..., 2:14].reshape(STEPS, AGENTS, 3, 4).any(-1)
+    mask[..., 6:] &= there & (obs[..., 20:21] != 0)  # only units that are there, by those who name any
     mask[..., 0] |= ~mask.any(-1)
     return obs, mask
 
