@@ -25,6 +25,7 @@ SHOWN = (".md", ".png", ".js", ".css", ".json")  # of the repository's files: pa
 GAMES = {
     "MMM_trained": "MMM, a trained team",
     "MMM_random": "MMM, a team that acts at random",
+    "terran_10_vs_10_trained": "terran_10_vs_10 of SMACv2, a trained team on teams and starts drawn for the battle",
 }
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 
