@@ -9,14 +9,15 @@ import numpy as np
 
 from benchmark.arithmetic import AS_IT_IS
 from benchmark.markdown import percent, table
-from benchmark.win_rate.cells import MapCell
+from benchmark.win_rate.cells import MapCell, own_env_steps
 from benchmark.win_rate.rows import cell_of
 from benchmark.win_rate.summary import win_rates
 from dimix.machine.text import short
 from dimix.plot.table import GOOD, LAST, learned_at
 
-#: Env steps of the runs, by map: enough for the slowest recipe's usual run to win, and to be seen holding the win.
-ENV_STEPS = {"3m": 200_000, "2s3z": 400_000, "5m_vs_6m": 400_000, "3s5z": 600_000, "MMM": 500_000, "MMM2": 800_000}
+MAPS = ("3m", "2s3z", "5m_vs_6m", "3s5z", "MMM", "MMM2")
+#: Env steps of both recipes' runs, by map: as many as the zoo's has in the tables, which share its runs.
+ENV_STEPS = {name: own_env_steps(name, "qmix", "smaclite") for name in MAPS}
 #: The recipes that are compared, and their algorithms.
 RECIPES = {"the zoo's": "qmix", "as published": "published"}
 ARITHMETIC = (AS_IT_IS, "avx2")

@@ -13,7 +13,7 @@ from benchmark.__main__ import main
 from benchmark.markdown import percent
 from benchmark.win_rate.cells import (
     ENV_STEPS,
-    MOVED_ENV_STEPS,
+    QMIX_ENV_STEPS,
     SMAC_ENV_STEPS,
     MapCell,
     make_cells,
@@ -254,7 +254,7 @@ def test_cells_of_the_tasks():
 
 
 def test_every_map_has_a_length_of_its_own():
-    assert set(ENV_STEPS) == set(map_names()) and set(MOVED_ENV_STEPS) | set(SMAC_ENV_STEPS) <= set(ENV_STEPS)
+    assert set(ENV_STEPS) == set(map_names()) and set(QMIX_ENV_STEPS) | set(SMAC_ENV_STEPS) <= set(ENV_STEPS)
     published, moved = make_cells(["5m_vs_6m"], ["published", "qmix"], [0])
     (asked,) = make_cells(["5m_vs_6m"], ["qmix"], [0], env_steps=1000)
     assert (published.env_steps, moved.env_steps, asked.env_steps) == (500_000, 1_000_000, 1000)
