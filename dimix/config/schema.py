@@ -93,8 +93,9 @@ class Key:
         fitted = self._fit(value)
         if fitted is _MISFIT:
             raise ValueError(f"{value!r} is {_article(value)}. Use {self.expected}.")
-        if self.choices and isinstance(fitted, str) and fitted not in self.choices:
-            raise ValueError(f"{value!r}. Use {self.expected}.{nearest(fitted, self.choices)}")
+        for text in fitted if isinstance(fitted, list) else [fitted]:
+            if self.choices and isinstance(text, str) and text not in self.choices:
+                raise ValueError(f"{value!r}. Use {self.expected}.{nearest(text, self.choices)}")
         if isinstance(fitted, int | float) and not isinstance(fitted, bool) and not self._in_range(fitted):
             raise ValueError(f"{value!r} is out of range. Use {self.expected}.")
         return fitted

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +15,13 @@ from dimix.worker.rollout import Rollout
 
 
 class PlayedGame(NamedTuple):
-    """One game: its return, length and outcome, and a hash of its joint actions."""
+    """One game: its return, length and outcome, a hash of its joint actions, and whom it was against, if it varies."""
 
     ep_return: float
     length: int
     won: bool
     actions: int
+    opponent: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class EvalResult:
         games_played: number of games.
         distinct_games: number of different games, by joint actions and outcome. Greedy games from one start may all be
             the same game.
+        by_opponent: games won and played against each opponent, where there are several.
     """
 
     ep_reward: float
@@ -43,6 +45,7 @@ class EvalResult:
     games_won: int
     games_played: int
     distinct_games: int
+    by_opponent: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def battle_won(self) -> float:
@@ -52,7 +55,7 @@ class EvalResult:
     @classmethod
     def of(cls, games: Sequence[PlayedGame]) -> EvalResult:
         """The result of these games, one or more."""
-        returns, lengths, wins, _ = zip(*games, strict=True)
+        returns, lengths, wins, _, against = zip(*games, strict=True)
         return cls(
             ep_reward=float(np.mean(returns)),
             std_ep_reward=float(np.std(returns)),
@@ -60,7 +63,13 @@ class EvalResult:
             games_won=int(np.sum(wins)),
             games_played=len(games),
             distinct_games=len(set(games)),
+            by_opponent={name: _won_and_played(games, name) for name in sorted(set(against)) if name},
         )
+
+
+def _won_and_played(games: Sequence[PlayedGame], opponent: str) -> tuple[int, int]:
+    won = [game.won for game in games if game.opponent == opponent]
+    return sum(won), len(won)
 
 
 class Evaluator:
@@ -117,7 +126,8 @@ class Evaluator:
             over = np.flatnonzero(running & (env.terminated | env.truncated))
             if len(over):
                 ends = (games.ep_return, env.episode_length, env.battle_won, history)
-                played += map(PlayedGame, *(values[over].tolist() for values in ends))
+                against = env.opponent_of(over) if env.info.opponents else [""] * len(over)
+                played += map(PlayedGame, *(values[over].tolist() for values in ends), against)
                 to_play[over] -= 1
                 again = over[to_play[over] > 0]
                 env.reset(again)

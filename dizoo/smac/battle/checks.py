@@ -46,8 +46,7 @@ def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
         if name not in known:
             raise BattleError(f"{name}: unknown option of BattleEngine.{nearest(name, known)}")
         if name == "opponent":
-            if value not in OPPONENTS:
-                raise BattleError(f"opponent: found {value!r}. It is one of {', '.join(map(repr, OPPONENTS))}.")
+            options = {**options, "opponent": _opponents(value)}
         elif not isinstance(getattr(profile, name), bool):
             finite_number(name, value, None)
         elif not isinstance(value, bool | np.bool_):
@@ -57,6 +56,15 @@ def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
     if not 0.0 <= options.get("prob_obs_enemy", 1.0) <= 1.0:
         raise BattleError(f"prob_obs_enemy: found {options['prob_obs_enemy']!r}. It is from 0 to 1.")
     return replace(profile, **options)
+
+
+def _opponents(value: Any) -> str | tuple[str, ...]:
+    """Return what `Profile.opponent` holds: one of `OPPONENTS`, or several."""
+    names = list(value) if isinstance(value, list | tuple) else [value]
+    if not names or any(name not in OPPONENTS for name in names):
+        known = ", ".join(map(repr, OPPONENTS))
+        raise BattleError(f"opponent: found {value!r}. It is one of {known}, or a list of them.")
+    return names[0] if len(names) == 1 else tuple(names)
 
 
 def whole_number(name: str, value: Any, least: int | None) -> int:
@@ -178,11 +186,12 @@ def _check_indices(arrays: Mapping[str, Array], n_actions: int, n_types: int) ->
         "last_action": (NO_ACTION, n_actions - 1),
         "type": (0, n_types - 1),
         "start_kind": (0, len(STARTS) - 1),
+        "opponent": (0, len(OPPONENTS) - 1),
         "sightings": (UNDECIDED, OWNER),
     }
     for name, (low, high) in ranges.items():
         value = arrays.get(name)
-        if value is None:  # a fixed map has no lineup in its state, full sight no sightings
+        if value is None:  # a fixed map has no lineup in its state, full sight no sightings, and so on
             continue
         if value.min() < low or value.max() > high:
             worst = value.min() if value.min() < low else value.max()

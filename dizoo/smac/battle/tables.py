@@ -24,6 +24,7 @@ def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[flo
         kinds=_kinds(scenario, types),
         types=types,
         **_drawing(scenario),
+        opponents=np.array([OPPONENTS.index(name) for name in scenario.profile.opponents], np.int8),
         agent_unit=_by_index(scenario, True),
         enemy_unit=_by_index(scenario, False),
         allies=np.flatnonzero(scenario.is_ally).astype(np.int32),
@@ -77,7 +78,6 @@ def _rules_record(scenario: Scenario, start_jitter: float, weapon_delay: tuple[f
             "weapon_delay_max": weapon_delay[1],
             "start_jitter": start_jitter,
             "random_side": random_side,
-            "opponent": OPPONENTS.index(profile.opponent),
         },
     )
 

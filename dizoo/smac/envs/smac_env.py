@@ -54,9 +54,10 @@ class SMACEnv(ManagerKeys, EnvFamily):
         # (str | None) Rules: SMAClite's, or as close to StarCraft II's SMAC or SMACv2 as known; None: "smacv2" on maps
         # that draw teams and starts, else "smaclite", one of "smaclite", "smac", "smacv2".
         rules=None,
-        # (str | None) How enemies choose targets: those in scan range on the way to the attack point; the nearest agent
-        # until it is dead; or the nearest anew unless they can shoot. None: "chase" with the rules "smacv2", else
-        # "attack_move", one of "attack_move", "chase", "near".
+        # (str | list of str | None) How enemies choose targets: those in scan range on the way to the attack point; the
+        # nearest agent until it is dead; or the nearest anew unless they can shoot. A list: each battle draws one of
+        # these; one named twice comes twice as often. None: "chase" with the rules "smacv2", else "attack_move", one of
+        # "attack_move", "chase", "near".
         opponent=None,
         # (float) Chance, drawn once, that an agent may ever see an enemy that another agent saw first (extended partial
         # observability, as in SMACv2); 1: off, in [0, 1].
@@ -183,7 +184,7 @@ class SMACEnv(ManagerKeys, EnvFamily):
             return []
         scenario, notes = _scenario(cfg), []
         profile = scenario.profile
-        if scenario.is_drawn and cfg.n_evaluator_episode < LEAST_DRAWN_GAMES:
+        if scenario.varies and cfg.n_evaluator_episode < LEAST_DRAWN_GAMES:
             notes.append(
                 f"env.n_evaluator_episode: {cfg.n_evaluator_episode}. Every battle is drawn anew: an evaluation says "
                 f"little before {LEAST_DRAWN_GAMES} games: -o env.n_evaluator_episode={LEAST_DRAWN_GAMES}"

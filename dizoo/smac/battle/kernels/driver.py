@@ -109,8 +109,8 @@ def set_order(battle, scratch, imposed):
 def tick(world, units, battle, scratch, imposed):
     """Run one tick, a sixteenth of a second: the phases P1 to P6 of RULES 6."""
     take_stock(world.kinds, units, scratch)
-    clean_up_targets(world, units, scratch)
-    prefer_velocities(world, units, scratch)
+    clean_up_targets(world, units, battle, scratch)
+    prefer_velocities(world, units, battle, scratch)
     avoid_collisions(world, units, scratch)
     n_order = set_order(battle, scratch, imposed)
     reward = execute(world, units, battle, scratch, n_order)
@@ -216,6 +216,7 @@ def in_battle(tables, kinds):
         tables.is_exception,
         tables.type_rank,
         tables.formation,
+        tables.opponents,
         tables.agent_unit,
         tables.enemy_unit,
         tables.allies,

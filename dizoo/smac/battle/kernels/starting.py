@@ -140,6 +140,8 @@ def start_battle(world, units, battle, last_action):
         place_unit(world, units[i], world.kinds[i])
     if not world.rules.last_action_survives_reset:
         last_action[:] = NO_ACTION
+    n_opponents = world.opponents.shape[0]
+    battle.opponent = world.opponents[int(n_opponents * next_unit(battle)) if n_opponents > 1 else 0]
     battle.clock = 0
     battle.tick_reward = 0.0
     battle.mirrored = world.rules.random_side and next_unit(battle) < 0.5

@@ -62,6 +62,7 @@ BATTLE = _record(
     ("tick_reward", _f8),  # unscaled rewards since the start of the step
     ("clock", _i4),  # steps since the reset
     ("mirrored", _flag),  # agents see it mirrored left to right
+    ("opponent", np.int8),  # index into OPPONENTS
 )
 """What changes about a battle as a whole."""
 
@@ -138,7 +139,6 @@ RULES = _record(
     ("action_mask", _flag),
     ("prob_obs_enemy", _f8),
     ("random_side", _flag),  # a fair coin at each reset mirrors the battle left to right
-    ("opponent", _i4),  # index into OPPONENTS
     ("reward_death_value", _f8),
     ("reward_negative_scale", _f8),
     ("reward_win", _f8),
@@ -202,6 +202,7 @@ class World(NamedTuple):
     is_exception: Array  # (Y,) bool: a team of these alone is drawn again
     type_rank: Array  # (Y,) i32: drawn agents are sorted by it, then by x and y; all -1: they are not
     formation: Array  # (U, 2) f64
+    opponents: Array  # (P,) i8: a battle draws one of these indices into OPPONENTS
     agent_unit: Array  # (A,) i32: unit id of agent k
     enemy_unit: Array  # (K,) i32: unit id of enemy index j
     allies: Array  # (A,) i32: unit ids ascending

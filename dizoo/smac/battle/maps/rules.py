@@ -46,7 +46,8 @@ class Profile:
         stays_inside: no unit leaves the map (SMACv2, whose map has no walls).
         opponent: ``"attack_move"``: enemies walk to the attack point and fight what they meet; ``"chase"``: each goes
             for the nearest ally, wherever that is, until it is dead (SMACv2's map); ``"near"``: the same, but it turns
-            to the nearest anew unless its target is in weapon range or attacks it.
+            to the nearest anew unless its target is in weapon range or attacks it. Several: each battle draws one of
+            them, all alike likely; one that is named twice is drawn twice as often.
         prob_obs_enemy: probability that an agent may ever see an enemy that another agent saw first, drawn once
             (SMACv2's extended partial observability); 1: every agent sees whatever is in sight.
         action_mask: agents may name only targets in range; else any that lives, and an order out of range is not sent:
@@ -83,7 +84,7 @@ class Profile:
     own_ranges: bool = False
     own_position: bool = False
     stays_inside: bool = False
-    opponent: str = "attack_move"
+    opponent: str | tuple[str, ...] = "attack_move"
     zero_if_negative: bool = False
     prob_obs_enemy: float = 1.0
     action_mask: bool = True
@@ -94,6 +95,11 @@ class Profile:
     reward_defeat: float = 0.0
     reward_scale: bool = True
     reward_scale_rate: float = 20.0
+
+    @property
+    def opponents(self) -> tuple[str, ...]:
+        """What a battle's opponent is drawn from."""
+        return (self.opponent,) if isinstance(self.opponent, str) else self.opponent
 
 
 SMACLITE = Profile(

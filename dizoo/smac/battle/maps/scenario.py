@@ -107,6 +107,11 @@ class Scenario:
         return self.lineup is None
 
     @property
+    def varies(self) -> bool:
+        """Whether battles differ from their start: in their units, or in the opponent."""
+        return self.is_drawn or len(self.profile.opponents) > 1
+
+    @property
     def unit_type(self) -> np.ndarray:
         """(U,) int64, index of each unit's type in ``types``; MapError if the units are drawn."""
         return self._fixed().unit_type

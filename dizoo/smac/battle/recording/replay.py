@@ -64,8 +64,8 @@ class Replay:
 
     Attributes:
         header: names and numbers: ``map``, ``units``, ``obs_names``, ``action_names``, ``frames_per_step``,
-            ``outcome``, ``stream`` (the battle's random stream at its start), ``info`` (texts by name), and
-            ``start_kind`` of a drawn battle.
+            ``outcome``, ``stream`` (the battle's random stream at its start), ``info`` (texts by name), and where they
+            are drawn ``start_kind`` and ``opponent``.
         arrays: float32, or integers and flags, by name; see the top of this module.
     """
 
