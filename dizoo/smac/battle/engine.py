@@ -98,8 +98,8 @@ class BattleEngine:
             random_side: at each reset, a fair coin decides whether agents see the battle mirrored left to right.
             num_threads: threads that share the batch; default: one per available processor. Results do not depend on
                 it.
-            **profile_options: ``prob_obs_enemy``, ``action_mask``, or fields of `Profile` that start with ``reward_``,
-                such as ``reward_only_positive=False``.
+            **profile_options: ``prob_obs_enemy``, ``action_mask``, ``num_fov_actions``, or fields of `Profile` that
+                start with ``reward_``, such as ``reward_only_positive=False``.
 
         Raises:
             MapError: unknown or damaged map.
@@ -316,7 +316,7 @@ class BattleEngine:
                 value. Nothing has changed then.
         """
         chosen = battle_ids(ids, self.num_envs)
-        arrays = checked_state(state, self.get_state(chosen), self.action_shape, len(self.scenario.types))
+        arrays = checked_state(state, self.get_state(chosen), self.scenario)
         for name, own in self._state_arrays().items():
             own[chosen] = arrays[name]
         reset_battles(self._world, self._state, self._outputs, chosen, False)
@@ -347,6 +347,8 @@ class BattleEngine:
         arrays = {name: state.units[name] for name in UNIT.names or ()}
         drawn = len(self.scenario.profile.opponents) > 1
         arrays |= {name: state.battles[name] for name in BATTLE.names or () if name != "opponent" or drawn}
+        if not self.scenario.profile.num_fov_actions:
+            del arrays["look"]
         if self.scenario.is_drawn:
             arrays |= {name: state.kinds[name] for name in LINEUP_FIELDS}
             arrays |= {"start_kind": state.start_kind, "generator": np.full(self.num_envs, self._mark)}

@@ -64,6 +64,10 @@ class SMACEnv(ManagerKeys, EnvFamily):
         prob_obs_enemy=1.0,
         # (bool) Agents may name only targets in range; else every living one, and an order out of range is not sent.
         action_mask=True,
+        # (int) Number of directions that an agent may look in, by an action each; it sees and may name only what is in
+        # the cone of 360 degrees / num_fov_actions around its own (SMACv2's conic field of view, which has 12); 0:
+        # agents see all around, >= 0.
+        num_fov_actions=0,
         collector_env_num=32,
         evaluator_env_num=32,
         # (float) Share of games won, over the last evaluations, at which training stops; above 1 it never does, > 0.

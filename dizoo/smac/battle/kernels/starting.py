@@ -126,6 +126,7 @@ def place_unit(world, unit, kind):
     unit.target = NO_UNIT
     unit.attacking = False
     unit.in_play = True
+    unit.look = 0
     unit.command = STOP_COMMAND if kind.is_ally else ATTACK_MOVE_COMMAND
     unit.command_unit = NO_UNIT
     unit.command_x = world.map.attack_x

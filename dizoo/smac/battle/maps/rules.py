@@ -52,6 +52,9 @@ class Profile:
             (SMACv2's extended partial observability); 1: every agent sees whatever is in sight.
         action_mask: agents may name only targets in range; else any that lives, and an order out of range is not sent:
             the old one goes on (as SMACv2 sets it beside ``prob_obs_enemy``).
+        num_fov_actions: how many directions an agent may look in, evenly spaced; it sees and may name only what is in
+            the cone of 360 degrees / num_fov_actions around its own (SMACv2's conic field of view, which has 12); 0:
+            agents see all around.
         reward_net: reward the change of the enemies' hp and shields over the step, so that regeneration counts against
             it (SMAC); else the damage dealt (SMAClite).
         reward_own_death: an enemy that dies by its own explosion pays ``reward_death_value`` too (SMAC).
@@ -88,6 +91,7 @@ class Profile:
     zero_if_negative: bool = False
     prob_obs_enemy: float = 1.0
     action_mask: bool = True
+    num_fov_actions: int = 0
     reward_only_positive: bool = True
     reward_death_value: float = 10.0
     reward_negative_scale: float = 0.5
