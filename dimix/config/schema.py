@@ -75,13 +75,15 @@ class Key:
     @property
     def expected(self) -> str:
         """The accepted values, in words."""
-        listed = [k for k in self.kinds if k != "None" and not (k == "str" and self.choices)]
+        chosen = ("str", "list") if self.item == "str" else ("str",)
+        listed = [k for k in self.kinds if k != "None" and not (k in chosen and self.choices)]
         names = [k if k != "list" or not self.item else f"list of {self.item}" for k in listed]
         words = " or ".join(f"{'an' if n[0] in 'aeiou' else 'a'} {n}" for n in names)
         if self.bounds:
             words += " " + " and ".join(f"{relation} {number:g}" for relation, number in self.bounds)
         if self.choices:
             words += (" or " if words else "") + "one of " + ", ".join(f"'{c}'" for c in self.choices)
+            words += " or a list of them" if "list" in self.kinds and self.item == "str" else ""
         return words + (" or None" if "None" in self.kinds and words else "None" if "None" in self.kinds else "")
 
     def coerce(self, value: Any) -> Any:
