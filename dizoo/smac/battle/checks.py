@@ -23,7 +23,7 @@ from dizoo.smac.battle.kernels.state import (
     Array,
 )
 from dizoo.smac.battle.maps.generator import STARTS
-from dizoo.smac.battle.maps.rules import OPPONENTS, Profile, get_profile
+from dizoo.smac.battle.maps.rules import MOST_LOOKS, OPPONENTS, Profile, get_profile
 from dizoo.smac.battle.maps.scenario import Scenario
 from dizoo.smac.battle.text import nearest
 
@@ -48,7 +48,8 @@ def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
         if name == "opponent":
             options = {**options, "opponent": _opponents(value)}
         elif name == "num_fov_actions":
-            whole_number(name, value, 0)
+            if whole_number(name, value, 0) > MOST_LOOKS:
+                raise BattleError(f"{name}: found {value!r}. It is at most {MOST_LOOKS}.")
         elif not isinstance(getattr(profile, name), bool):
             finite_number(name, value, None)
         elif not isinstance(value, bool | np.bool_):

@@ -66,7 +66,7 @@ class SMACEnv(ManagerKeys, EnvFamily):
         action_mask=True,
         # (int) Number of directions that an agent may look in, by an action each; it sees and may name only what is in
         # the cone of 360 degrees / num_fov_actions around its own (SMACv2's conic field of view, which has 12); 0:
-        # agents see all around, >= 0.
+        # agents see all around, in [0, 360].
         num_fov_actions=0,
         collector_env_num=32,
         evaluator_env_num=32,

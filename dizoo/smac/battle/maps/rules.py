@@ -19,6 +19,9 @@ MOVE_DISTANCE = 2.0
 OPPONENTS = ("attack_move", "chase", "near")
 """How enemies choose targets; see `Profile`."""
 
+MOST_LOOKS = 360
+"""Largest `Profile.num_fov_actions`."""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -47,7 +50,7 @@ class Profile:
         opponent: ``"attack_move"``: enemies walk to the attack point and fight what they meet; ``"chase"``: each goes
             for the nearest ally, wherever that is, until it is dead (SMACv2's map); ``"near"``: the same, but it turns
             to the nearest anew unless its target is in weapon range or attacks it. Several: each battle draws one of
-            them, all alike likely; one that is named twice is drawn twice as often.
+            them; one that is named twice is drawn twice as often.
         prob_obs_enemy: probability that an agent may ever see an enemy that another agent saw first, drawn once
             (SMACv2's extended partial observability); 1: every agent sees whatever is in sight.
         action_mask: agents may name only targets in range; else any that lives, and an order out of range is not sent:

@@ -160,8 +160,9 @@ def test_states_hold_the_looks():
     with pytest.raises(BattleError, match=r"state\['look'\]: found 5. Values go from 0 to 4"):
         engine.set_state({**state, "look": np.full_like(state["look"], 5)})
     assert "look" not in BattleEngine("terran_5_vs_5", 1, num_threads=1).get_state()
-    with pytest.raises(BattleError, match="num_fov_actions: found -1. It is a whole number of at least 0"):
-        BattleEngine("3m", 1, num_fov_actions=-1)
+    for wrong, right in ((-1, "a whole number of at least 0"), (361, "at most 360")):
+        with pytest.raises(BattleError, match=f"num_fov_actions: found {wrong}. It is {right}"):
+            BattleEngine("3m", 1, num_fov_actions=wrong)
 
 
 def test_scripts_look_at_their_targets():
