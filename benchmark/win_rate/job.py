@@ -135,7 +135,7 @@ def _remember(history: Path, revisions: list[str | None], now: str | None) -> li
 def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, float]]:
     """Play the final games, ``games`` of each kind, with the policy used in evaluation.
 
-    Returns the figures of `EvalResult` by kind, see `FINAL`.
+    Returns the numbers of `EvalResult` by kind, see `FINAL`.
     """
     cell, found = replace(cell, seed=cell.seed + FINAL_SEED), {}
     left_out = {"random" if jitter_games(cell.compile()) else "jitter"}
@@ -150,7 +150,8 @@ def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, 
         env = make_env(compiled, role)
         result = Evaluator(env, policy.eval_mode, make_agent_input(compiled)).evaluate(games, epsilon)
         env.close()
-        found[name] = {figure: round(value, 3) for figure, value in asdict(result).items()}
+        numbers = {figure: value for figure, value in asdict(result).items() if figure != "by_opponent"}
+        found[name] = {figure: round(value, 3) for figure, value in numbers.items()}
     return found
 
 

@@ -144,6 +144,7 @@ def _read_option(given: Any, key: Key) -> Any:
     try:
         return key.coerce(value)
     except ValueError:
-        if "str" in key.kinds and not isinstance(value, str):
+        meant = isinstance(value, str) or (isinstance(value, list) and "list" in key.kinds)
+        if "str" in key.kinds and not meant:
             return key.coerce(str(given))
         raise

@@ -75,13 +75,15 @@ class Key:
     @property
     def expected(self) -> str:
         """The accepted values, in words."""
-        listed = [k for k in self.kinds if k != "None" and not (k == "str" and self.choices)]
+        chosen = ("str", "list") if self.item == "str" else ("str",)
+        listed = [k for k in self.kinds if k != "None" and not (k in chosen and self.choices)]
         names = [k if k != "list" or not self.item else f"list of {self.item}" for k in listed]
         words = " or ".join(f"{'an' if n[0] in 'aeiou' else 'a'} {n}" for n in names)
         if self.bounds:
             words += " " + " and ".join(f"{relation} {number:g}" for relation, number in self.bounds)
         if self.choices:
             words += (" or " if words else "") + "one of " + ", ".join(f"'{c}'" for c in self.choices)
+            words += " or a list of them" if "list" in self.kinds and self.item == "str" else ""
         return words + (" or None" if "None" in self.kinds and words else "None" if "None" in self.kinds else "")
 
     def coerce(self, value: Any) -> Any:
@@ -93,8 +95,9 @@ class Key:
         fitted = self._fit(value)
         if fitted is _MISFIT:
             raise ValueError(f"{value!r} is {_article(value)}. Use {self.expected}.")
-        if self.choices and isinstance(fitted, str) and fitted not in self.choices:
-            raise ValueError(f"{value!r}. Use {self.expected}.{nearest(fitted, self.choices)}")
+        for text in fitted if isinstance(fitted, list) else [fitted]:
+            if self.choices and isinstance(text, str) and text not in self.choices:
+                raise ValueError(f"{value!r}. Use {self.expected}.{nearest(text, self.choices)}")
         if isinstance(fitted, int | float) and not isinstance(fitted, bool) and not self._in_range(fitted):
             raise ValueError(f"{value!r} is out of range. Use {self.expected}.")
         return fitted

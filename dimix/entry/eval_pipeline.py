@@ -133,15 +133,19 @@ def as_trained(
 
 
 def describe(result: EvalResult, name: str, has_win: bool) -> str:
-    """Summarise an evaluation in one line."""
+    """Summarise an evaluation in one line, with one more for each of several opponents."""
     half = 1.96 * result.std_ep_reward / math.sqrt(result.games_played)
     parts = [f"return {result.ep_reward:.2f} ± {half:.2f}", f"length {result.ep_length:.1f}"]
     if has_win:
-        low, high = wilson_interval(result.games_won, result.games_played)
-        interval = f"95 % interval {low:.1%} to {high:.1%}"
-        parts.insert(0, f"won {result.games_won} of {result.games_played} games ({result.battle_won:.1%}, {interval})")
+        parts.insert(0, _won(result.games_won, result.games_played))
     parts.append(f"{result.distinct_games} distinct game{'s' if result.distinct_games != 1 else ''}")
-    return f"{name}: " + ", ".join(parts)
+    against = [f"\n  against {name}: {_won(*games)}" for name, games in result.by_opponent.items() if has_win]
+    return f"{name}: " + ", ".join(parts) + "".join(against)
+
+
+def _won(won: int, played: int) -> str:
+    low, high = wilson_interval(won, played)
+    return f"won {won} of {played} games ({won / played:.1%}, 95 % interval {low:.1%} to {high:.1%})"
 
 
 def _count(name: str, value: Any) -> int:

@@ -53,6 +53,11 @@ class MixedVecEnv(VecEnv):
             part.step(np.ascontiguousarray(action[task :: len(self.parts), : part.info.agent_num]))
         self._refresh()
 
+    def opponent_of(self, env_ids: np.ndarray) -> list[str]:
+        """The opponents of the given games, by name."""
+        tasks = len(self.parts)
+        return [self.parts[game % tasks].opponent_of(np.array([game // tasks]))[0] for game in env_ids]
+
     def state_dict(self) -> dict[str, Any]:
         """The state of each task's games."""
         return {"parts": [part.state_dict() for part in self.parts]}

@@ -51,8 +51,10 @@ class EnvInfo:
         episode_limit: steps after which an episode is ``truncated``.
         has_win: whether games can be won (``battle_won``).
         has_jitter: whether starts can be jittered, for the second evaluation.
-        is_drawn: whether every game is another one (teams or starts are drawn for it), so that one evaluation can be
-            luck.
+        is_drawn: whether every game is another one (teams, starts or opponents are drawn for it), so that one
+            evaluation can be luck.
+        opponents: names of the opponents that a game's is drawn from, for win rates against each; empty if all games
+            have the same.
         agent_types: unit type of each agent; None if the environment has no types.
         entities: layout of the units in an observation, for agents that read them as sets; None if unknown.
         state_entities: the same in a flat global state, for mixers that read the agents' own columns: first the agents,
@@ -73,6 +75,7 @@ class EnvInfo:
     has_win: bool = True
     has_jitter: bool = True
     is_drawn: bool = False
+    opponents: tuple[str, ...] = ()
     agent_types: tuple[str, ...] | None = None
     entities: tuple[Entities, ...] | None = None
     state_entities: tuple[Entities, ...] | None = None
@@ -159,6 +162,10 @@ class VecEnv(ABC):
         Raises:
             EnvError: an unavailable action, or an array of the wrong shape or type.
         """
+
+    def opponent_of(self, env_ids: np.ndarray) -> list[str]:
+        """The opponents of the given games, by name; asked only if `EnvInfo.opponents` has some."""
+        raise NotImplementedError(f"{type(self).__name__}: info.opponents names some, but not whose they are")
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

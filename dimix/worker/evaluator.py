@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +15,15 @@ from dimix.worker.rollout import Rollout
 
 
 class PlayedGame(NamedTuple):
-    """One game: its return, length and outcome, a hash of its joint actions, and its task (see `EnvInfo.tasks`)."""
+    """One game: its return, length and outcome, a hash of its joint actions, its task (see `EnvInfo.tasks`), and whom
+    it was against, if that varies."""
 
     ep_return: float
     length: int
     won: bool
     actions: int
     task: int = 0
+    opponent: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class EvalResult:
         games_played: number of games.
         distinct_games: number of different games, by joint actions and outcome. Greedy games from one start may all be
             the same game.
+        by_opponent: games won and played against each opponent, where there are several.
     """
 
     ep_reward: float
@@ -44,6 +47,7 @@ class EvalResult:
     games_won: int
     games_played: int
     distinct_games: int
+    by_opponent: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def battle_won(self) -> float:
@@ -61,6 +65,7 @@ class EvalResult:
             games_won=int(np.sum(wins)),
             games_played=len(games),
             distinct_games=len(set(games)),
+            by_opponent={name: _won_and_played(games, name) for name in sorted({g.opponent for g in games}) if name},
         )
 
     @classmethod
@@ -68,6 +73,11 @@ class EvalResult:
         """The result of each task's games, by its name, of those that were played."""
         parts = {name: [game for game in games if game.task == task] for task, name in enumerate(tasks)}
         return {name: cls.of(part) for name, part in parts.items() if part}
+
+
+def _won_and_played(games: Sequence[PlayedGame], opponent: str) -> tuple[int, int]:
+    won = [game.won for game in games if game.opponent == opponent]
+    return sum(won), len(won)
 
 
 class Evaluator:
@@ -125,7 +135,8 @@ class Evaluator:
             over = np.flatnonzero(running & (env.terminated | env.truncated))
             if len(over):
                 ends = (games.ep_return, env.episode_length, env.battle_won, history, tasks)
-                played += map(PlayedGame, *(values[over].tolist() for values in ends))
+                against = env.opponent_of(over) if env.info.opponents else [""] * len(over)
+                played += map(PlayedGame, *(values[over].tolist() for values in ends), against)
                 to_play[over] -= 1
                 again = over[to_play[over] > 0]
                 env.reset(again)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from dimix.errors import CheckpointError, OutputError
 from dimix.machine.text import duration, short
+from dimix.plot.bands import wilson_interval
 
 #: Every metric that a run may record, and its format in the progress line.
 METRICS: dict[str, str] = {
@@ -43,6 +44,11 @@ METRICS: dict[str, str] = {
 }
 
 
+def opponent_metrics(opponent: str) -> tuple[str, str, str]:
+    """Metrics of the games of an evaluation against one of several opponents: win rate, games won, games played."""
+    return f"eval/battle_won_{opponent}", f"eval/games_won_{opponent}", f"eval/games_played_{opponent}"
+
+
 class MetricLogger:
     """Writes ``metrics.csv`` and TensorBoard events into a folder, and a progress line to the console.
 
@@ -59,6 +65,8 @@ class MetricLogger:
         tensorboard: write TensorBoard events.
         out: called with each progress line.
         has_win: whether games can be won; otherwise the progress line shows the return of evaluations.
+        is_drawn: whether every game is another one; the progress line then shows the win rate's 95 % interval.
+        opponents: several opponents that games are played against; each has its own metrics.
         clock: time in seconds, for speed and ETA.
     """
 
@@ -73,15 +81,18 @@ class MetricLogger:
         tensorboard: bool = True,
         out: Callable[[str], None] = print,
         has_win: bool = True,
+        is_drawn: bool = False,
+        opponents: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = Path(folder)
         self.latest: dict[str, float] = {}  # latest value of each metric
-        self.names = [*METRICS, *(name for name in extra_names if name not in METRICS)]
+        against = [name for opponent in opponents for name in opponent_metrics(opponent)]
+        self.names = [*METRICS, *(name for name in (*against, *extra_names) if name not in METRICS)]
         self._total, self._may_end_sooner = total_env_step, may_end_sooner
         self._interval_s = interval_s
         self._out = out
-        self._has_win = has_win
+        self._has_win, self._is_drawn, self._opponents = has_win, is_drawn, opponents
         self._clock = clock
         self._tensorboard = tensorboard
         self._writer: Any = None
@@ -137,8 +148,7 @@ class MetricLogger:
         if not self._has_win and won:
             parts.append(f"greedy return {self._text('eval/ep_reward')}")
         elif won:
-            jitter = self._text("eval/battle_won_jitter")
-            parts.append(f"won {won} (jitter {jitter})" if jitter else f"won {won}")
+            parts.append(f"won {won}{self._interval()}{self._by_kind()}")
         for label, name in (("return", "rollout/ep_reward"), ("loss", "train/loss"), ("eps", "rollout/epsilon")):
             if text := self._text(name):
                 parts.append(f"{label} {text}")
@@ -183,8 +193,21 @@ class MetricLogger:
         self._last_env_step = state["env_step"]
         self.latest = dict(state["latest"])
 
+    def _interval(self) -> str:
+        """95 % interval of the win rate, as `` [.53 .70]``, where one evaluation can be luck."""
+        won, played = (self.latest.get(f"eval/games_{what}", 0.0) for what in ("won", "played"))
+        if not (self._is_drawn and played):
+            return ""
+        return " [{} {}]".format(*(f"{edge:.2f}".lstrip("0") for edge in wilson_interval(int(won), int(played))))
+
+    def _by_kind(self) -> str:
+        """Win rates from jittered starts and against each opponent, as `` (jitter 0.40)``."""
+        kinds = {"jitter": "eval/battle_won_jitter"} | {name: opponent_metrics(name)[0] for name in self._opponents}
+        rates = [f"{kind} {self._text(name)}" for kind, name in kinds.items() if name in self.latest]
+        return f" ({', '.join(rates)})" if rates else ""
+
     def _text(self, name: str) -> str:
-        return format(self.latest[name], METRICS[name]) if name in self.latest else ""
+        return format(self.latest[name], METRICS.get(name, ".2f")) if name in self.latest else ""
 
     def _write(self, line: bytes) -> None:
         try:

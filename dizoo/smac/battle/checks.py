@@ -23,7 +23,7 @@ from dizoo.smac.battle.kernels.state import (
     Array,
 )
 from dizoo.smac.battle.maps.generator import STARTS
-from dizoo.smac.battle.maps.rules import OPPONENTS, Profile, get_profile
+from dizoo.smac.battle.maps.rules import MOST_LOOKS, OPPONENTS, Profile, get_profile
 from dizoo.smac.battle.maps.scenario import Scenario
 from dizoo.smac.battle.text import nearest
 
@@ -33,21 +33,23 @@ def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
 
     Args:
         rules: name of a profile, or a profile.
-        options: new values of ``opponent``, ``prob_obs_enemy``, ``action_mask`` and of fields whose names start with
-            ``reward_``.
+        options: new values of ``opponent``, ``prob_obs_enemy``, ``action_mask``, ``num_fov_actions`` and of fields
+            whose names start with ``reward_``.
 
     Raises:
         BattleError: an unknown profile or option, or a value of the wrong kind.
     """
     profile = get_profile(rules)
     rewards = [field.name for field in fields(Profile) if field.name.startswith("reward_")]
-    known = ["opponent", "prob_obs_enemy", "action_mask", *rewards]
+    known = ["opponent", "prob_obs_enemy", "action_mask", "num_fov_actions", *rewards]
     for name, value in options.items():
         if name not in known:
             raise BattleError(f"{name}: unknown option of BattleEngine.{nearest(name, known)}")
         if name == "opponent":
-            if value not in OPPONENTS:
-                raise BattleError(f"opponent: found {value!r}. It is one of {', '.join(map(repr, OPPONENTS))}.")
+            options = {**options, "opponent": _opponents(value)}
+        elif name == "num_fov_actions":
+            if whole_number(name, value, 0) > MOST_LOOKS:
+                raise BattleError(f"{name}: found {value!r}. It is at most {MOST_LOOKS}.")
         elif not isinstance(getattr(profile, name), bool):
             finite_number(name, value, None)
         elif not isinstance(value, bool | np.bool_):
@@ -57,6 +59,15 @@ def profile_with(rules: str | Profile, options: Mapping[str, Any]) -> Profile:
     if not 0.0 <= options.get("prob_obs_enemy", 1.0) <= 1.0:
         raise BattleError(f"prob_obs_enemy: found {options['prob_obs_enemy']!r}. It is from 0 to 1.")
     return replace(profile, **options)
+
+
+def _opponents(value: Any) -> str | tuple[str, ...]:
+    """Return what `Profile.opponent` holds: one of `OPPONENTS`, or several."""
+    names = list(value) if isinstance(value, list | tuple) else [value]
+    if not names or any(name not in OPPONENTS for name in names):
+        known = ", ".join(map(repr, OPPONENTS))
+        raise BattleError(f"opponent: found {value!r}. It is one of {known}, or a list of them.")
+    return names[0] if len(names) == 1 else tuple(names)
 
 
 def whole_number(name: str, value: Any, least: int | None) -> int:
@@ -133,16 +144,13 @@ def generator_mark(scenario: Scenario) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
 
 
-def checked_state(
-    state: Mapping[str, ArrayLike], own: Mapping[str, Array], n_actions: int, n_types: int
-) -> dict[str, Array]:
+def checked_state(state: Mapping[str, ArrayLike], own: Mapping[str, Array], scenario: Scenario) -> dict[str, Array]:
     """Return the arrays of a state in the engine's types.
 
     Args:
         state: arrays by name.
         own: the engine's arrays.
-        n_actions: actions (N).
-        n_types: unit types (Y).
+        scenario: the engine's.
 
     Raises:
         BattleError: a missing or unknown name, a wrong shape or type, or an impossible value.
@@ -164,25 +172,27 @@ def checked_state(
         arrays[name] = value.astype(mine.dtype)
     if "generator" in own and (arrays["generator"] != own["generator"]).any():
         raise BattleError("state['generator']: the battles are of another generator. Use the map that they began on.")
-    _check_indices(arrays, n_actions, n_types)
+    _check_indices(arrays, scenario)
     return arrays
 
 
-def _check_indices(arrays: Mapping[str, Array], n_actions: int, n_types: int) -> None:
+def _check_indices(arrays: Mapping[str, Array], scenario: Scenario) -> None:
     """Refuse unit ids, commands and actions out of range: the kernels index with them unchecked."""
     last_unit = arrays["target"].shape[1] - 1
     ranges = {
         "target": (NO_UNIT, last_unit),
         "command_unit": (NO_UNIT, last_unit),
         "command": (STOP_COMMAND, ATTACK_MOVE_COMMAND),
-        "last_action": (NO_ACTION, n_actions - 1),
-        "type": (0, n_types - 1),
+        "last_action": (NO_ACTION, scenario.n_actions - 1),
+        "look": (0, scenario.profile.num_fov_actions - 1),
+        "type": (0, len(scenario.types) - 1),
         "start_kind": (0, len(STARTS) - 1),
+        "opponent": (0, len(OPPONENTS) - 1),
         "sightings": (UNDECIDED, OWNER),
     }
     for name, (low, high) in ranges.items():
         value = arrays.get(name)
-        if value is None:  # a fixed map has no lineup in its state, full sight no sightings
+        if value is None:  # a fixed map has no lineup in its state, full sight no sightings, and so on
             continue
         if value.min() < low or value.max() > high:
             worst = value.min() if value.min() < low else value.max()

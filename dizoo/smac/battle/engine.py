@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ class BattleEngine:
         seed: int = 0,
         rules: str | Profile | None = None,
         *,
-        opponent: str | None = None,
+        opponent: str | Sequence[str] | None = None,
         start_jitter: float = 0.0,
         random_weapon_delay: bool = False,
         random_side: bool = False,
@@ -91,14 +91,15 @@ class BattleEngine:
             num_envs: number of battles, at least 1.
             seed: any integer; the randomness of battle e depends only on the seed, e and the actions.
             rules: ``"smaclite"``, ``"smac"``, ``"smacv2"`` or a `Profile`; default: what the map is meant for.
-            opponent: how the enemies choose targets, one of `OPPONENTS`; default: as the rules say.
+            opponent: how the enemies choose targets, one of `OPPONENTS`, or several, of which each battle draws one;
+                default: as the rules say.
             start_jitter: move each start coordinate by up to this many cells; units stay on open ground and apart.
             random_weapon_delay: lengthen each attack period by a draw from `WEAPON_DELAY_S`.
             random_side: at each reset, a fair coin decides whether agents see the battle mirrored left to right.
             num_threads: threads that share the batch; default: one per available processor. Results do not depend on
                 it.
-            **profile_options: ``prob_obs_enemy``, ``action_mask``, or fields of `Profile` that start with ``reward_``,
-                such as ``reward_only_positive=False``.
+            **profile_options: ``prob_obs_enemy``, ``action_mask``, ``num_fov_actions``, or fields of `Profile` that
+                start with ``reward_``, such as ``reward_only_positive=False``.
 
         Raises:
             MapError: unknown or damaged map.
@@ -315,7 +316,7 @@ class BattleEngine:
                 value. Nothing has changed then.
         """
         chosen = battle_ids(ids, self.num_envs)
-        arrays = checked_state(state, self.get_state(chosen), self.action_shape, len(self.scenario.types))
+        arrays = checked_state(state, self.get_state(chosen), self.scenario)
         for name, own in self._state_arrays().items():
             own[chosen] = arrays[name]
         reset_battles(self._world, self._state, self._outputs, chosen, False)
@@ -344,7 +345,10 @@ class BattleEngine:
     def _state_arrays(self) -> dict[str, Array]:
         state = self._state
         arrays = {name: state.units[name] for name in UNIT.names or ()}
-        arrays |= {name: state.battles[name] for name in BATTLE.names or ()}
+        drawn = len(self.scenario.profile.opponents) > 1
+        arrays |= {name: state.battles[name] for name in BATTLE.names or () if name != "opponent" or drawn}
+        if not self.scenario.profile.num_fov_actions:
+            del arrays["look"]
         if self.scenario.is_drawn:
             arrays |= {name: state.kinds[name] for name in LINEUP_FIELDS}
             arrays |= {"start_kind": state.start_kind, "generator": np.full(self.num_envs, self._mark)}

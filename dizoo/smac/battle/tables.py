@@ -8,7 +8,7 @@ import numpy as np
 
 from dizoo.smac.battle.kernels.state import BLOCKS, DRAW, KIND, MAP, RULES, WALL, Array, World
 from dizoo.smac.battle.maps.generator import STARTS
-from dizoo.smac.battle.maps.rules import OPPONENTS, SIGHT_RANGE, TARGET_RANGE, TICKS_PER_SECOND
+from dizoo.smac.battle.maps.rules import OPPONENTS, TICKS_PER_SECOND
 from dizoo.smac.battle.maps.scenario import Scenario, UnitType
 
 
@@ -24,6 +24,8 @@ def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[flo
         kinds=_kinds(scenario, types),
         types=types,
         **_drawing(scenario),
+        directions=scenario.directions,
+        opponents=np.array([OPPONENTS.index(name) for name in scenario.profile.opponents], np.int8),
         agent_unit=_by_index(scenario, True),
         enemy_unit=_by_index(scenario, False),
         allies=np.flatnonzero(scenario.is_ally).astype(np.int32),
@@ -57,6 +59,7 @@ def _map_record(scenario: Scenario) -> Any:
             "body_max": max(t.separation_radius for t in scenario.types),
             "n_groups": 2 if scenario.is_drawn else int(scenario.group.max()) + 1,
             "n_slots": scenario.num_type_slots,
+            "first_target": scenario.first_target,
             "show_ally_shield": int(scenario.ally_has_shields),
             "show_enemy_shield": int(scenario.enemy_has_shields),
             "episode_limit": scenario.episode_limit,
@@ -77,7 +80,6 @@ def _rules_record(scenario: Scenario, start_jitter: float, weapon_delay: tuple[f
             "weapon_delay_max": weapon_delay[1],
             "start_jitter": start_jitter,
             "random_side": random_side,
-            "opponent": OPPONENTS.index(profile.opponent),
         },
     )
 
@@ -112,12 +114,11 @@ def _types(scenario: Scenario) -> Array:
 
 def _views(scenario: Scenario, unit: UnitType) -> dict[str, float]:
     """How far an agent sees and targets; SMACv2 sees what is nearer than its sight, the others also what is at it."""
-    own = scenario.profile.own_ranges
-    sight = unit.sight if own else SIGHT_RANGE
+    sight = scenario.sight(unit)
     return {
-        "sight_squared": np.nextafter(sight * sight, 0.0) if own else sight * sight,
+        "sight_squared": np.nextafter(sight * sight, 0.0) if scenario.profile.own_ranges else sight * sight,
         "per_sight": 1.0 / sight,
-        "target_range": unit.target_range if own else TARGET_RANGE,
+        "target_range": scenario.target_range(unit),
     }
 
 

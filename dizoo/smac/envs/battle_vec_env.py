@@ -11,6 +11,7 @@ from dimix.envs.vec_env import VecEnv
 from dimix.errors import EnvError
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.errors import BattleError
+from dizoo.smac.battle.maps.rules import OPPONENTS
 from dizoo.smac.battle.recording.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.envs.map_info import map_info
 
@@ -72,6 +73,10 @@ class BattleVecEnv(VecEnv):
         except BattleError as error:
             raise EnvError(str(error)) from error
         self.refresh()
+
+    def opponent_of(self, env_ids: np.ndarray) -> list[str]:
+        """See `VecEnv.opponent_of`."""
+        return [OPPONENTS[i] for i in self.engine.battles["opponent"][env_ids]]
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that determines the future of all battles, random streams included."""

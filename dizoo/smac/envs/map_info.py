@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dimix.envs.vec_env import Entities, EnvInfo
-from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario
+from dizoo.smac.battle.maps.scenario import Scenario
 
 
 def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = True) -> EnvInfo:
@@ -20,7 +20,8 @@ def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = Tru
         scenario.n_actions,
         scenario.episode_limit,
         has_jitter=has_jitter and not scenario.is_drawn,
-        is_drawn=scenario.is_drawn,
+        is_drawn=scenario.varies,
+        opponents=tuple(dict.fromkeys(scenario.profile.opponents)) if len(scenario.profile.opponents) > 1 else (),
         agent_types=scenario.agent_types,
         entities=None if open_loop else obs_entities(scenario),
         state_entities=state_entities(scenario),
@@ -49,7 +50,7 @@ def obs_entities(scenario: Scenario) -> tuple[Entities, ...]:
         shown = [first + int(scenario.slots[0, t]) for t in types]
         healers = tuple(sorted({column for column, h in zip(shown, heals, strict=True) if h}))
         fighters = tuple(sorted({column for column, h in zip(shown, heals, strict=True) if not h}))
-    enemies = Entities(enemy.first, enemy.parts, enemy.size, FIRST_TARGET_ACTION, fighters)
+    enemies = Entities(enemy.first, enemy.parts, enemy.size, scenario.first_target, fighters)
     if not ally.parts:
         return (enemies,)
     action = _first_healed(heals, scenario) if healers else None
@@ -75,5 +76,5 @@ def _first_healed(heals: list[bool], scenario: Scenario) -> int | None:
     ordered = sorted(heals)
     if heals not in (ordered, ordered[::-1]):
         return None
-    action = FIRST_TARGET_ACTION + heals[0]
+    action = scenario.first_target + heals[0]
     return action if action + scenario.n_agents - 1 <= scenario.n_actions else None

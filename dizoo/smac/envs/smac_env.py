@@ -56,15 +56,20 @@ class SMACEnv(ManagerKeys, EnvFamily):
         # (str | None) Rules: SMAClite's, or as close to StarCraft II's SMAC or SMACv2 as known; None: "smacv2" on maps
         # that draw teams and starts, else "smaclite", one of "smaclite", "smac", "smacv2".
         rules=None,
-        # (str | None) How enemies choose targets: those in scan range on the way to the attack point; the nearest agent
-        # until it is dead; or the nearest anew unless they can shoot. None: "chase" with the rules "smacv2", else
-        # "attack_move", one of "attack_move", "chase", "near".
+        # (str | list of str | None) How enemies choose targets: those in scan range on the way to the attack point; the
+        # nearest agent until it is dead; or the nearest anew unless they can shoot. A list: each battle draws one of
+        # these; one named twice comes twice as often. None: "chase" with the rules "smacv2", else "attack_move", one of
+        # "attack_move", "chase", "near".
         opponent=None,
         # (float) Chance, drawn once, that an agent may ever see an enemy that another agent saw first (extended partial
         # observability, as in SMACv2); 1: off, in [0, 1].
         prob_obs_enemy=1.0,
         # (bool) Agents may name only targets in range; else every living one, and an order out of range is not sent.
         action_mask=True,
+        # (int) Number of directions that an agent may look in, by an action each; it sees and may name only what is in
+        # the cone of 360 degrees / num_fov_actions around its own (SMACv2's conic field of view, which has 12); 0:
+        # agents see all around, in [0, 360].
+        num_fov_actions=0,
         collector_env_num=32,
         evaluator_env_num=32,
         # (float) Share of games won, over the last evaluations, at which training stops; above 1 it never does, > 0.
@@ -189,7 +194,7 @@ class SMACEnv(ManagerKeys, EnvFamily):
             return []
         scenario, notes = _scenario(cfg), []
         profile = scenario.profile
-        if scenario.is_drawn and cfg.n_evaluator_episode < LEAST_DRAWN_GAMES:
+        if scenario.varies and cfg.n_evaluator_episode < LEAST_DRAWN_GAMES:
             notes.append(
                 f"env.n_evaluator_episode: {cfg.n_evaluator_episode}. Every battle is drawn anew: an evaluation says "
                 f"little before {LEAST_DRAWN_GAMES} games: -o env.n_evaluator_episode={LEAST_DRAWN_GAMES}"

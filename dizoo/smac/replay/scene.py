@@ -151,8 +151,9 @@ class Scene:
         alive = self.replay.arrays["in_play"][-1].astype(bool)
         counts = [f"{alive[side].sum()} of {side.sum()}" for side in (self.is_ally, ~self.is_ally)]
         ours, theirs = self.strength[-1]
+        against = f" against '{self.header['opponent']}'" if "opponent" in self.header else ""
         return (
-            f"{self.verdict()} after {self.seconds(self.frames - 1):.1f} s ({self.replay.steps} steps): "
+            f"{self.verdict()}{against} after {self.seconds(self.frames - 1):.1f} s ({self.replay.steps} steps): "
             f"{counts[ALLY]} allies alive with {ours:.0%} of their health, "
             f"{counts[ENEMY]} enemies with {theirs:.0%}; return {self.header['outcome']['return']:.2f}"
         )

@@ -128,12 +128,12 @@ class Round(ABC):
         seed: of the search.
         began: when the search began, by `time.monotonic`.
         env_steps: steps of all battles in the rounds before.
-        battle: where battles are drawn, the start of the one to play; None: the next one that the engine draws.
+        battle: where battles vary, the start of the one to play; None: the next one that the engine draws.
 
     Attributes:
         engine: the battles.
         env_steps: steps of all battles of the search so far.
-        battle: the start of the drawn battle that is played; None if the map fixes its battles.
+        battle: the start of the battle that is played where battles vary, else None.
     """
 
     TEAM: ClassVar[type[StyledTeam] | type[RestingTeam]]
@@ -212,7 +212,7 @@ class Round(ABC):
 
     def _begin(self) -> None:
         self.engine.reset()
-        if self.engine.scenario.is_drawn:
+        if self.engine.scenario.varies:
             self.battle = self.battle or self.engine.get_state([0])
             begin_as(self.engine, self.battle)
         self._start, self._root = self.engine.get_state(), np.arange(self.engine.num_envs)  # origin of each

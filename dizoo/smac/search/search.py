@@ -145,7 +145,7 @@ def _rounds(
 ) -> Iterator[Round]:
     """Yield the rounds of a search; some with bred teams once others have won nothing.
 
-    Where battles are drawn, each round plays another one, or all play the same (``one_battle``).
+    Where battles vary, each round plays another one, or all play the same (``one_battle``).
     """
     if battles < 50 or rounds < 1:
         raise BattleError(f"battles {battles}, rounds {rounds}. Right is at least 50 and at least 1.")
@@ -163,7 +163,7 @@ def _rounds(
 def _won_again(scenario: Scenario, plan: Plan, seed: int) -> int:
     """Count the games that the plan wins unchanged; agents stop where an action is unavailable."""
     other = BattleEngine(scenario, OTHER_GAMES, seed=seed + 1, num_threads=1)
-    if scenario.is_drawn:
+    if scenario.varies:
         begin_as(other, plan.start)
     for actions in plan.actions:
         wished = np.broadcast_to(actions, (OTHER_GAMES, other.agent_num))
@@ -171,12 +171,12 @@ def _won_again(scenario: Scenario, plan: Plan, seed: int) -> int:
     return int(other.battle_won.sum())
 
 
-def play_again(outcome: Outcome, map: str) -> RecordedGame:
+def play_again(outcome: Outcome, map: str | Scenario) -> RecordedGame:
     """Replay the best game of a search and record it.
 
     Args:
         outcome: the result of `search`.
-        map: the map it was given.
+        map: what it was given.
 
     Raises:
         BattleError: the game takes another course: the engine has changed since.

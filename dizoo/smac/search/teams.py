@@ -12,7 +12,6 @@ import numpy as np
 
 from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.kernels.state import Array
-from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION
 from dizoo.smac.battle.teams.scripted import NO_OP, NORTH, STOP, available, or_idle, random_actions
 
 STEP_CELLS = 1.6  # about what a unit walks in a step
@@ -99,7 +98,7 @@ class StyledTeam:
         own, enemy = (Side.of(units, ids) for ids in (engine.agent_unit, engine.enemy_unit))
         apart = own.distances(enemy)
         shape = self._last.shape
-        action = random_actions(_fewer_attacks(mask, rng), rng)
+        action = random_actions(_fewer_attacks(mask, engine.scenario.first_target, rng), rng)
         action = np.where(rng.random(shape) < styles["attack"], self._attack(own, enemy, apart, action), action)
         action = np.where((rng.random(shape) < styles["hold"]) & available(mask, self._last), self._last, action)
         near = apart.min(axis=2, initial=FAR)
@@ -117,7 +116,8 @@ class StyledTeam:
 
     def _attack(self, own: Side, enemy: Side, apart: Array, otherwise: Array) -> Array:
         weakest = self.rng.random(self._last.shape) < self.styles["weakest"]
-        target = best_target(self.engine.action_mask, own, enemy, apart, is_healer(self.engine), weakest)
+        first = self.engine.scenario.first_target
+        target = best_target(self.engine.action_mask, first, own, enemy, apart, is_healer(self.engine), weakest)
         return np.where(target >= 0, target, otherwise)
 
     def _flee(self, own: Side, enemy: Side) -> Array:
@@ -182,7 +182,8 @@ class RestingTeam:
         apart = own.distances(enemy)
         near = apart.min(axis=2, initial=FAR)
         self._change_minds(own, units["shield"][:, self.engine.agent_unit], near)
-        target = best_target(mask, own, enemy, apart, is_healer(self.engine), self["weakest"] > 0.5)
+        first, healers = self.engine.scenario.first_target, is_healer(self.engine)
+        target = best_target(mask, first, own, enemy, apart, healers, self["weakest"] > 0.5)
         move = best_move(mask, lambda dx, dy: self._toward(own.distances(enemy, dx, dy).min(axis=2, initial=FAR)))
         fights = np.where(target >= 0, target, np.where(self._steps < self["late"], STOP, move))
         rests = np.where(near < self._reach + self["far"], move, STOP)
@@ -223,25 +224,28 @@ def is_healer(engine: BattleEngine) -> Array:
     return engine.kinds["is_healer"][:, engine.agent_unit]
 
 
-def best_target(mask: Array, own: Side, enemy: Side, apart: Array, is_healer: Array, weakest: Array) -> Array:
+def best_target(
+    mask: Array, first: int, own: Side, enemy: Side, apart: Array, is_healer: Array, weakest: Array
+) -> Array:
     """(E, A) actions: the nearest or weakest target in reach, for healers the ally with least left; -1: none.
 
     Args:
         mask: (E, A, N) bool, available actions.
+        first: the first action on a target.
         own: the agents' units.
         enemy: the others.
         apart: (E, A, K) distances in cells.
         is_healer: (E, A) bool.
         weakest: (E, A) bool, who attacks the weakest.
     """
-    reach = mask[..., FIRST_TARGET_ACTION:]
+    reach = mask[..., first:]
     distance, points = np.full(reach.shape, FAR), np.full(reach.shape, FAR)
     k, a = enemy.x.shape[1], min(own.x.shape[1], reach.shape[2])
     distance[..., :k], points[..., :k] = apart, enemy.points[:, None, :]
     patients = np.broadcast_to(own.points[:, None, :a], (*is_healer.shape, a))[is_healer]
     distance[is_healer, :a] = points[is_healer, :a] = patients
     wish = np.where(reach, np.where(weakest[..., None], points + 0.01 * distance, distance), np.inf)
-    return np.where(reach.any(axis=2), FIRST_TARGET_ACTION + wish.argmin(axis=2), -1)
+    return np.where(reach.any(axis=2), first + wish.argmin(axis=2), -1)
 
 
 def best_move(mask: Array, value: Callable[[float, float], Array]) -> Array:
@@ -259,8 +263,8 @@ def best_move(mask: Array, value: Callable[[float, float], Array]) -> Array:
     return best
 
 
-def _fewer_attacks(mask: Array, rng: np.random.Generator) -> Array:
+def _fewer_attacks(mask: Array, first: int, rng: np.random.Generator) -> Array:
     """Remove the attacks of four in five agents from the mask: attacks have a probability of their own."""
     quiet = mask.copy()
-    quiet[..., FIRST_TARGET_ACTION:] &= (rng.random(mask.shape[:2]) < 0.2)[..., None]
+    quiet[..., first:] &= (rng.random(mask.shape[:2]) < 0.2)[..., None]
     return quiet

@@ -15,6 +15,8 @@ class Base:
             gamma=0.9,
             # (str) Optimizer, one of "adam", "rmsprop".
             optimizer="adam",
+            # (str | list of str | None) Some, one of "a", "b".
+            some=None,
             # (list of int) Layers.
             layers=[64],
             # (dict) Anything.
@@ -44,7 +46,7 @@ def test_comments_give_types_ranges_and_choices():
 
 def test_subclass_states_only_what_changes():
     schema = class_schema(Derived)
-    assert defaults(schema)["learn"] == dict(gamma=0.5, optimizer="adam", layers=[64], extra={}, alpha=0.1)
+    assert defaults(schema)["learn"] == dict(gamma=0.5, optimizer="adam", some=None, layers=[64], extra={}, alpha=0.1)
     assert key("learn.gamma", Derived).bounds == ((">=", 0.0), ("<", 1.0))  # the base's comment still holds
     assert key("learn.alpha", Derived).kinds == ("float",)
 
@@ -83,6 +85,8 @@ def test_values_that_fit(dotted, value, expected):
         ("learn.gamma", "0.9", r"'0.9' is a str. Use a float >= 0 and < 1."),
         ("learn.gamma", None, r"None is not set. Use a float >= 0 and < 1."),
         ("learn.optimizer", "adm", r"'adm'. Use one of 'adam', 'rmsprop'. Did you mean 'adam'\?"),
+        ("learn.some", ["a", "c"], r"\['a', 'c'\]. Use one of 'a', 'b' or a list of them or None."),
+        ("learn.some", [1], r"\[1\] is a list. Use one of 'a', 'b' or a list of them or None."),
         ("learn.layers", [64, "a"], r"\[64, 'a'\] is a list. Use a list of int."),
         ("flag", 1, r"1 is an int. Use a bool."),
     ],

@@ -8,7 +8,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from dimix.errors import CheckpointError, OutputError
 from dimix.machine.text import short
-from dimix.worker.logger import METRICS, MetricLogger
+from dimix.worker.logger import METRICS, MetricLogger, opponent_metrics
 
 
 def rows_of(folder):
@@ -134,6 +134,18 @@ def test_progress_line_by_hand(tmp_path):
     assert may_win.progress_line(120_000, 9_800.0) == "env_step 120k/2.0M (6%) | 9.8k steps/s | ETA at most 3m12s"
     bare = MetricLogger(tmp_path / "b", tensorboard=False)
     assert bare.progress_line(950, None) == "env_step 950"
+
+
+def test_progress_line_of_drawn_games_by_hand(tmp_path):
+    """Wilson's interval of 80 won of 128 games is .54 to .70; each opponent has its own metrics."""
+    logger = MetricLogger(tmp_path, tensorboard=False, is_drawn=True, opponents=("near", "chase"))
+    values = {"eval/battle_won": 0.625, "eval/games_won": 80, "eval/games_played": 128}
+    logger.record(100, 5, {**values, "eval/battle_won_chase": 0.75, "eval/battle_won_near": 0.5})
+    assert logger.progress_line(100, None) == "env_step 100 | won 0.62 [.54 .70] (near 0.50, chase 0.75)"
+    logger.record(200, 5, {"eval/battle_won": 1.0, "eval/games_won": 128, "eval/games_played": 128})
+    assert "won 1.00 [.97 1.00]" in logger.progress_line(200, None)
+    head = (tmp_path / "metrics.csv").read_text().splitlines()[0]
+    assert head.endswith(",".join(name for who in ("near", "chase") for name in opponent_metrics(who)))
 
 
 def test_progress_line_where_nothing_is_won(tmp_path):

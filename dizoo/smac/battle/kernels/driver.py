@@ -17,26 +17,28 @@ from dizoo.smac.battle.kernels.compiler import cached_driver, inlined, outlined
 from dizoo.smac.battle.kernels.lineup import adopt_types, draw_battle
 from dizoo.smac.battle.kernels.observation import FIRST_MOVE, heading, write_features
 from dizoo.smac.battle.kernels.rng import shuffle
-from dizoo.smac.battle.kernels.sightings import update_sightings
+from dizoo.smac.battle.kernels.sightings import in_reach, update_sightings
 from dizoo.smac.battle.kernels.starting import start_battle
 from dizoo.smac.battle.kernels.state import MOVE_COMMAND, NO_UNIT, STOP_COMMAND, TARGET_COMMAND, UNDECIDED, World
-from dizoo.smac.battle.kernels.targeting import clean_up_targets, near, prefer_velocities
+from dizoo.smac.battle.kernels.targeting import clean_up_targets, prefer_velocities
 from dizoo.smac.battle.maps.rules import MOVE_DISTANCE, TICKS_PER_STEP
-from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION
+from dizoo.smac.battle.maps.scenario import FIRST_LOOK_ACTION
 
 BEGIN, FINISH = 1, 2  # parts of a step besides its ticks
 
 
 @inlined
 def set_command(world, units, i, battle, action):
-    """Replace the command of a living agent (RULES 5.3); one that names a target out of range changes nothing."""
+    """Replace the command of a living agent (RULES 5.3); a look, or a target out of reach, leaves the old one."""
     unit, kind = units[i], world.kinds[i]
-    if action >= FIRST_TARGET_ACTION:
+    if action >= world.map.first_target:
         others = world.agent_unit if kind.is_healer else world.enemy_unit
-        target = others[action - FIRST_TARGET_ACTION]
-        if world.rules.action_mask or near(unit, units[target], kind.target_range):
+        target = others[action - world.map.first_target]
+        if world.rules.action_mask or in_reach(world, units, battle, i, target):
             unit.command = TARGET_COMMAND
             unit.command_unit = target
+    elif action >= FIRST_LOOK_ACTION:
+        unit.look = action - FIRST_LOOK_ACTION
     elif action >= FIRST_MOVE:
         dx, dy = heading(battle, action - FIRST_MOVE)
         unit.command = MOVE_COMMAND
@@ -109,8 +111,8 @@ def set_order(battle, scratch, imposed):
 def tick(world, units, battle, scratch, imposed):
     """Run one tick, a sixteenth of a second: the phases P1 to P6 of RULES 6."""
     take_stock(world.kinds, units, scratch)
-    clean_up_targets(world, units, scratch)
-    prefer_velocities(world, units, scratch)
+    clean_up_targets(world, units, battle, scratch)
+    prefer_velocities(world, units, battle, scratch)
     avoid_collisions(world, units, scratch)
     n_order = set_order(battle, scratch, imposed)
     reward = execute(world, units, battle, scratch, n_order)
@@ -216,6 +218,8 @@ def in_battle(tables, kinds):
         tables.is_exception,
         tables.type_rank,
         tables.formation,
+        tables.directions,
+        tables.opponents,
         tables.agent_unit,
         tables.enemy_unit,
         tables.allies,

@@ -10,11 +10,11 @@ import math
 import numpy as np
 
 from dizoo.smac.battle.kernels.compiler import inlined
-from dizoo.smac.battle.kernels.sightings import may_see
+from dizoo.smac.battle.kernels.sightings import in_reach, in_view, may_see
 from dizoo.smac.battle.kernels.state import NO_ACTION
-from dizoo.smac.battle.kernels.targeting import near, squared_distance
+from dizoo.smac.battle.kernels.targeting import squared_distance
 from dizoo.smac.battle.maps.layout import ALLY_STATE, ENEMY_STATE, OWN, SEEN_ENEMY
-from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION
+from dizoo.smac.battle.maps.scenario import FIRST_LOOK_ACTION
 
 NO_OP, STOP, FIRST_MOVE = 0, 1, 2
 
@@ -58,12 +58,14 @@ def write_action_mask(world, units, battle, agent, row):
     row[STOP] = True
     for direction in range(4):
         row[FIRST_MOVE + direction] = can_move(world, me, battle, direction)
+    first = world.map.first_target
+    row[FIRST_LOOK_ACTION:first] = True
     healer = world.kinds[i].is_healer
     others = world.agent_unit if healer else world.enemy_unit
-    for j in range(min(others.shape[0], row.shape[0] - FIRST_TARGET_ACTION)):
+    for j in range(min(others.shape[0], row.shape[0] - first)):
         other = units[others[j]]
-        if other.in_play and (not world.rules.action_mask or near(me, other, world.kinds[i].target_range)):
-            row[FIRST_TARGET_ACTION + j] = not (healer and world.kinds[others[j]].is_healer)
+        if other.in_play and (not world.rules.action_mask or in_reach(world, units, battle, i, others[j])):
+            row[first + j] = not (healer and world.kinds[others[j]].is_healer)
 
 
 @inlined
@@ -103,8 +105,8 @@ def write_seen(battle, me, per_sight, other, kind, flag, distance, show_shield, 
 
 
 @inlined
-def target_flag(world, units, i, j, distance, mask):
-    """Flag in the block of enemy j: whether it, or for a healer *ally* j, is in target range (RULES 12)."""
+def target_flag(world, units, battle, i, j, distance, mask):
+    """Flag in the block of enemy j, in view: whether it, or for a healer *ally* j, is in target range (RULES 12)."""
     reach = world.kinds[i].target_range
     if not world.kinds[i].is_healer:
         return distance <= reach
@@ -112,8 +114,9 @@ def target_flag(world, units, i, j, distance, mask):
         return False
     k = world.agent_unit[j]
     if not world.rules.healer_flags_show_healers:
-        return mask[FIRST_TARGET_ACTION + j] and (world.rules.action_mask or near(units[i], units[k], reach))
-    return k != i and units[k].in_play and squared_distance(units[i], units[k]) <= reach * reach
+        return mask[world.map.first_target + j] and (world.rules.action_mask or in_reach(world, units, battle, i, k))
+    near_enough = squared_distance(units[i], units[k]) <= reach * reach
+    return k != i and units[k].in_play and near_enough and in_view(world, battle, units[i], units[k])
 
 
 @inlined
@@ -126,9 +129,10 @@ def write_enemy_blocks(world, units, battle, sightings, agent, mask, row):
     for j in range(world.enemy_unit.shape[0]):
         k = world.enemy_unit[j]
         d2 = squared_distance(me, units[k])
-        if units[k].in_play and d2 <= kind.sight_squared and may_see(sightings, agent, j):
+        in_sight = units[k].in_play and d2 <= kind.sight_squared and may_see(sightings, agent, j)
+        if in_sight and in_view(world, battle, me, units[k]):
             distance = math.sqrt(d2)
-            flag = 1.0 if target_flag(world, units, i, j, distance, mask) else 0.0
+            flag = 1.0 if target_flag(world, units, battle, i, j, distance, mask) else 0.0
             write_seen(
                 battle, me, kind.per_sight, units[k], world.kinds[k], flag, distance, show_shield, n_slots, row, at
             )
@@ -147,7 +151,7 @@ def write_ally_blocks(world, units, battle, i, row):
         if k == i:
             continue
         d2 = squared_distance(me, units[k])
-        if units[k].in_play and d2 <= kind.sight_squared:
+        if units[k].in_play and d2 <= kind.sight_squared and in_view(world, battle, me, units[k]):
             distance = math.sqrt(d2)
             write_seen(
                 battle, me, kind.per_sight, units[k], world.kinds[k], 1.0, distance, show_shield, n_slots, row, at
@@ -177,7 +181,20 @@ def write_observation(world, units, battle, sightings, agent, mask, row):
         row[at] = 1.0 - x if battle.mirrored else x
         row[at + 1] = np.float64(me.y) / world.map.height
         at += 2
-    write_type(kind, world.map.n_slots, row, at)
+    write_type(kind, world.map.n_slots, row, write_look(world, me, row, at))
+
+
+@inlined
+def write_look(world, unit, row, at):
+    """Write the direction that an agent looks in into row[at:], if it has one; returns the next column.
+
+    It is the agent's own direction: in a mirrored battle, the first one is still its east.
+    """
+    if world.directions.shape[0] == 0:
+        return at
+    row[at] = world.directions[unit.look, 0]
+    row[at + 1] = world.directions[unit.look, 1]
+    return at + 2
 
 
 @inlined
@@ -200,7 +217,8 @@ def write_global_state(world, units, battle, last_action, row):
             row[at + _ALLY_HP] = unit.hp / kind.hp_max
             row[at + _ALLY_TIMER] = (unit.energy if kind.is_healer else unit.cooldown) * kind.cooldown_scale
             write_position(world, unit, battle, row, at + _ALLY_X, at + _ALLY_Y)
-            write_tail(unit, kind, world.map.show_ally_shield, n_slots, row, at + _ALLY)
+            end = write_shield(unit, kind, world.map.show_ally_shield, row, at + _ALLY)
+            write_type(kind, n_slots, row, write_look(world, unit, row, end))
         at += size
     at, size = world.map.state_enemies_first, world.map.state_enemies_size
     for i in world.enemy_unit:

@@ -1,11 +1,40 @@
-"""Who may see which enemy, where SMACv2's extended partial observability (EPO) hides some of them."""
+"""Who may see what: SMACv2's conic field of view, and its extended partial observability (EPO), which hides enemies."""
 
 from __future__ import annotations
+
+import math
+
+import numpy as np
 
 from dizoo.smac.battle.kernels.compiler import inlined
 from dizoo.smac.battle.kernels.rng import next_unit
 from dizoo.smac.battle.kernels.state import GRANTED, HIDDEN, OWNER, UNDECIDED
-from dizoo.smac.battle.kernels.targeting import squared_distance
+from dizoo.smac.battle.kernels.targeting import near, squared_distance
+
+ROUNDING = 1e-9  # of the cosine: the border belongs to a cone however it is rounded
+
+
+@inlined
+def in_view(world, battle, me, other):
+    """Whether a unit is in the cone that an agent looks into; always if agents see all around.
+
+    Of D directions, each has the cone of half the angle pi / D, in which cos(angle) >= cos(pi / D). (SMACv2 compares
+    arctangents, which cannot tell a direction from its opposite.) Two neighbours share their border, where drawn
+    battles do put units: on the diagonals.
+    """
+    n = world.directions.shape[0]
+    if n == 0:
+        return True
+    look_x, look_y = world.directions[me.look, 0], world.directions[me.look, 1]
+    dx, dy = np.float64(other.x) - np.float64(me.x), np.float64(other.y) - np.float64(me.y)
+    along = (-look_x if battle.mirrored else look_x) * dx + look_y * dy
+    return along >= (math.cos(math.pi / n) - ROUNDING) * math.sqrt(dx * dx + dy * dy)
+
+
+@inlined
+def in_reach(world, units, battle, i, j):
+    """Whether agent unit i may name unit j: near enough, and in view."""
+    return near(units[i], units[j], world.kinds[i].target_range) and in_view(world, battle, units[i], units[j])
 
 
 @inlined
@@ -40,7 +69,8 @@ def decide(world, units, battle, enemy, sightings, j):
     owner = -1
     for agent in range(sightings.shape[0]):
         i = world.agent_unit[agent]
-        if owner < 0 and units[i].in_play and squared_distance(units[i], enemy) <= world.kinds[i].sight_squared:
+        in_sight = squared_distance(units[i], enemy) <= world.kinds[i].sight_squared
+        if owner < 0 and units[i].in_play and in_sight and in_view(world, battle, units[i], enemy):
             owner = agent
     if owner < 0:
         return

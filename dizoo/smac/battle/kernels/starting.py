@@ -126,6 +126,7 @@ def place_unit(world, unit, kind):
     unit.target = NO_UNIT
     unit.attacking = False
     unit.in_play = True
+    unit.look = 0
     unit.command = STOP_COMMAND if kind.is_ally else ATTACK_MOVE_COMMAND
     unit.command_unit = NO_UNIT
     unit.command_x = world.map.attack_x
@@ -140,6 +141,8 @@ def start_battle(world, units, battle, last_action):
         place_unit(world, units[i], world.kinds[i])
     if not world.rules.last_action_survives_reset:
         last_action[:] = NO_ACTION
+    n_opponents = world.opponents.shape[0]
+    battle.opponent = world.opponents[int(n_opponents * next_unit(battle)) if n_opponents > 1 else 0]
     battle.clock = 0
     battle.tick_reward = 0.0
     battle.mirrored = world.rules.random_side and next_unit(battle) < 0.5

@@ -50,6 +50,7 @@ UNIT = _record(
     ("command_unit", _i4),  # the unit of a TARGET_COMMAND
     ("attacking", _flag),
     ("in_play", _flag),
+    ("look", np.int16),  # agents: index of the direction that it looks in, where it does not see all around
     ("command_x", _f8),  # the point of a MOVE_COMMAND or ATTACK_MOVE_COMMAND
     ("command_y", _f8),
     ("value", _f8),  # hp + shield at the start of the step; 0 out of play
@@ -62,6 +63,7 @@ BATTLE = _record(
     ("tick_reward", _f8),  # unscaled rewards since the start of the step
     ("clock", _i4),  # steps since the reset
     ("mirrored", _flag),  # agents see it mirrored left to right
+    ("opponent", np.int8),  # index into OPPONENTS
 )
 """What changes about a battle as a whole."""
 
@@ -113,6 +115,7 @@ MAP = _record(
     ("body_max", _f8),
     ("n_groups", _i4),
     ("n_slots", _i4),  # length of the type one-hot
+    ("first_target", _i4),  # the action on target 0
     ("show_ally_shield", _i4),  # 0 or 1
     ("show_enemy_shield", _i4),
     ("episode_limit", _i4),
@@ -138,7 +141,6 @@ RULES = _record(
     ("action_mask", _flag),
     ("prob_obs_enemy", _f8),
     ("random_side", _flag),  # a fair coin at each reset mirrors the battle left to right
-    ("opponent", _i4),  # index into OPPONENTS
     ("reward_death_value", _f8),
     ("reward_negative_scale", _f8),
     ("reward_win", _f8),
@@ -202,6 +204,8 @@ class World(NamedTuple):
     is_exception: Array  # (Y,) bool: a team of these alone is drawn again
     type_rank: Array  # (Y,) i32: drawn agents are sorted by it, then by x and y; all -1: they are not
     formation: Array  # (U, 2) f64
+    directions: Array  # (D, 2) f64: unit vectors that agents may look along; none: they see all around
+    opponents: Array  # (P,) i8: a battle draws one of these indices into OPPONENTS
     agent_unit: Array  # (A,) i32: unit id of agent k
     enemy_unit: Array  # (K,) i32: unit id of enemy index j
     allies: Array  # (A,) i32: unit ids ascending

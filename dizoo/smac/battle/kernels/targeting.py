@@ -45,7 +45,7 @@ def squared_distance(a, b):
 
 
 @inlined
-def clean_up_targets(world, units, scratch):
+def clean_up_targets(world, units, battle, scratch):
     """P1: drop targets that died or escaped; by ascending id, each seeing the changes before it (RULES 8.1).
 
     Nobody escapes a fighter that chases.
@@ -61,7 +61,7 @@ def clean_up_targets(world, units, scratch):
         elif unit.command != ATTACK_MOVE_COMMAND:
             unit.target = NO_UNIT
         elif target != NO_UNIT:
-            chases = world.rules.opponent == CHASE and not kinds[i].is_healer
+            chases = battle.opponent == CHASE and not kinds[i].is_healer
             loses = not chases and units[target].target != i and not in_weapon_range(units, kinds, i, target)
             if units[target].hp == 0.0 or loses:
                 unit.target = NO_UNIT
@@ -204,7 +204,7 @@ def follow_fighter(world, units, draft, healer, speed):
 
 
 @inlined
-def attack_move(world, units, scratch, i, healer_to_hunt):
+def attack_move(world, units, battle, scratch, i, healer_to_hunt):
     """Take an enemy's turn in P3: keep or choose a target, then go for it or on to the attack point.
 
     Opponents that go for the nearest ally have no scan range, and their healers follow them.
@@ -215,7 +215,7 @@ def attack_move(world, units, scratch, i, healer_to_hunt):
     if kind.is_healer:
         if target == NO_UNIT:
             target, speed = choose_patient(world, units, i)
-    elif world.rules.opponent != ATTACK_MOVE:
+    elif battle.opponent != ATTACK_MOVE:
         if target == NO_UNIT:
             target = nearest_target(world, units, scratch, i)
     elif target == NO_UNIT or (healer_to_hunt and not world.kinds[target].is_healer):
@@ -227,7 +227,7 @@ def attack_move(world, units, scratch, i, healer_to_hunt):
     unit.target = target
     if target != NO_UNIT:
         approach_or_attack(world.kinds, units, draft, i, target, speed)
-    elif kind.is_healer and world.rules.opponent != ATTACK_MOVE:
+    elif kind.is_healer and battle.opponent != ATTACK_MOVE:
         follow_fighter(world, units, draft, i, speed)
     else:
         walk_to_point(unit, draft, unit.command_x, unit.command_y, speed)
@@ -243,7 +243,7 @@ def any_healer(kinds, roster):
 
 
 @inlined
-def prefer_velocities(world, units, scratch):
+def prefer_velocities(world, units, battle, scratch):
     """P2 and P3: set preferred velocities of all living units by ascending id; enemies choose targets on the way."""
     healer_to_hunt = any_healer(world.kinds, scratch.allies)
     note_attackers(world, units, scratch)
@@ -254,7 +254,7 @@ def prefer_velocities(world, units, scratch):
         draft.pref_x = 0.0
         draft.pref_y = 0.0
         if unit.command == ATTACK_MOVE_COMMAND:
-            attack_move(world, units, scratch, i, healer_to_hunt)
+            attack_move(world, units, battle, scratch, i, healer_to_hunt)
         elif unit.command == MOVE_COMMAND:
             walk_to_point(unit, draft, unit.command_x, unit.command_y, world.kinds[i].speed)
         elif unit.command == TARGET_COMMAND:

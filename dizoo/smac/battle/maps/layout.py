@@ -18,6 +18,7 @@ SEEN_ENEMY = ("can_target", "distance", "dx", "dy", "hp")
 SEEN_ALLY = ("visible", *SEEN_ENEMY[1:])
 OWN = ("hp",)
 OWN_POSITION = ("x", "y")
+LOOK = ("fov_x", "fov_y")
 ALLY_STATE = ("hp", "cooldown_or_energy", "x", "y")
 ENEMY_STATE = ("hp", "x", "y")
 
@@ -73,7 +74,9 @@ class StateLayout(NamedTuple):
     last_actions: Block
 
 
-def obs_layout(agents: int, enemies: int, ally: Columns, enemy: Columns, own_position: bool = False) -> ObsLayout:
+def obs_layout(
+    agents: int, enemies: int, ally: Columns, enemy: Columns, own_position: bool = False, looks: bool = False
+) -> ObsLayout:
     """The columns of an observation.
 
     Args:
@@ -82,9 +85,9 @@ def obs_layout(agents: int, enemies: int, ally: Columns, enemy: Columns, own_pos
         ally: further columns that a map shows of each ally, such as its shield.
         enemy: the same for each enemy.
         own_position: whether an agent's own part has its position, behind its shield.
+        looks: whether it has the direction that the agent looks in, behind both.
     """
-    shield = ally[: ally[:1] == ("shield",)]
-    own = OWN + shield + (OWN_POSITION if own_position else ()) + ally[len(shield) :]
+    own = OWN + _behind_shield(ally, (OWN_POSITION if own_position else ()) + (LOOK if looks else ()))
     blocks = _in_a_row(
         ("can_move", 1, DIRECTIONS),
         ("enemy{}", enemies, SEEN_ENEMY + enemy),
@@ -94,10 +97,12 @@ def obs_layout(agents: int, enemies: int, ally: Columns, enemy: Columns, own_pos
     return ObsLayout(*blocks)
 
 
-def state_layout(agents: int, enemies: int, actions: int, ally: Columns, enemy: Columns) -> StateLayout:
+def state_layout(
+    agents: int, enemies: int, actions: int, ally: Columns, enemy: Columns, looks: bool = False
+) -> StateLayout:
     """The columns of the global state; arguments as for `obs_layout`, and the number of actions (N)."""
     blocks = _in_a_row(
-        ("ally{}", agents, ALLY_STATE + ally),
+        ("ally{}", agents, ALLY_STATE + _behind_shield(ally, LOOK if looks else ())),
         ("enemy{}", enemies, ENEMY_STATE + enemy),
         ("last_action.agent{}", agents, tuple(f"action{n}" for n in range(actions))),
     )
@@ -107,6 +112,12 @@ def state_layout(agents: int, enemies: int, actions: int, ally: Columns, enemy: 
 def column_names(blocks: ObsLayout | StateLayout) -> list[str]:
     """Name each column, such as ``can_move.north``, ``enemy3.distance``, ``last_action.agent2.action5``."""
     return [f"{b.label.format(part)}.{column}" for b in blocks for part in range(b.parts) for column in b.columns]
+
+
+def _behind_shield(shown: Columns, added: Columns) -> Columns:
+    """Insert columns behind the shield, if that is shown, and before the types."""
+    first = int(shown[:1] == ("shield",))
+    return shown[:first] + added + shown[first:]
 
 
 def _in_a_row(*blocks: tuple[str, int, Columns]) -> Iterator[Block]:

@@ -19,6 +19,9 @@ MOVE_DISTANCE = 2.0
 OPPONENTS = ("attack_move", "chase", "near")
 """How enemies choose targets; see `Profile`."""
 
+MOST_LOOKS = 360
+"""Largest `Profile.num_fov_actions`."""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -46,11 +49,15 @@ class Profile:
         stays_inside: no unit leaves the map (SMACv2, whose map has no walls).
         opponent: ``"attack_move"``: enemies walk to the attack point and fight what they meet; ``"chase"``: each goes
             for the nearest ally, wherever that is, until it is dead (SMACv2's map); ``"near"``: the same, but it turns
-            to the nearest anew unless its target is in weapon range or attacks it.
+            to the nearest anew unless its target is in weapon range or attacks it. Several: each battle draws one of
+            them; one that is named twice is drawn twice as often.
         prob_obs_enemy: probability that an agent may ever see an enemy that another agent saw first, drawn once
             (SMACv2's extended partial observability); 1: every agent sees whatever is in sight.
         action_mask: agents may name only targets in range; else any that lives, and an order out of range is not sent:
             the old one goes on (as SMACv2 sets it beside ``prob_obs_enemy``).
+        num_fov_actions: how many directions an agent may look in, evenly spaced; it sees and may name only what is in
+            the cone of 360 degrees / num_fov_actions around its own (SMACv2's conic field of view, which has 12); 0:
+            agents see all around.
         reward_net: reward the change of the enemies' hp and shields over the step, so that regeneration counts against
             it (SMAC); else the damage dealt (SMAClite).
         reward_own_death: an enemy that dies by its own explosion pays ``reward_death_value`` too (SMAC).
@@ -83,10 +90,11 @@ class Profile:
     own_ranges: bool = False
     own_position: bool = False
     stays_inside: bool = False
-    opponent: str = "attack_move"
+    opponent: str | tuple[str, ...] = "attack_move"
     zero_if_negative: bool = False
     prob_obs_enemy: float = 1.0
     action_mask: bool = True
+    num_fov_actions: int = 0
     reward_only_positive: bool = True
     reward_death_value: float = 10.0
     reward_negative_scale: float = 0.5
@@ -94,6 +102,11 @@ class Profile:
     reward_defeat: float = 0.0
     reward_scale: bool = True
     reward_scale_rate: float = 20.0
+
+    @property
+    def opponents(self) -> tuple[str, ...]:
+        """What a battle's opponent is drawn from."""
+        return (self.opponent,) if isinstance(self.opponent, str) else self.opponent
 
 
 SMACLITE = Profile(

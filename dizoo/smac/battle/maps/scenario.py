@@ -15,18 +15,22 @@ from dizoo.smac.battle.maps import layout
 from dizoo.smac.battle.maps.generator import Generator
 from dizoo.smac.battle.maps.mapcheck import find_errors, start_positions, unit_table
 from dizoo.smac.battle.maps.mapfile import MapSpec, parse_map, read_json, smacv2_tasks, standard_maps
-from dizoo.smac.battle.maps.rules import Profile, get_profile
+from dizoo.smac.battle.maps.rules import SIGHT_RANGE, TARGET_RANGE, Profile, get_profile
 from dizoo.smac.battle.maps.terrain import merge_blocked
 from dizoo.smac.battle.maps.units import AIR, BEAM, BLAST, COLOSSUS_PLANE, DIRECT, GROUND, HEAL, UnitType
 from dizoo.smac.battle.text import nearest
 
 __all__ = [
-    "AIR", "BEAM", "BLAST", "COLOSSUS_PLANE", "DIRECT", "GROUND", "HEAL", "FIRST_TARGET_ACTION", "Profile", "Scenario",
-    "UnitType", "load_scenario", "map_names", "task_names",
+    "AIR", "BEAM", "BLAST", "COLOSSUS_PLANE", "DIRECT", "FIRST_LOOK_ACTION", "FIRST_TARGET_ACTION", "GROUND", "HEAL",
+    "Profile", "Scenario", "UnitType", "load_scenario", "map_names", "task_names",
 ]  # fmt: skip
 
-FIRST_TARGET_ACTION = 6
-"""Actions: 0 no-op, 1 stop, 2-5 move north, south, east, west, 6 + j act on target j."""
+FIRST_LOOK_ACTION = 6
+"""Actions: 0 no-op, 1 stop, 2-5 move north, south, east, west; then one per direction to look in, where agents do not
+see all around; then, from `Scenario.first_target`, one per target."""
+
+FIRST_TARGET_ACTION = FIRST_LOOK_ACTION
+"""`Scenario.first_target` where agents see all around."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +111,31 @@ class Scenario:
         return self.lineup is None
 
     @property
+    def first_target(self) -> int:
+        """The action on target 0."""
+        return FIRST_LOOK_ACTION + self.profile.num_fov_actions
+
+    @property
+    def directions(self) -> np.ndarray:
+        """(D, 2) float64, unit vectors that agents may look along, the first one east, then anticlockwise."""
+        count = self.profile.num_fov_actions
+        angle = 2.0 * np.pi * np.arange(count) / max(count, 1)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+    def sight(self, unit: UnitType) -> float:
+        """How far an agent of a type sees, in cells."""
+        return unit.sight if self.profile.own_ranges else SIGHT_RANGE
+
+    def target_range(self, unit: UnitType) -> float:
+        """How far an agent of a type can name a target, in cells between centres."""
+        return unit.target_range if self.profile.own_ranges else TARGET_RANGE
+
+    @property
+    def varies(self) -> bool:
+        """Whether battles differ from their start: in their units, or in the opponent."""
+        return self.is_drawn or len(self.profile.opponents) > 1
+
+    @property
     def unit_type(self) -> np.ndarray:
         """(U,) int64, index of each unit's type in ``types``; MapError if the units are drawn."""
         return self._fixed().unit_type
@@ -135,13 +164,15 @@ class Scenario:
     def obs_layout(self) -> layout.ObsLayout:
         """Where everything stands in an observation."""
         shown = self._shown(True), self._shown(False)
-        return layout.obs_layout(self.n_agents, self.n_enemies, *shown, self.profile.own_position)
+        looks = self.profile.num_fov_actions > 0
+        return layout.obs_layout(self.n_agents, self.n_enemies, *shown, self.profile.own_position, looks)
 
     @cached_property
     def state_layout(self) -> layout.StateLayout:
         """Where everything stands in the global state."""
         shown = self._shown(True), self._shown(False)
-        return layout.state_layout(self.n_agents, self.n_enemies, self.n_actions, *shown)
+        looks = self.profile.num_fov_actions > 0
+        return layout.state_layout(self.n_agents, self.n_enemies, self.n_actions, *shown, looks)
 
     @property
     def obs_size(self) -> int:
@@ -289,7 +320,7 @@ def build_scenario(spec: MapSpec, profile: Profile) -> Scenario:
         num_type_slots=spec.num_type_slots,
         n_agents=n_agents,
         n_enemies=n_enemies,
-        n_actions=FIRST_TARGET_ACTION + max(n_enemies, sides.healable),
+        n_actions=FIRST_LOOK_ACTION + profile.num_fov_actions + max(n_enemies, sides.healable),
         max_reward=float(n_enemies * profile.reward_death_value + profile.reward_win + sides.enemy_points),
         source=spec.source,
     )

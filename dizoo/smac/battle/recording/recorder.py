@@ -13,7 +13,7 @@ from dizoo.smac.battle.checks import battle_ids
 from dizoo.smac.battle.engine import BattleEngine
 from dizoo.smac.battle.kernels.state import Array
 from dizoo.smac.battle.maps.generator import STARTS
-from dizoo.smac.battle.maps.rules import TICKS_PER_STEP
+from dizoo.smac.battle.maps.rules import OPPONENTS, TICKS_PER_STEP
 from dizoo.smac.battle.recording.replay import FRAME_FIELDS, SUFFIX, Replay, describe, replay_bytes
 
 _BEFORE = ("agent_state", "global_state", "action_mask", "alive")  # of the engine, recorded before each step
@@ -139,6 +139,8 @@ class BattleRecorder:
         header = describe(engine.scenario, engine.lineup(e))
         if engine.scenario.is_drawn:
             header["start_kind"] = STARTS[engine.start_kind[e]]
+        if len(engine.scenario.profile.opponents) > 1:
+            header["opponent"] = OPPONENTS[engine.battles["opponent"][e]]
         return _Start(stream, bool(engine.battles["mirrored"][e]), header)
 
     def _number(self, e: int) -> int:

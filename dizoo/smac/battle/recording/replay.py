@@ -30,7 +30,7 @@ import numpy as np
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.kernels.state import FRAME, Array
 from dizoo.smac.battle.maps.layout import DIRECTIONS, column_names
-from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario, UnitType
+from dizoo.smac.battle.maps.scenario import Scenario, UnitType
 
 SUFFIX = ".replay"
 VERSION = 2
@@ -55,6 +55,7 @@ _DIMS = {
 }
 _KINDS = ("floats", "integers or flags")
 _OPTIONAL = {"q", "q_tot", "weight"}
+_TARGET = "target"  # in the names of actions
 _INTEGERS = {"target", "in_play", "action", "action_mask"}
 
 
@@ -64,8 +65,8 @@ class Replay:
 
     Attributes:
         header: names and numbers: ``map``, ``units``, ``obs_names``, ``action_names``, ``frames_per_step``,
-            ``outcome``, ``stream`` (the battle's random stream at its start), ``info`` (texts by name), and
-            ``start_kind`` of a drawn battle.
+            ``outcome``, ``stream`` (the battle's random stream at its start), ``info`` (texts by name), and where they
+            are drawn ``start_kind`` and ``opponent``.
         arrays: float32, or integers and flags, by name; see the top of this module.
     """
 
@@ -92,7 +93,8 @@ def describe(scenario: Scenario, types: Sequence[UnitType]) -> dict[str, Any]:
     """
     s = scenario
     rows = ["".join("." if cell else "#" for cell in row) for row in s.open_cells.tolist()]
-    targets = [f"target {j}" for j in range(s.n_actions - FIRST_TARGET_ACTION)]
+    looks = [f"look {360 * d / len(s.directions):g} degrees" for d in range(len(s.directions))]
+    targets = [f"{_TARGET} {j}" for j in range(s.n_actions - s.first_target)]
     units = []
     for u, t in enumerate(types):
         units.append(
@@ -121,7 +123,7 @@ def describe(scenario: Scenario, types: Sequence[UnitType]) -> dict[str, Any]:
         "rules": s.profile.name,
         "units": units,
         "obs_names": column_names(s.obs_layout),
-        "action_names": ["no-op", "stop", *DIRECTIONS, *targets],
+        "action_names": ["no-op", "stop", *DIRECTIONS, *looks, *targets],
     }
 
 
@@ -248,7 +250,7 @@ def target_unit(header: Mapping[str, Any], agent: int, action: int) -> int | Non
     """Return the unit id that an agent's action targets; None if it has no target or no such unit exists."""
     units = header["units"]
     healer = next((u["healer"] for u in units if u["ally"] and u["index"] == agent), False)
-    index = action - FIRST_TARGET_ACTION
+    index = action - header["action_names"].index(f"{_TARGET} 0")
     return next((i for i, u in enumerate(units) if u["ally"] == healer and u["index"] == index), None)
 
 

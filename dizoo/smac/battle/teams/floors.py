@@ -30,7 +30,7 @@ class Floor:
     Attributes:
         map: name of the map.
         rules: rule profile.
-        opponent: how the enemies choose targets, one of `OPPONENTS`.
+        opponent: how the enemies choose targets, one of `OPPONENTS` or several.
         team: name of the script.
         episodes: games played, each from its own random stream.
         won: games won.
@@ -44,7 +44,7 @@ class Floor:
 
     map: str
     rules: str
-    opponent: str
+    opponent: str | tuple[str, ...]
     team: str
     episodes: int
     won: int
@@ -81,7 +81,7 @@ def measure(
     rules: str | None = None,
     seed: int = 0,
     start_jitter: float = 0.0,
-    opponent: str | None = None,
+    opponent: str | Sequence[str] | None = None,
 ) -> Floor:
     """Play a number of games with one scripted team on one map.
 

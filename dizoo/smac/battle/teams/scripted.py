@@ -10,12 +10,13 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from dizoo.smac.battle.errors import BattleError
-from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, Scenario
+from dizoo.smac.battle.maps.scenario import FIRST_LOOK_ACTION, Scenario
 from dizoo.smac.battle.teams.stateview import StateView, Units
 from dizoo.smac.battle.text import nearest
 
-NO_OP, STOP, NORTH, SOUTH, EAST, WEST = range(FIRST_TARGET_ACTION)
+NO_OP, STOP, NORTH, SOUTH, EAST, WEST = range(FIRST_LOOK_ACTION)
 NOBODY = -1
+LOOK_SLACK = 0.01  # cells: a target this much within range is named as soon as an agent looks at it
 
 
 class ScriptedTeam(ABC):
@@ -30,10 +31,12 @@ class ScriptedTeam(ABC):
         self.scenario = scenario
         self.rng = np.random.default_rng(seed)
         self.view = StateView(scenario)
+        self._directions = scenario.directions
         # By type, and by type and type:
         types = scenario.types
         self._is_healer = np.array([t.is_healer for t in types])
         self._can_hurt = np.array([[bool(a.can_hit >> b.plane & 1) for b in types] for a in types])
+        self._named_within = np.array([scenario.target_range(t) for t in types]) - LOOK_SLACK
         self._can_heal = self._can_hurt & self._is_healer[:, None] & ~self._is_healer
 
     @abstractmethod
@@ -76,14 +79,18 @@ class AttackNearest(ScriptedTeam):
         return self._act_on(target, allies, enemies, action_mask)
 
     def _act_on(self, target: np.ndarray, allies: Units, enemies: Units, action_mask: np.ndarray) -> np.ndarray:
-        """Use each agent's target if that is available, else walk towards it, else stop."""
+        """Use each agent's target if that is available, else look at it or walk towards it, else stop."""
         goal = np.where(self._is_healer[allies.type][..., None], _pick(allies.pos, target), _pick(enemies.pos, target))
-        walk = walk_towards(goal - allies.pos, action_mask)
-        act = FIRST_TARGET_ACTION + target
+        way = goal - allies.pos
+        go = walk_towards(way, action_mask)
+        if len(self._directions):
+            unseen = np.hypot(way[..., 0], way[..., 1]) <= self._named_within[allies.type]
+            go = np.where(unseen, FIRST_LOOK_ACTION + (way @ self._directions.T).argmax(axis=-1), go)
+        act = self.scenario.first_target + target
         last = action_mask.shape[2] - 1  # on odd custom maps a healer has more allies than there are target actions
         known = (target != NOBODY) & (act <= last)
         in_reach = known & available(action_mask, np.minimum(act, last))
-        chosen = np.where(in_reach, act, np.where(target == NOBODY, STOP, walk))
+        chosen = np.where(in_reach, act, np.where(target == NOBODY, STOP, go))
         return np.where(action_mask[..., NO_OP], NO_OP, chosen)
 
 
@@ -107,7 +114,7 @@ class FocusFire(AttackNearest):
         allies, enemies = self.view.read(global_state)
         is_healer = self._is_healer[allies.type]
         living_enemy = (enemies.points > 0)[:, None, :] & _pairs(self._can_hurt, allies, enemies)
-        reach = action_mask[:, :, FIRST_TARGET_ACTION:]
+        reach = action_mask[:, :, self.scenario.first_target :]
         in_reach = _pairs(self._reach, allies, enemies) + self.REACH_SLACK
         in_range = _square_distance(allies.pos, enemies.pos) <= np.square(in_reach)
         attack = living_enemy & reach[:, :, : self.scenario.n_enemies] & in_range

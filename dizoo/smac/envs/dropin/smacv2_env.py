@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dizoo.smac.battle.checks import whole_number
 from dizoo.smac.battle.errors import BattleError
 from dizoo.smac.battle.maps.mapfile import smacv2_tasks
 from dizoo.smac.envs.dropin.starcraft2_env import StarCraft2Env
@@ -15,13 +16,12 @@ ONLY_THIS = {
     "obs_own_pos": True,
     "use_unit_ranges": True,
     "min_attack_range": 2,
-    "conic_fov": False,
     "fully_observable": False,
     "obs_starcraft": True,
 }
 """Arguments of SMACv2's class, beside those of SMAC's, of which only the tasks' value is built."""
 
-WITHOUT_MEANING = ("num_fov_actions", "kill_unit_step_mul")
+WITHOUT_MEANING = ("kill_unit_step_mul",)
 
 
 class StarCraftCapabilityEnvWrapper(StarCraft2Env):
@@ -34,6 +34,8 @@ class StarCraftCapabilityEnvWrapper(StarCraft2Env):
             ``start_positions`` (``dist_type`` "surrounded_and_reflect").
         map_name: any; the types in ``team_gen`` tell the race.
         rules: a rule profile.
+        conic_fov: agents see only what is in the cone that they look into; see ``env.num_fov_actions``.
+        num_fov_actions: directions that they may look in then, at least 1.
         other: arguments of `StarCraft2Env`, SMACv2's other arguments (see `ONLY_THIS`), and ``opponent``.
 
     Raises:
@@ -41,14 +43,21 @@ class StarCraftCapabilityEnvWrapper(StarCraft2Env):
     """
 
     def __init__(
-        self, capability_config: Mapping[str, Any], map_name: str = "", rules: str = "smacv2", **other: Any
+        self,
+        capability_config: Mapping[str, Any],
+        map_name: str = "",
+        rules: str = "smacv2",
+        conic_fov: bool = False,
+        num_fov_actions: int = 12,
+        **other: Any,
     ) -> None:
         for key, right in ONLY_THIS.items():
             if other.pop(key, right) != right:
                 raise BattleError(f"StarCraftCapabilityEnvWrapper: only {key}={right!r} is built.")
         for key in WITHOUT_MEANING:
             other.pop(key, None)
-        super().__init__(map_of(capability_config), rules=rules, **other)
+        looks = whole_number("num_fov_actions", num_fov_actions, 1) if conic_fov else 0
+        super().__init__(map_of(capability_config), rules=rules, num_fov_actions=looks, **other)
 
     def get_env_info(self) -> dict[str, Any]:
         """Return sizes and feature names, under the names that SMACv2's code reads."""

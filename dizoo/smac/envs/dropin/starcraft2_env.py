@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from dizoo.smac.battle.errors import BattleError
-from dizoo.smac.battle.maps.rules import SIGHT_RANGE, TARGET_RANGE, get_profile
-from dizoo.smac.battle.maps.scenario import FIRST_TARGET_ACTION, UnitType
+from dizoo.smac.battle.maps.rules import get_profile
+from dizoo.smac.battle.maps.scenario import UnitType
 from dizoo.smac.battle.text import nearest
 from dizoo.smac.envs.dropin.single_battle import SingleBattle, random_seed
 
@@ -37,6 +37,7 @@ ENGINE_OPTIONS = (
     "opponent",
     "prob_obs_enemy",
     "action_mask",
+    "num_fov_actions",
     "start_jitter",
     "random_weapon_delay",
     "random_side",
@@ -111,7 +112,7 @@ class StarCraft2Env:
         self.scenario = s
         self.map_name = s.name
         self.n_agents, self.n_enemies, self.n_actions = s.n_agents, s.n_enemies, s.n_actions
-        self.n_actions_no_attack, self.n_actions_move = FIRST_TARGET_ACTION, s.obs_layout.can_move.size
+        self.n_actions_no_attack, self.n_actions_move = s.first_target, s.obs_layout.can_move.size
         self.episode_limit = self._battle.episode_limit
         self.max_reward, self.reward_scale_rate = s.max_reward, reward_scale_rate
         self.shield_bits_ally, self.shield_bits_enemy = int(s.ally_has_shields), int(s.enemy_has_shields)
@@ -240,11 +241,11 @@ class StarCraft2Env:
 
     def unit_sight_range(self, agent_id: int) -> float:
         """How far an agent sees, in cells."""
-        return self._type(agent_id).sight if self.scenario.profile.own_ranges else SIGHT_RANGE
+        return self.scenario.sight(self._type(agent_id))
 
     def unit_shoot_range(self, agent_id: int) -> float:
         """How far an agent can target, in cells."""
-        return self._type(agent_id).target_range if self.scenario.profile.own_ranges else TARGET_RANGE
+        return self.scenario.target_range(self._type(agent_id))
 
     def _type(self, agent_id: int) -> UnitType:
         engine = self._battle.engine

@@ -13,7 +13,7 @@ from dizoo.smac.envs.games.sc2_game import REWARD_KEYS, SC2Game
 from dizoo.smac.envs.games.smaclite_game import SmacliteGame
 
 GAMES: Mapping[str, type[GameEnv]] = {"smaclite": SmacliteGame, "sc2": SC2Game}
-PLAY_KEYS = ("opponent", "prob_obs_enemy", "action_mask")
+PLAY_KEYS = ("opponent", "prob_obs_enemy", "action_mask", "num_fov_actions")
 """Keys of the ``env`` branch that change a rule profile beside the rewards."""
 _FIXED = {"smaclite": ("open_loop", "rules", *PLAY_KEYS, *REWARD_KEYS), "sc2": ("open_loop", *PLAY_KEYS)}
 _VARIATION = ("start_jitter", "random_weapon_delay", "random_side")

@@ -10,14 +10,17 @@ import torch
 from easydict import EasyDict
 
 from dimix.config.compile import compile_all
+from dimix.entry import eval_pipeline, serial_pipeline
 from dimix.envs.agent_input import AgentInput
 from dimix.envs.vec_env import Entities, EnvInfo
 from dimix.errors import ConfigError, EnvError
 from dimix.machine.checkpoint_file import load_checkpoint, save_checkpoint
+from dimix.plot import read_run
 from dimix.policy import QMIXPolicy
 from dimix.registry import ENV_REGISTRY
 from dimix.replay.batch import batch_fields, validate
 from dimix.replay.buffer import ReplayBuffer
+from dimix.report import report
 from dimix.worker import Collector, Evaluator, Learner
 from dizoo.smac.battle.maps.mapfile import standard_maps
 from dizoo.smac.envs.smac_env import SMACEnv
@@ -158,6 +161,7 @@ def test_seeds_differ_and_repeat():
     [
         (dict(map_name="MMM3"), "env.map_name: .*MMM3.*'MMM2'"),
         (dict(rules="smacv3"), "env.rules: .*smacv3"),
+        (dict(opponent=[]), r"env.opponent: found \[\]. It is one of 'attack_move', .*, or a list of them"),
         (dict(agent_num=4), "env.agent_num: 4. 3m has 3 agents"),
     ],
 )
@@ -179,8 +183,9 @@ def test_wrong_options_and_actions_are_told():
 class Run:
     """All rooms of a small training on the real engine."""
 
-    def __init__(self, map_name="3m", **buffer_options):
-        cfg, policy_cfg = make_cfg(start_jitter=0.1, map_name=map_name), EasyDict(copy.deepcopy(QMIXPolicy.config))
+    def __init__(self, map_name="3m", opponent=None, **buffer_options):
+        cfg = make_cfg(start_jitter=0.1, map_name=map_name, opponent=opponent)
+        policy_cfg = EasyDict(copy.deepcopy(QMIXPolicy.config))
         env = SMACEnv.create(cfg, "collect", 4, seed=0)
         info = env.info
         agent_input = AgentInput(info.obs_shape, info.action_shape, info.agent_num)
@@ -222,10 +227,11 @@ class Run:
 
 
 @pytest.mark.parametrize(
-    "buffer_options", [dict(), dict(unroll_len=5, burnin_len=2), dict(map_name="protoss_5_vs_5")]
+    "options",
+    [dict(), dict(unroll_len=5, burnin_len=2), dict(map_name="protoss_5_vs_5", opponent=["chase", "near"])],
 )
-def test_training_resumes_bit_for_bit(tmp_path, buffer_options):
-    whole, first, second = (Run(**buffer_options) for _ in range(3))
+def test_training_resumes_bit_for_bit(tmp_path, options):
+    whole, first, second = (Run(**options) for _ in range(3))
     told = whole.go_on(3) + whole.go_on(3)
     assert first.go_on(3) == told[:9]
     save_checkpoint(tmp_path / "a.tar", first.state_dict())
@@ -237,6 +243,29 @@ def test_training_resumes_bit_for_bit(tmp_path, buffer_options):
     their_batch = second.rooms["buffer"].sample(4)
     validate(their_batch)
     assert all(torch.equal(value, batch[name]) for name, value in batch_fields(their_batch).items())
+
+
+def test_evaluations_tell_opponents_apart(tmp_path):
+    """In the metrics, the progress line, the report and ``dimix -m eval``."""
+    small = dict(hidden_size_list=[8], mixer_embed_dim=4, hypernet_embed_dim=4)
+    learn, names = dict(update_per_collect=1, batch_size=4), ["near", "attack_move"]
+    env = dict(map_name="3m", opponent=names, collector_env_num=4, n_evaluator_episode=24)
+    env |= dict(jitter_eval=dict(n_episode=0))
+    policy = dict(model=small, learn=learn, collect=dict(n_episode=4))
+    settings = dict(env=env, policy=policy, run=dict(env_step=1, tensorboard=False))
+    folder, lines = tmp_path / "run", []
+    options = dict(seed=0, exp_name=str(folder), out=lines.append)
+    serial_pipeline((settings, dict(env=dict(type="smac"), policy=dict(type="qmix"))), **options)
+    run = read_run(folder)
+    won, played = ([run.curve(f"eval/games_{what}_{name}")[2][-1] for name in names] for what in ("won", "played"))
+    assert sum(played) == 24 and min(played) > 0 and sum(won) == run.curve("eval/games_won")[2][-1]
+    rates = [f"{name} {w / n:.2f}" for name, w, n in zip(names, won, played, strict=True)]
+    assert any(f"] ({', '.join(rates)})" in line for line in lines), lines
+    result = eval_pipeline(load_path=folder, n_episode=16, out=lines.append).nominal
+    assert [sum(games) for games in zip(*result.by_opponent.values(), strict=True)] == [result.games_won, 16]
+    assert f"  against near: won {result.by_opponent['near'][0]} of {result.by_opponent['near'][1]} " in lines[-1]
+    report([folder], tmp_path / "page.html", lines.append)
+    assert "<th>won, against near</th>" in (tmp_path / "page.html").read_text()
 
 
 def test_open_loop_shows_the_step_and_nothing_else():

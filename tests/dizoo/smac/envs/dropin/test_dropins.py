@@ -423,10 +423,22 @@ def test_smacv2s_class_plays_the_task():
     assert len(teams) > 1 and env.get_stats()["battles_game"] == 3
 
 
+def test_smacv2s_class_has_the_conic_field_of_view():
+    """Its sizes, as SMACv2 computes them: 12 actions to look, 2 entries of an agent's own part and in the state."""
+    env = StarCraftCapabilityEnvWrapper(capability_config(), seed=3, conic_fov=True, opponent=["chase", "near"])
+    info = env.get_env_info()
+    assert (info["n_actions"], info["obs_shape"], info["state_shape"]) == (29, 172, 306 + 10 * 2 + 10 * 12)
+    assert env.n_actions_no_attack == 18 and "fov_x" in info["agent_features"]
+    env.reset()
+    env.step([6 + k for k in range(10)])
+    own = np.stack(env.get_obs())[:, -5:-3]
+    np.testing.assert_allclose(own[:, 0], np.cos(np.radians(30 * np.arange(10))), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("config", "options", "message"),
     [
-        ({}, dict(conic_fov=True), "only conic_fov=False is built"),
+        ({}, dict(conic_fov=True, num_fov_actions=0), "num_fov_actions: found 0. It is a whole number of at least 1"),
         ({}, dict(step_mul=4), "step_mul is 4"),
         (dict(team_gen=dict(dist_type="all_teams")), {}, "team_gen is .* It has dist_type 'weighted_teams'"),
         (dict(start_positions={}), {}, "start_positions is {}. It has dist_type 'surrounded_and_reflect', p, map_x"),
