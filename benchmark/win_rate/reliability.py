@@ -16,18 +16,16 @@ from dimix.machine.text import short
 from dimix.plot.table import GOOD, LAST, learned_at
 
 MAPS = ("3m", "2s3z", "5m_vs_6m", "3s5z", "MMM", "MMM2")
-#: Env steps of both recipes' runs, by map: as many as the zoo's has in the tables, which share its runs.
-ENV_STEPS = {name: own_env_steps(name, "qmix", "smaclite") for name in MAPS}
 #: The recipes that are compared, and their algorithms.
 RECIPES = {"the zoo's": "qmix", "as published": "published"}
 ARITHMETIC = (AS_IT_IS, "avx2")
 SEEDS = range(10)
 CELLS = [
-    MapCell(map=name, algo=algo, env_steps=env_steps, seed=seed, arithmetic=arithmetic)
+    MapCell(map=name, algo=algo, env_steps=own_env_steps(name, algo, "smaclite"), seed=seed, arithmetic=arithmetic)
     for seed in SEEDS
     for arithmetic in ARITHMETIC
     for algo in RECIPES.values()
-    for name, env_steps in ENV_STEPS.items()
+    for name in MAPS
 ]
 
 Row = Mapping[str, Any]
@@ -41,7 +39,7 @@ def runs_by_recipe(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
         cell = cell_of(row)
         if isinstance(cell, MapCell) and cell in known:
             found.setdefault((cell.map, labels[cell.algo]), []).append(row)
-    order = [(name, label) for name in ENV_STEPS for label in RECIPES]
+    order = [(name, label) for name in MAPS for label in RECIPES]
     return {key: found[key] for key in order if key in found}
 
 

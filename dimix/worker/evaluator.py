@@ -15,8 +15,7 @@ from dimix.worker.rollout import Rollout
 
 
 class PlayedGame(NamedTuple):
-    """One game: its return, length and outcome, a hash of its joint actions, its task (see `EnvInfo.tasks`), and whom
-    it was against, if that varies."""
+    """One game: return, length, outcome, a hash of its joint actions, its task (`EnvInfo.tasks`), and its opponent."""
 
     ep_return: float
     length: int

@@ -10,7 +10,7 @@ import pytest
 from benchmark.win_rate.reliability import (
     ARITHMETIC,
     CELLS,
-    ENV_STEPS,
+    MAPS,
     SEEDS,
     figures,
     reliability_table,
@@ -56,4 +56,4 @@ def test_other_rows_do_not_count():
     assert (
         runs_by_recipe([row([20] * 9, cell=replace(MMM, env_steps=1)), row([20] * 9, cell=replace(MMM, seed=99))]) == {}
     )
-    assert len(CELLS) == len(set(CELLS)) == 2 * len(ARITHMETIC) * len(SEEDS) * len(ENV_STEPS)
+    assert len(CELLS) == len(set(CELLS)) == 2 * len(ARITHMETIC) * len(SEEDS) * len(MAPS)
