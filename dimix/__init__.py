@@ -9,7 +9,7 @@ from dimix.machine.moved import keep_old_names
 if TYPE_CHECKING:
     from dimix.team import load_team
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["load_team"]
 
 keep_old_names()
