@@ -85,7 +85,7 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
     elif args.option or args.until_won or args.env_steps:
         raise ConfigError("-o, --until-won and --env-steps are for cells of your own. Name --maps or --configs.")
     else:
-        listed = (cell for name in args.cells for cell in LISTS[name]())
+        listed = dict.fromkeys(cell for name in args.cells for cell in LISTS[name]())  # some lists share cells
         cells = [cell for cell in listed if not args.seeds or cell.seed in args.seeds]
     return [cell for cell in cells if not args.only or any(text in cell.name for text in args.only)]
 

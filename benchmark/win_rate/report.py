@@ -53,9 +53,9 @@ wins, a map proves nothing. All win rates are in percent. *Last ten*: mean of th
 mean over seeds. *Final*: 128 games of the policy at the end of training, never of the best checkpoint. *Best single*:
 the best evaluation of any seed, only for comparison with tables that report it."""
 QMIX_NOTE = """\
-*Zoo*: the zoo's config as it is. *Published*: as the literature runs QMIX (`smac_published_qmix_config.py`): agents that
-read their observation as one row, every battle from the map's own start, two updates of 32 episodes. *Nominal*: agents
-that see units as sets, from the map's own start.
+*Zoo*: the zoo's config as it is. *Published*: as the literature runs QMIX (`smac_published_qmix_config.py`): agents
+that read their observation as one row, every battle from the map's own start, two updates of 32 episodes. *Nominal*:
+agents that see units as sets, from the map's own start.
 
 *Moved*: last ten evaluations from starts moved by up to 0.5 cells. *Final*: 128 games each of the trained team, greedy,
 with 5 % random actions, and greedy from moved starts; *distinct*: different ones among the greedy (median over seeds).

@@ -201,8 +201,8 @@ def test_list_says_what_is_done_and_what_is_missing(tmp_path, capsys):
     row = dict(evaluations=dict(env_step=[0]), final={}, training={}, config={})
     for seed in (0, 2):
         write_row({**row, "cell": replace(CELL, env_steps=200_000, seed=seed).fields()}, tmp_path)
-    assert main(["run", "--list", "--only", "smaclite__3m__qmix__200k", "--rows", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines() == ["smaclite__3m__qmix__200k: seeds 0 2 done, 1 missing"]
+    assert main(["run", "--list", "--only", "smaclite__3m__qmix__200k__seed", "--rows", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == ["smaclite__3m__qmix__200k: seeds 0 2 done, 1 3 4 5 6 7 8 9 missing"]
 
 
 def test_a_damaged_row_is_named(tmp_path):

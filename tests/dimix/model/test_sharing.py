@@ -49,7 +49,7 @@ def test_config_says_what_does_not_fit(game_config):
 
 
 def test_types_of_a_map():
-    path = "dizoo/smac/config/smac_MMM_qmix_config.py"
+    path = "dizoo/smac/config/smac_published_qmix_config.py"
     compiled = compile_all(path, overrides=["policy.model.parameter_sharing=type"])
     kinds = compiled.cfg.policy.model.agent_types
     assert sorted(set(kinds)) == ["MARAUDER", "MARINE", "MEDIVAC"] and len(kinds) == 10
