@@ -425,7 +425,8 @@ def _names(kind: str) -> list[str]:
     if kind == "zoo":
         from dimix.team.files import ZOO, zoo_teams
 
-        return [f"{ZOO + name:<18} {team}" for name, team in zoo_teams().items()]
+        teams = zoo_teams()
+        return [f"{ZOO}{name:<{max(map(len, teams))}} {team}" for name, team in teams.items()]
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     import_known()
