@@ -108,8 +108,8 @@ def test_the_example_has_the_given_names(args, example):
         (["-m", "plot", "x", "-o", "a.png", "--smooth", "0"], "'0': use a whole number of at least 1."),
         (["-m", "plot", "x", "-o", "a.tex", "--title", "T"], "OutputError: -o a.tex: a table has no metric, title"),
         (
-            ["-m", "watch", "zoo:3mm"],
-            "CheckpointError: zoo:3mm: no such team. Did you mean '3m'? List them with: dimix -q zoo",
+            ["-m", "watch", "zoo:5m_vs_66m"],
+            "CheckpointError: zoo:5m_vs_66m: no such team. Did you mean '5m_vs_6m'? List them with: dimix -q zoo",
         ),
         (["-m", "watch", "a", "b"], "ConfigError: a b: -m watch takes one team."),
         (["-m", "watch", "a", "-s", "0-3"], "ConfigError: -s: 4 seeds. One game is watched; give one."),
