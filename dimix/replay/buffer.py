@@ -271,7 +271,8 @@ class ReplayBuffer(StepStore):
         unit = [self.capacity, self.unroll_len, self.start_state, self.burnin_len, *self.hidden_shape]
         unit.append("uniform" if self._priorities is None else "priority")
         info = dict(zip([field.name for field in fields(self.info)], astuple(self.info), strict=True))
-        for name in ("is_drawn", "opponents", "state_entities", "tasks"):  # no effect on what is stored; newer
+        # These do not change what is stored, and older files lack them.
+        for name in ("is_drawn", "opponents", "state_entities", "tasks"):
             del info[name]
         return [*info.values(), *unit]
 
