@@ -1,23 +1,23 @@
-"""A GRU over packed sequences on the CPU: matrix products by torch, everything between them in one compiled pass.
+"""A GRU over packed sequences on the CPU, one compiled loop forward and one backward (`gru_kernels`).
 
-Each time step is one block of rows (see `Packing`), computed while it is in the cache: input product, hidden product,
-gates. The backward pass takes the blocks in reverse and accumulates the weights' gradients block by block. Padding is
-not computed, and the gates' buffer is reused from update to update: fresh memory costs page faults.
-
+Padding is not computed, and the gates' buffer is reused from update to update: fresh memory costs page faults.
 Internally every tensor has an axis of weight sets (W) in front: one set for all rows, or one per agent (`Packing.of`
-with ``by_agent``). With one set the products are plain, with more they are batched.
+with ``by_agent``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dimix.model.kernels.buffers import POOL
 from dimix.model.kernels.gru_kernels import gru_kernels
+from dimix.model.kernels.products import BLOCK
 from dimix.model.packing import Packing
 
 
@@ -72,53 +72,29 @@ def _arrange(w_ih: Tensor, b_ih: Tensor, b_hh: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([w_ih[:, n], w_ih[:, rz]], 1), bias
 
 
-def _products(*tensors: Tensor) -> list[Tensor]:
-    """Tensors for `_mm`: a single set loses its axis, since plain products are faster than batched ones."""
-    return [t[0] for t in tensors] if len(tensors[0]) == 1 else list(tensors)
-
-
-def _mm(a: Tensor, b: Tensor, out: Tensor) -> None:
-    (torch.mm if a.dim() == 2 else torch.bmm)(a, b, out=out)
-
-
-def _add_mm(total: Tensor, a: Tensor, b: Tensor) -> None:
-    (total.addmm_ if a.dim() == 2 else total.baddbmm_)(a, b)
-
-
 def _forward(
-    x: Tensor, h0: Tensor, w_x: Tensor, w_h: Tensor, bias: Tensor, sizes: list[int], gates: Tensor | None
+    x: Tensor, h0: Tensor, w_x: Tensor, w_h: Tensor, bias: Tensor, sizes: Sequence[int], gates: Tensor | None
 ) -> Tensor:
-    """Hidden states (W, R, H). Fills gates (W, R, 4H) if given; otherwise all steps share one block."""
+    """Hidden states (W, R, H). Fills gates (W, R, 4H) if given."""
     size = w_h.shape[-1]
     hidden = x.new_empty(*x.shape[:2], size)
-    if not sizes:
-        return hidden
-    step_gates = POOL.take(len(x), sizes[0], 4 * size) if gates is None else gates
-    product = POOL.take(len(x), sizes[0], 3 * size)
-    kernel = gru_kernels(size).forward
-    gate_values, products, states = step_gates.numpy(), product.numpy(), hidden.numpy()
-    before_start, before_states = 0, h0.detach().numpy()
-    biases = bias.detach().numpy()
-    inputs, before, out, to_gates, to_product, w_x, w_h = _products(
-        x, h0, hidden, step_gates[..., : 3 * size], product, w_x.mT, w_h.mT
-    )
-    start = 0
-    for rows, now, count in zip(inputs.split(sizes, -2), out.split(sizes, -2), sizes, strict=True):
-        at = 0 if gates is None else start
-        _mm(rows, w_x, to_gates.narrow(-2, at, count))
-        _mm(before.narrow(-2, 0, count), w_h, to_product.narrow(-2, 0, count))
-        kernel(gate_values, at, products, biases, before_states, before_start, states, start, count)
-        before, before_start, before_states = now, start, states
-        start += count
-    POOL.give(product)
+    scratch = POOL.take(len(x), BLOCK, 4 * size) if gates is None else gates
+    tensors = (x, h0, w_x.mT, w_h.mT, bias)
+    gru_kernels(x.shape[-1], size).forward(*_arrays(*tensors), np.array(sizes, np.int64), *_arrays(scratch, hidden))
     if gates is None:
-        POOL.give(step_gates)
+        POOL.give(scratch)
     return hidden
+
+
+def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+    return [t.detach().contiguous().numpy() for t in tensors]
 
 
 class _FusedGRU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, h0: Tensor, w_x: Tensor, w_h: Tensor, bias: Tensor, sizes: list[int]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, h0: Tensor, w_x: Tensor, w_h: Tensor, bias: Tensor, sizes: Sequence[int]
+    ) -> Tensor:
         ctx.gates = POOL.take(*x.shape[:2], 4 * w_h.shape[-1])
         hidden = _forward(x, h0, w_x, w_h, bias, sizes, ctx.gates)
         ctx.save_for_backward(x, h0, w_x, w_h, hidden)
@@ -134,25 +110,11 @@ class _FusedGRU(torch.autograd.Function):
             )
         gates, ctx.gates = ctx.gates, None
         x, h0, w_x, w_h, hidden = ctx.saved_tensors
-        size, sizes = w_h.shape[-1], ctx.sizes
-        dx, dw_x, dw_h = torch.empty_like(x), torch.zeros_like(w_x), torch.zeros_like(w_h)
-        dbias, carry = x.new_zeros(len(x), 4 * size), torch.zeros_like(h0)
-        kernel = gru_kernels(size).backward
-        gate_values, grads, carries, bias_grads = (t.numpy() for t in (gates, grad.contiguous(), carry, dbias))
-        tensors = (gates, x, dx, h0, hidden, w_x, w_h, dw_x, dw_h, carry)
-        g_all, inputs, dx_all, first, states, wx, wh, to_wx, to_wh, to_carry = _products(*tensors)
-        before_all = [first, *states.split(sizes, -2)[:-1]]
-        blocks = zip(*(t.split(sizes, -2) for t in (g_all, inputs, dx_all)), before_all, sizes, strict=True)
-        start, carried = x.shape[1], 0
-        for t, (g, rows, dx_rows, before, count) in reversed(list(enumerate(blocks))):
-            start -= count
-            before_states, before_start = (hidden.numpy(), start - sizes[t - 1]) if t else (h0.numpy(), 0)
-            kernel(gate_values, start, grads, before_states, before_start, carries, carried, bias_grads, count)
-            g_x, g_h = g[..., : 3 * size], g[..., size:]
-            _mm(g_x, wx, dx_rows)
-            _add_mm(to_wx, g_x.mT, rows)
-            _add_mm(to_wh, g_h.mT, before.narrow(-2, 0, count))
-            _add_mm(to_carry.narrow(-2, 0, count), g_h, wh)
-            carried = count
+        dx, carry = torch.empty_like(x), torch.zeros_like(h0)
+        dw_x, dw_h = (w.new_zeros(w.mT.shape) for w in (w_x, w_h))
+        dbias = x.new_zeros(len(x), 4 * w_h.shape[-1])
+        given, sizes = _arrays(x, h0, w_x, w_h, hidden), np.array(ctx.sizes, np.int64)
+        filled = _arrays(gates, grad, dx, carry, dw_x, dw_h, dbias)
+        gru_kernels(x.shape[-1], w_h.shape[-1]).backward(*given, sizes, *filled)
         POOL.give(gates)
-        return dx, carry, dw_x, dw_h, dbias, None
+        return dx, carry, dw_x.mT, dw_h.mT, dbias, None

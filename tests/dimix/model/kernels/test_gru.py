@@ -116,17 +116,32 @@ def test_buffers_come_back():
 
 
 def test_kernel_functions_are_exact_to_float32():
-    """With zero weights the gates are tanh and sigmoid of the input itself."""
+    """With an input that goes to each gate as it is, and no hidden weights, gates are tanh and sigmoid of it."""
     x = np.linspace(-12, 12, 4001, dtype=np.float32)
-    gates = np.zeros((1, len(x), 4), np.float32)
-    gates[0, :, :3] = x[:, None]
-    zeros, hidden = np.zeros((1, len(x), 3), np.float32), np.empty((1, len(x), 1), np.float32)
-    before, bias = np.zeros((1, len(x), 1), np.float32), np.zeros((1, 4), np.float32)
-    gru_kernels(1).forward(gates, 0, zeros, bias, before, 0, hidden, 0, len(x))
+    given = np.repeat(x, 3).reshape(1, -1, 3)
+    gates, hidden = np.empty((1, len(x), 4), np.float32), np.empty((1, len(x), 1), np.float32)
+    before, bias, unweighted = (np.zeros(shape, np.float32) for shape in ((1, len(x), 1), (1, 4), (1, 1, 3)))
+    each = np.eye(3, dtype=np.float32)[None]
+    gru_kernels(3, 1).forward(given, before, each, unweighted, bias, np.array([len(x)]), gates, hidden)
     exact = x.astype(np.float64)
     assert np.abs(gates[0, :, 0] - np.tanh(exact)).max() < 5e-7
     assert np.abs(gates[0, :, 1] - 1 / (1 + np.exp(-exact))).max() < 3e-7
     assert np.abs(gates[0, :, 2] - 1 / (1 + np.exp(-exact))).max() < 3e-7
+
+
+@pytest.mark.parametrize("sizes", [(5, 8), (64, 64)])
+def test_a_sequence_does_not_depend_on_its_neighbours(sizes):
+    torch.manual_seed(4)
+    layer, lengths = GRU(*sizes), [9, 9, 7, 6, 3, 3, 1]
+    packing = Packing.of(lengths_to_valid([lengths], 9))
+    x = torch.randn(1, 9, len(lengths), sizes[0])
+    state = torch.randn(len(lengths), sizes[1])
+    with torch.no_grad():
+        together = packing.unpack(layer.unroll(packing.pack(x), packing, state)[0])
+        for i, length in enumerate(lengths):
+            own = Packing.of(lengths_to_valid([[length]], 9))
+            alone = own.unpack(layer.unroll(own.pack(x[:, :, i : i + 1]), own, state[i : i + 1])[0])
+            assert torch.equal(alone[:, :, 0], together[:, :, i])
 
 
 def test_nan_is_passed_on():
