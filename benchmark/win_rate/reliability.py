@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,28 +63,74 @@ def figures(row: Row) -> dict[str, float]:
     }
 
 
-def reliability_table(found: Mapping[tuple[str, str], Sequence[Row]]) -> str:
-    """Format a line per map and recipe, as Markdown."""
+def summary(found: Mapping[tuple[str, str], Sequence[Row]]) -> list[dict[str, Any]]:
+    """Return the figures of every map and recipe, as written to ``reliability.json``.
+
+    Env steps and processor seconds are [median, 90th percentile] over all runs, None if those never won; win rates are
+    means over runs, with the worst run's from moved starts. ``kept`` is None without an evaluation after a win.
+    """
     lines = []
     for (name, label), rows in found.items():
         runs = {key: np.array([figures(row)[key] for row in rows]) for key in figures(rows[0])}
         kept = runs["kept"][np.isfinite(runs["kept"])]
-        lines.append([
-            name,
-            label,
-            f"{np.isfinite(runs['steps']).sum()} of {len(rows)}",
-            *quantiles(runs["steps"], short),
-            *quantiles(runs["cpu_seconds"], lambda seconds: f"{seconds:.0f}"),
-            percent(kept.mean()) if len(kept) else "-",
-            percent(runs["won"].mean()),
-            f"{percent(runs['jitter'].mean())} ({percent(runs['jitter'].min())})",
-        ])  # fmt: skip
+        lines.append({
+            "map": name,
+            "recipe": label,
+            "runs": len(rows),
+            "won": int(np.isfinite(runs["steps"]).sum()),
+            "env_steps": quantiles(runs["steps"]),
+            "cpu_seconds": quantiles(runs["cpu_seconds"]),
+            "kept": float(kept.mean()) if len(kept) else None,
+            "last_ten": float(runs["won"].mean()),
+            "moved": float(runs["jitter"].mean()),
+            "moved_worst": float(runs["jitter"].min()),
+        })  # fmt: skip
+    return lines
+
+
+def quantiles(values: np.ndarray) -> list[float | None]:
+    """Median and 90th percentile over all runs, those that never got there included; None for never."""
+    found = (float(np.quantile(values, q, method="higher")) for q in (0.5, 0.9))
+    return [value if np.isfinite(value) else None for value in found]
+
+
+def reliability_table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Format a line per map and recipe of `summary`, as Markdown."""
+    cells = [
+        (
+            line["map"],
+            line["recipe"],
+            f"{line['won']} of {line['runs']}",
+            *(shown(short, steps) for steps in line["env_steps"]),
+            *(shown("{:.0f}".format, seconds) for seconds in line["cpu_seconds"]),
+            "-" if line["kept"] is None else percent(line["kept"]),
+            percent(line["last_ten"]),
+            f"{percent(line['moved'])} ({percent(line['moved_worst'])})",
+        )
+        for line in lines
+    ]
     names = ("map", "recipe", "runs that won", "env steps, median", "90 %", "processor s, median", "90 %", "kept")
-    return table((*names, "last ten", "from moved starts (worst run)"), lines, left=2)
+    return table((*names, "last ten", "from moved starts (worst run)"), cells, left=2)
 
 
-def quantiles(values: np.ndarray, shown: Any) -> tuple[str, str]:
-    """Median and 90th percentile over all runs, those that never got there included."""
-    found = (np.quantile(values, q, method="higher") for q in (0.5, 0.9))
-    median, high = (shown(value) if np.isfinite(value) else "never" for value in found)
-    return median, high
+def readme_table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Format what the first command of the README gives, a line per map, as Markdown."""
+    cells = [
+        (
+            line["map"],
+            f"{line['won']} of {line['runs']}",
+            *(shown(short, steps) for steps in line["env_steps"]),
+            *(shown(lambda seconds: f"{seconds / 60:.1f}", seconds) for seconds in line["cpu_seconds"]),
+            percent(line["last_ten"]),
+            percent(line["moved"]),
+        )
+        for line in lines
+        if line["recipe"] == "the zoo's"
+    ]
+    names = ("map", "runs that won", "after env steps", "90 % after", "minutes of a core", "90 %")
+    return table((*names, "% won, own start", "% won, moved starts"), cells)
+
+
+def shown(format_value: Callable[[float], str], value: float | None) -> str:
+    """Format a value; None is never."""
+    return "never" if value is None else format_value(value)

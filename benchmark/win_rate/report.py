@@ -108,6 +108,10 @@ SPEEDS = (
     ("What an adapter costs", "environments", adapters.as_markdown),
 )
 
+README = ROOT / "README.md"
+#: Where the README's first table begins and ends.
+MARKS = ("<!-- written by python -m benchmark report -->", "<!-- end -->")
+
 Row = Mapping[str, Any]
 Found = Mapping[tuple[str, str, str], Experiment]
 #: Win rates of scripted teams by rules, map and team.
@@ -135,13 +139,23 @@ def report(rows: Path, page: Path, curves: Path) -> None:
         if part:
             save(draw(part), curves / f"{name}.png")
     text = "\n\n".join(sections(measured)) + "\n"
+    lines = reliability.summary(reliability.runs_by_recipe(measured))
     try:
         page.write_text(text, "utf-8")
+        page.with_name("reliability.json").write_text(json.dumps(lines, indent=1) + "\n", "utf-8")
+        if page.resolve() == (RESULTS / "README.md").resolve():
+            README.write_text(with_table(README.read_text("utf-8"), reliability.readme_table(lines)), "utf-8")
         for picture in sorted(curves.glob("*.png")):
             if f"({picture.name})" in text:
                 shutil.copyfile(picture, page.parent / picture.name)
     except OSError as e:
         raise OutputError(f"{page}: cannot be written ({e.strerror}).") from e
+
+
+def with_table(readme: str, table: str) -> str:
+    """Return the README's text with a new first table, between its two marks."""
+    before, _, rest = readme.partition(MARKS[0])
+    return f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
 
 
 def read_floors(path: Path) -> dict[tuple[str, str, str], float]:
@@ -157,7 +171,7 @@ def sections(rows: Sequence[Row]) -> Iterable[str]:
     yield INTRO
     yield from conditions(everything)
     if sure := reliability.runs_by_recipe(rows):
-        yield from ("## How sure is a win?", RELIABILITY_NOTE, reliability.reliability_table(sure))
+        yield from ("## How sure is a win?", RELIABILITY_NOTE, reliability.reliability_table(reliability.summary(sure)))
     for rules in RULES:
         yield from rules_sections(found, floors, rules)
     tasks = smacv2.tasks_table(chosen, smacv2.read_floors(RESULTS / "floors_smacv2.json"))

@@ -82,16 +82,17 @@ def whole_number(name: str, value: Any, least: int | None) -> int:
     return int(value)
 
 
-def finite_number(name: str, value: Any, least: float | None) -> float:
+def finite_number(name: str, value: Any, least: float | None, most: float = math.inf) -> float:
     """Return the value as a float.
 
     Raises:
-        BattleError: it is not a finite number of at least `least`.
+        BattleError: it is not a finite number of at least `least` and at most `most`.
     """
     numeric = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not numeric or not math.isfinite(value) or (least is not None and value < least):
+    if not numeric or not math.isfinite(value) or (least is not None and value < least) or value > most:
         at_least = "" if least is None else f" of at least {least:g}"
-        raise BattleError(f"{name}: found {value!r}. It is a finite number{at_least}.")
+        at_most = "" if most == math.inf else f" and at most {most:g}"
+        raise BattleError(f"{name}: found {value!r}. It is a finite number{at_least}{at_most}.")
     return float(value)
 
 

@@ -79,6 +79,7 @@ class BattleEngine:
         *,
         opponent: str | Sequence[str] | None = None,
         start_jitter: float = 0.0,
+        jitter_share: float = 1.0,
         random_weapon_delay: bool = False,
         random_side: bool = False,
         num_threads: int | None = None,
@@ -94,6 +95,7 @@ class BattleEngine:
             opponent: how the enemies choose targets, one of `OPPONENTS`, or several, of which each battle draws one;
                 default: as the rules say.
             start_jitter: move each start coordinate by up to this many cells; units stay on open ground and apart.
+            jitter_share: share of the battles, in [0, 1], whose starts are moved; the others begin as the map says.
             random_weapon_delay: lengthen each attack period by a draw from `WEAPON_DELAY_S`.
             random_side: at each reset, a fair coin decides whether agents see the battle mirrored left to right.
             num_threads: threads that share the batch; default: one per available processor. Results do not depend on
@@ -116,7 +118,8 @@ class BattleEngine:
             self.scenario = load_scenario(map, profile_with(own_rules(map) if rules is None else rules, chosen))
         self.num_envs = whole_number("num_envs", num_envs, 1)
         self.num_threads = _thread_count(num_threads)
-        jitter = finite_number("start_jitter", start_jitter, 0.0)
+        share = finite_number("jitter_share", jitter_share, 0.0, 1.0)
+        jitter = finite_number("start_jitter", start_jitter, 0.0), share
         delay = WEAPON_DELAY_S if random_weapon_delay else (0.0, 0.0)
         self._world = build_world(self.scenario, jitter, delay, bool(random_side))
         self._unit_count = len(self._world.kinds)

@@ -12,15 +12,18 @@ from dizoo.smac.battle.maps.rules import OPPONENTS, TICKS_PER_SECOND
 from dizoo.smac.battle.maps.scenario import Scenario, UnitType
 
 
-def build_world(scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool) -> World:
+def build_world(
+    scenario: Scenario, jitter: tuple[float, float], weapon_delay: tuple[float, float], random_side: bool
+) -> World:
     """Build the constant tables of a map under its rules.
 
-    ``start_jitter`` is in cells; ``weapon_delay``, in seconds, is the range by which attack periods are lengthened.
+    ``jitter`` is in cells, and the share of battles that it moves; ``weapon_delay``, in seconds, is the range by which
+    attack periods are lengthened.
     """
     types = _types(scenario)
     return World(
         map=_map_record(scenario),
-        rules=_rules_record(scenario, start_jitter, weapon_delay, random_side),
+        rules=_rules_record(scenario, jitter, weapon_delay, random_side),
         kinds=_kinds(scenario, types),
         types=types,
         **_drawing(scenario),
@@ -69,7 +72,9 @@ def _map_record(scenario: Scenario) -> Any:
     )
 
 
-def _rules_record(scenario: Scenario, start_jitter: float, weapon_delay: tuple[float, float], random_side: bool) -> Any:
+def _rules_record(
+    scenario: Scenario, jitter: tuple[float, float], weapon_delay: tuple[float, float], random_side: bool
+) -> Any:
     profile = scenario.profile
     return _filled(
         RULES,
@@ -78,7 +83,8 @@ def _rules_record(scenario: Scenario, start_jitter: float, weapon_delay: tuple[f
             "reward_divisor": scenario.max_reward / profile.reward_scale_rate if profile.reward_scale else 1.0,
             "weapon_delay_min": weapon_delay[0],
             "weapon_delay_max": weapon_delay[1],
-            "start_jitter": start_jitter,
+            "start_jitter": jitter[0],
+            "jitter_share": jitter[1],
             "random_side": random_side,
         },
     )

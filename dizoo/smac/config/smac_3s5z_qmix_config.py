@@ -1,9 +1,9 @@
-"""QMIX on 3s5z: a team for starts moved by up to half a cell, whose agents read units as sets."""
+"""QMIX on 3s5z: a team for starts moved by up to half a cell (a quarter begins at the map's own), whose agents read units as sets."""
 
 from easydict import EasyDict
 
 main_config = EasyDict(
-    env=dict(map_name="3s5z", start_jitter=0.5, jitter_eval=dict(stop_value=0.9)),
+    env=dict(map_name="3s5z", start_jitter=0.5, jitter_share=0.75, jitter_eval=dict(stop_value=0.9)),
     policy=dict(
         model=dict(equivariant=True, layer_norm=True),
         learn=dict(batch_size=16, update_per_collect=4),

@@ -81,6 +81,8 @@ class SMACEnv(ManagerKeys, EnvFamily):
         agent_num=None,
         # (float) Training: every unit's start is moved by up to so many cells along each axis, >= 0.
         start_jitter=0.0,
+        # (float) Training: share of the battles whose starts are moved; the others begin at the map's own, in [0, 1].
+        jitter_share=1.0,
         # (bool) Training: lengthen each attack's cooldown by StarCraft II's small random part.
         random_weapon_delay=False,
         # (bool) Training: a fair coin mirrors each battle left to right.
@@ -251,6 +253,7 @@ class SMACEnv(ManagerKeys, EnvFamily):
         source = cfg if role == "collect" else cfg.evaluator
         options: dict[str, Any] = {key: cfg[key] for key in (*REWARD_KEYS, *PLAY_KEYS)}
         options["start_jitter"] = cfg.jitter_eval.start_jitter if role == "evaluate_jitter" else source.start_jitter
+        options["jitter_share"] = cfg.jitter_share if role == "collect" else 1.0
         options["random_weapon_delay"] = source.random_weapon_delay
         options["random_side"] = source.random_side
         stream = _stream(seed, role)

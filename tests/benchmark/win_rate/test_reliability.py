@@ -15,6 +15,7 @@ from benchmark.win_rate.reliability import (
     figures,
     reliability_table,
     runs_by_recipe,
+    summary,
 )
 
 MMM = next(cell for cell in CELLS if cell.map == "MMM" and cell.algo == "published")
@@ -46,7 +47,7 @@ def test_a_run_that_never_won_counts_as_never():
     rows = [row([20] * 9, cell=replace(MMM, seed=seed)) for seed in range(2)] + [
         row([0] * 9, cell=replace(MMM, seed=2))
     ]
-    (line,) = reliability_table(runs_by_recipe(rows)).splitlines()[2:]
+    (line,) = reliability_table(summary(runs_by_recipe(rows))).splitlines()[2:]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[:7] == ["MMM", "as published", "2 of 3", "4.0k", "never", "8", "never"]
     assert cells[7:] == ["100", "66.7", "50 (50)"]

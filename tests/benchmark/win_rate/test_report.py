@@ -305,4 +305,8 @@ def test_page_of_results_is_current():
     pytest.importorskip("rliable")
     text = "\n\n".join(sections(read_rows(RUNS))) + "\n"
     assert (RESULTS / "README.md").read_text("utf-8") == text, "run: python -m benchmark report"
+    lines = reliability.summary(reliability.runs_by_recipe(read_rows(RUNS)))
+    assert json.loads((RESULTS / "reliability.json").read_text("utf-8")) == lines
+    readme = README.read_text("utf-8")
+    assert with_table(readme, reliability.readme_table(lines)) == readme
     assert set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)) == {path.name for path in RESULTS.glob("*.png")}

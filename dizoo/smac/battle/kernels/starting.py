@@ -146,5 +146,6 @@ def start_battle(world, units, battle, last_action):
     battle.clock = 0
     battle.tick_reward = 0.0
     battle.mirrored = world.rules.random_side and next_unit(battle) < 0.5
-    if world.rules.start_jitter > 0.0:
+    share = world.rules.jitter_share
+    if world.rules.start_jitter > 0.0 and (share >= 1.0 or next_unit(battle) < share):
         jitter_starts(world, units, battle, world.rules.start_jitter)

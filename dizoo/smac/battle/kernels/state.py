@@ -149,6 +149,7 @@ RULES = _record(
     ("weapon_delay_min", _f8),  # each use of a weapon lengthens its cooldown by a uniform draw from [min, max]
     ("weapon_delay_max", _f8),
     ("start_jitter", _f8),  # cells: each start coordinate is moved by a uniform draw from [-jitter, jitter]
+    ("jitter_share", _f8),  # share of the battles whose starts are moved
 )
 """Switches of the rule profile (described at `rules.Profile`) and options of variation."""
 

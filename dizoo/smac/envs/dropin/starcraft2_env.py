@@ -39,6 +39,7 @@ ENGINE_OPTIONS = (
     "action_mask",
     "num_fov_actions",
     "start_jitter",
+    "jitter_share",
     "random_weapon_delay",
     "random_side",
     "num_threads",

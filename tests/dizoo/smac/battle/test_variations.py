@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dizoo.smac.battle import BattleEngine, map_names
+from dizoo.smac.battle import BattleEngine, BattleError, map_names
 from dizoo.smac.battle.engine import WEAPON_DELAY_S
 
 
@@ -109,6 +109,21 @@ def test_a_mirrored_battle_is_the_same_battle_seen_in_a_mirror():
         mirrored.step(flip_action[actions])
         assert np.array_equal(mirrored.units, straight.units)
         assert np.array_equal(mirrored.reward, straight.reward)
+
+
+def test_a_share_of_the_battles_begins_at_the_maps_own_start():
+    nominal = BattleEngine("3m", 1, num_threads=1).units["x"]
+    engine = BattleEngine("3m", 1000, start_jitter=0.5, jitter_share=0.75)
+    moved = (engine.units["x"] != nominal).any(1)
+    assert 690 < moved.sum() < 810  # standard deviation 14
+    assert np.abs(engine.units["x"] - nominal).max() <= 0.5
+    assert not (BattleEngine("3m", 50, start_jitter=0.5, jitter_share=0).units["x"] != nominal).any()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, np.nan, "half"])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(BattleError, match="jitter_share: found .*at least 0 and at most 1"):
+        BattleEngine("3m", 1, start_jitter=0.5, jitter_share=share)
 
 
 def test_half_of_the_battles_are_mirrored():
