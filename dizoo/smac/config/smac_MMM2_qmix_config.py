@@ -1,4 +1,4 @@
-"""QMIX on MMM2: a team for starts moved by up to half a cell (a quarter begins at the map's own), whose agents read units as sets; a wider network."""
+"""QMIX on MMM2: a team that wins from moved starts too; its agents read units as sets, in a wider network."""
 
 from easydict import EasyDict
 

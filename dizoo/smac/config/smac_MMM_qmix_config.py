@@ -1,4 +1,4 @@
-"""QMIX on MMM: a team for starts moved by up to half a cell (a quarter begins at the map's own), whose agents read units as sets."""
+"""QMIX on MMM: a team that wins from moved starts too; its agents read units as sets."""
 
 from easydict import EasyDict
 
