@@ -18,8 +18,8 @@ from dimix.entry.recording import GameFiles
 from dimix.entry.rooms import jitter_games, make_agent_input, make_env, make_policy
 from dimix.entry.run_folder import quote
 from dimix.errors import CheckpointError, ConfigError
+from dimix.machine.intervals import wilson_interval
 from dimix.machine.plain import plain
-from dimix.plot.bands import wilson_interval
 from dimix.worker import EvalResult, Evaluator
 
 

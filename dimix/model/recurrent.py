@@ -7,6 +7,7 @@ without memory has size 0. Layers with weights per group of agents read and retu
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import cast
 
@@ -20,7 +21,7 @@ from dimix.model.kernels.gru import fused_gru, gru_step
 from dimix.model.packing import Packing
 
 
-class RecurrentLayer(nn.Module):
+class RecurrentLayer(nn.Module, ABC):
     """Interface of an agent network's memory.
 
     Attributes:
@@ -29,10 +30,11 @@ class RecurrentLayer(nn.Module):
 
     state_size: int
 
+    @abstractmethod
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step: x (R, I), state (R, H) -> output (R, O), new state (R, H)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unroll(self, x: Tensor, packing: Packing, state: Tensor) -> tuple[Tensor, Tensor]:
         """Whole sequences.
 
@@ -45,7 +47,6 @@ class RecurrentLayer(nn.Module):
             Output (R, O) of each row, and the state (B*A, H) after each sequence's last step (unchanged for empty
             sequences).
         """
-        raise NotImplementedError
 
 
 class Memoryless(RecurrentLayer):
@@ -144,9 +145,9 @@ class GroupedRNN(RecurrentLayer):
         self.bias_ih = grouped_parameter(count, rows, bound=bound)
         self.bias_hh = grouped_parameter(count, rows, bound=bound)
 
+    @abstractmethod
     def cell(self, from_input: Tensor, from_hidden: Tensor, state: Tensor) -> Tensor:
         """New state (A, R, H) from both products with bias (A, R, gates * O) and the previous state."""
-        raise NotImplementedError
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """See `RecurrentLayer.step`: x (A, R, I), state (A, R, H) -> (A, R, O), (A, R, H)."""

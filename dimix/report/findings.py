@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from dimix.envs.recordable import GameEnd
+from dimix.machine.intervals import wilson_interval
 from dimix.machine.text import duration, short
-from dimix.plot.bands import wilson_interval
 from dimix.plot.runs import Run
 from dimix.plot.table import GOOD, LAST
 

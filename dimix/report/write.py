@@ -14,8 +14,8 @@ import numpy as np
 
 from dimix import __version__
 from dimix.errors import OutputError
+from dimix.machine.intervals import wilson_interval
 from dimix.machine.text import duration, short
-from dimix.plot.bands import wilson_interval
 from dimix.plot.curves import Groups, Look, figure_file
 from dimix.plot.experiments import read_experiments
 from dimix.plot.runs import Run

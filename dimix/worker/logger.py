@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dimix.errors import CheckpointError, OutputError
+from dimix.machine.intervals import wilson_interval
 from dimix.machine.text import duration, short
-from dimix.plot.bands import wilson_interval
 
 #: Every metric that a run may record, and its format in the progress line.
 METRICS: dict[str, str] = {

@@ -11,6 +11,7 @@ import pytest
 from benchmark import RESULTS
 from benchmark.__main__ import main
 from benchmark.markdown import percent
+from benchmark.win_rate import reliability
 from benchmark.win_rate.cells import (
     ENV_STEPS,
     QMIX_ENV_STEPS,
@@ -21,7 +22,7 @@ from benchmark.win_rate.cells import (
     task_cells,
 )
 from benchmark.win_rate.curves import smoothed
-from benchmark.win_rate.report import conditions, family_table, net_table, qmix_table, sections
+from benchmark.win_rate.report import README, conditions, family_table, net_table, qmix_table, sections, with_table
 from benchmark.win_rate.rows import RUNS, read_rows, write_row
 from benchmark.win_rate.smacv2 import read_floors, tasks_table
 from benchmark.win_rate.summary import (

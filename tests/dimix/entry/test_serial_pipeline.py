@@ -16,10 +16,10 @@ from dimix.callbacks import Callback
 from dimix.config.compile import compile_config
 from dimix.config.file import write_config
 from dimix.entry import eval_pipeline, serial_pipeline
-from dimix.entry.eval_pipeline import wilson_interval
 from dimix.entry.rooms import STREAMS, stream_seed
 from dimix.errors import CheckpointError, ConfigError, OutputError, TrainingError
 from dimix.machine.checkpoint_file import load_checkpoint, save_checkpoint
+from dimix.machine.intervals import wilson_interval
 from dimix.policy import QMIXPolicy
 
 
