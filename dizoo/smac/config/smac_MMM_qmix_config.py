@@ -3,7 +3,7 @@
 from easydict import EasyDict
 
 main_config = EasyDict(
-    env=dict(map_name="MMM", start_jitter=0.5, jitter_share=0.75, jitter_eval=dict(stop_value=0.9)),
+    env=dict(map_name="MMM", start_jitter=0.5, jitter_eval=dict(stop_value=0.9)),
     policy=dict(
         model=dict(equivariant=True, layer_norm=True),
         learn=dict(batch_size=16, update_per_collect=4),
