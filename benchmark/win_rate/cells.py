@@ -53,7 +53,7 @@ ENV_STEPS = {
 #: The same for each of SMACv2's tasks.
 TASK_ENV_STEPS = 2_000_000
 #: The same for the zoo's QMIX, where a skill takes more or fewer than one battle by heart.
-QMIX_ENV_STEPS = {"2s3z": 500_000, "3s5z": 600_000, "MMM2": 700_000}
+QMIX_ENV_STEPS = {"8m": 300_000, "2s3z": 500_000, "3s5z": 600_000, "MMM2": 700_000}
 #: The same under the rules ``smac``, which are harder for some teams; MMM2's is a guess, not yet run, and 2m_vs_1z's
 #: does not suffice for a win.
 SMAC_ENV_STEPS = {
@@ -71,9 +71,24 @@ PUBLISHED = (
     "policy.model.layer_norm=False",
     "policy.learn.batch_size=32",
     "policy.learn.update_per_collect=2",
+    "policy.learn.lr_schedule=constant",
+    "policy.learn.lr_end=0.0",
+    "policy.learn.lr_decay=100000",
     "policy.eval.evaluator.eval_freq=50",
     "env.start_jitter=0",
 )
+#: What a map asked for beside that.
+ASKED_FOR = {
+    "27m_vs_30m": (
+        "policy.learn.lr_schedule=step",
+        "policy.learn.lr_end=0.0",
+        "policy.learn.lr_decay=2800",
+        "policy.learn.lr_factor=0.1",
+    ),
+    "3s_vs_3z": ("policy.learn.lr_schedule=linear", "policy.learn.lr_end=0.00005", "policy.learn.lr_decay=3000"),
+    "bane_vs_bane": ("policy.learn.lr_schedule=linear", "policy.learn.lr_end=0.00005", "policy.learn.lr_decay=5000"),
+    "corridor": ("policy.learn.lr_schedule=linear", "policy.learn.lr_end=0.00005", "policy.learn.lr_decay=5000"),
+}
 #: Algorithms that are not a zoo config as it is: policy and additional settings.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "published": ("qmix", PUBLISHED),
@@ -196,8 +211,9 @@ class MapCell(Cell):
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        own = (f"env.map_name={self.map}", f"env.rules={self.rules}")
-        return (*own, *_policy(self.algo)[1], *super().overrides)
+        own, settings = (f"env.map_name={self.map}", f"env.rules={self.rules}"), _policy(self.algo)[1]
+        asked_for = ASKED_FOR.get(self.map, ()) if set(PUBLISHED) <= set(settings) else ()
+        return (*own, *settings, *asked_for, *super().overrides)
 
     def sources(self) -> tuple[list[str], tuple[dict[str, Any], dict[str, Any]]]:
         """See `Cell.sources`.
