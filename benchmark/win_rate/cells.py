@@ -71,23 +71,12 @@ PUBLISHED = (
     "policy.model.layer_norm=False",
     "policy.learn.batch_size=32",
     "policy.learn.update_per_collect=2",
-    "policy.learn.lr_schedule=constant",
-    "policy.learn.lr_end=0.0",
-    "policy.learn.lr_decay=100000",
     "policy.eval.evaluator.eval_freq=50",
     "env.start_jitter=0",
 )
-#: What a map asked for beside that.
+#: What a map asked for beside that, where the zoo's config does not say so.
 ASKED_FOR = {
-    "27m_vs_30m": (
-        "policy.learn.lr_schedule=step",
-        "policy.learn.lr_end=0.0",
-        "policy.learn.lr_decay=2800",
-        "policy.learn.lr_factor=0.1",
-    ),
     "3s_vs_3z": ("policy.learn.lr_schedule=linear", "policy.learn.lr_end=0.00005", "policy.learn.lr_decay=3000"),
-    "bane_vs_bane": ("policy.learn.lr_schedule=linear", "policy.learn.lr_end=0.00005", "policy.learn.lr_decay=5000"),
-    "corridor": ("policy.learn.lr_schedule=linear", "policy.learn.lr_end=0.00005", "policy.learn.lr_decay=5000"),
 }
 #: Algorithms that are not a zoo config as it is: policy and additional settings.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -6,7 +6,7 @@ main_config = EasyDict(
     env=dict(map_name="5m_vs_6m", start_jitter=0.5, jitter_eval=dict(stop_value=0.9)),
     policy=dict(
         model=dict(equivariant=True, layer_norm=True),
-        learn=dict(batch_size=16, update_per_collect=4, lr_schedule="linear", lr_end=0.0002, lr_decay=5_000),
+        learn=dict(batch_size=16, update_per_collect=4),
         eval=dict(evaluator=dict(eval_freq=100)),
     ),
 )
