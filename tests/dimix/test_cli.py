@@ -231,7 +231,7 @@ def test_query_lists_classes_without_a_docstring(monkeypatch):
 
 def test_query_of_configs_gives_paths_that_minus_c_takes():
     lines = dict(line.split(maxsplit=1) for line in invoke("-q", "config").output.splitlines())
-    assert lines[MMM] == "QMIX on MMM: a team for starts moved by up to half a cell, whose agents read units as sets."
+    assert lines[MMM] == "QMIX on MMM: a team that wins from moved starts too; its agents read units as sets."
     assert {find_config(path) for path in lines} == set(zoo_configs())
 
 
