@@ -80,17 +80,17 @@ def summary(found: Mapping[tuple[str, str], Sequence[Row]]) -> list[dict[str, An
             "won": int(np.isfinite(runs["steps"]).sum()),
             "env_steps": quantiles(runs["steps"]),
             "cpu_seconds": quantiles(runs["cpu_seconds"]),
-            "kept": float(kept.mean()) if len(kept) else None,
-            "last_ten": float(runs["won"].mean()),
-            "moved": float(runs["jitter"].mean()),
-            "moved_worst": float(runs["jitter"].min()),
+            "kept": round(float(kept.mean()), 6) if len(kept) else None,
+            "last_ten": round(float(runs["won"].mean()), 6),
+            "moved": round(float(runs["jitter"].mean()), 6),
+            "moved_worst": round(float(runs["jitter"].min()), 6),
         })  # fmt: skip
     return lines
 
 
 def quantiles(values: np.ndarray) -> list[float | None]:
     """Median and 90th percentile over all runs, those that never got there included; None for never."""
-    found = (float(np.quantile(values, q, method="higher")) for q in (0.5, 0.9))
+    found = (round(float(np.quantile(values, q, method="higher")), 3) for q in (0.5, 0.9))
     return [value if np.isfinite(value) else None for value in found]
 
 
