@@ -7,7 +7,6 @@ with ``by_agent``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,7 @@ def fused_gru(
     sets = _lift(x, h0, w_ih, w_hh, b_ih, b_hh)
     x3, h3, w_ih, w_hh, b_ih, b_hh = sets
     w_x, bias = _arrange(w_ih, b_ih, b_hh)
-    sizes = [n for n in packing.batch_sizes if n > 0]
+    sizes = np.array([n for n in packing.batch_sizes if n > 0], np.int64)
     if torch.is_grad_enabled() and any(t.requires_grad for t in sets):
         hidden = _FusedGRU.apply(x3, h3, w_x, w_hh, bias, sizes)
     else:
@@ -56,7 +55,7 @@ def gru_step(x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_
     """One step of every row, without gradients: x (R, I), h0 (R, H) -> (R, H); arguments as in `fused_gru`."""
     x3, h3, w_ih, w_hh, b_ih, b_hh = _lift(x, h0, w_ih, w_hh, b_ih, b_hh)
     w_x, bias = _arrange(w_ih, b_ih, b_hh)
-    return _forward(x3, h3, w_x, w_hh, bias, [x3.shape[1]], None).view_as(h0)
+    return _forward(x3, h3, w_x, w_hh, bias, np.array([x3.shape[1]], np.int64), None).view_as(h0)
 
 
 def _lift(*tensors: Tensor) -> list[Tensor]:
@@ -73,14 +72,14 @@ def _arrange(w_ih: Tensor, b_ih: Tensor, b_hh: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _forward(
-    x: Tensor, h0: Tensor, w_x: Tensor, w_h: Tensor, bias: Tensor, sizes: Sequence[int], gates: Tensor | None
+    x: Tensor, h0: Tensor, w_x: Tensor, w_h: Tensor, bias: Tensor, sizes: np.ndarray, gates: Tensor | None
 ) -> Tensor:
     """Hidden states (W, R, H). Fills gates (W, R, 4H) if given."""
     size = w_h.shape[-1]
     hidden = x.new_empty(*x.shape[:2], size)
     scratch = POOL.take(len(x), BLOCK, 4 * size) if gates is None else gates
     tensors = (x, h0, w_x.mT, w_h.mT, bias)
-    gru_kernels(x.shape[-1], size).forward(*_arrays(*tensors), np.array(sizes, np.int64), *_arrays(scratch, hidden))
+    gru_kernels(x.shape[-1], size).forward(*_arrays(*tensors), sizes, *_arrays(scratch, hidden))
     if gates is None:
         POOL.give(scratch)
     return hidden
@@ -92,9 +91,7 @@ def _arrays(*tensors: Tensor) -> list[np.ndarray]:
 
 class _FusedGRU(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, h0: Tensor, w_x: Tensor, w_h: Tensor, bias: Tensor, sizes: Sequence[int]
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, h0: Tensor, w_x: Tensor, w_h: Tensor, bias: Tensor, sizes: np.ndarray) -> Tensor:
         ctx.gates = POOL.take(*x.shape[:2], 4 * w_h.shape[-1])
         hidden = _forward(x, h0, w_x, w_h, bias, sizes, ctx.gates)
         ctx.save_for_backward(x, h0, w_x, w_h, hidden)
@@ -113,8 +110,8 @@ class _FusedGRU(torch.autograd.Function):
         dx, carry = torch.empty_like(x), torch.zeros_like(h0)
         dw_x, dw_h = (w.new_zeros(w.mT.shape) for w in (w_x, w_h))
         dbias = x.new_zeros(len(x), 4 * w_h.shape[-1])
-        given, sizes = _arrays(x, h0, w_x, w_h, hidden), np.array(ctx.sizes, np.int64)
+        given = _arrays(x, h0, w_x, w_h, hidden)
         filled = _arrays(gates, grad, dx, carry, dw_x, dw_h, dbias)
-        gru_kernels(x.shape[-1], w_h.shape[-1]).backward(*given, sizes, *filled)
+        gru_kernels(x.shape[-1], w_h.shape[-1]).backward(*given, ctx.sizes, *filled)
         POOL.give(gates)
         return dx, carry, dw_x.mT, dw_h.mT, dbias, None

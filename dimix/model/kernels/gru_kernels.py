@@ -114,7 +114,8 @@ def gru_kernels(inputs: int, size: int) -> GruKernels:
             for count in sizes:
                 i = 0
                 while i < count:
-                    rows, at = BLOCK if i + BLOCK <= count else 1, start + i if keep else 0
+                    rows = BLOCK if i + BLOCK <= count else 1
+                    at = start + i if keep else 0
                     for row in range(rows):
                         gates[k, at + row] = bias[k]
                     add_rows(gates[k], at, 0, x[k], start + i, 0, w_x[k], rows, inputs, wide)
@@ -139,7 +140,8 @@ def gru_kernels(inputs: int, size: int) -> GruKernels:
                 total = np.zeros(4 * size, np.float32)  # the step's sum first: less rounding error
                 i = 0
                 while i < count:
-                    rows, at = BLOCK if i + BLOCK <= count else 1, start + i
+                    rows = BLOCK if i + BLOCK <= count else 1
+                    at = start + i
                     for row in range(i, i + rows):
                         h, d = before[before_start + row], grad[k, start + row]
                         _close_gates(g[start + row], h, d, c[row], total, size)
