@@ -18,6 +18,7 @@ _LAZY = {
     "StarCraft2Env": "dropin.starcraft2_env",
     "StarCraftCapabilityEnvWrapper": "dropin.smacv2_env",
     "SingleBattle": "dropin.single_battle",
+    "stand_in": "dropin.stand_in",
 }
 
 __all__ = [*_LAZY, "register_envs"]  # noqa: PLE0604

@@ -489,3 +489,34 @@ def test_gymnasium_and_pettingzoo_are_optional():
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="has no attribute 'StarCraft3Env'"):
         importlib.import_module("dizoo.smac.envs").StarCraft3Env  # noqa: B018
+
+
+STANDS_IN = """
+import importlib.util
+from dizoo.smac.envs import StarCraft2Env, StarCraftCapabilityEnvWrapper, stand_in
+stand_in("PACKAGE")
+assert importlib.util.find_spec("PACKAGE") is not None
+import PACKAGE, PACKAGE.env
+from PACKAGE.env import StarCraft2Env as one
+from PACKAGE.env.starcraft2.starcraft2 import StarCraft2Env as other
+from PACKAGE.env.starcraft2.maps import get_map_params, smac_maps
+assert one is other is PACKAGE.env.StarCraft2Env is StarCraft2Env
+params = smac_maps.get_smac_map_registry()["5m_vs_6m"]
+assert params == get_map_params("5m_vs_6m") == {"n_agents": 5, "n_enemies": 6, "limit": 70}
+if "PACKAGE" == "smacv2":
+    from smacv2.env.starcraft2.wrapper import StarCraftCapabilityEnvWrapper as wrapper
+    assert wrapper is PACKAGE.env.StarCraftCapabilityEnvWrapper is StarCraftCapabilityEnvWrapper
+"""
+
+
+@pytest.mark.parametrize("package", ["smac", "smacv2"])
+def test_stands_in_for_packages_that_libraries_import(package):
+    script = STANDS_IN.replace("PACKAGE", package)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_stands_in_for_no_other_package():
+    with pytest.raises(BattleError, match="'smac3'. Right is 'smac' or 'smacv2'"):
+        smac_envs.stand_in("smac3")
+    assert "smac3" not in sys.modules
