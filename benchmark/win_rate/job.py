@@ -132,12 +132,12 @@ def _remember(history: Path, revisions: list[str | None], now: str | None) -> li
     return revisions
 
 
-def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, float]]:
+def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, Any]]:
     """Play the final games, ``games`` of each kind, with the policy used in evaluation.
 
     Returns the numbers of `EvalResult` by kind, see `FINAL`.
     """
-    cell, found = replace(cell, seed=cell.seed + FINAL_SEED), {}
+    cell, found = replace(cell, seed=cell.seed + FINAL_SEED), dict[str, dict[str, Any]]()
     left_out = {"random" if jitter_games(cell.compile()) else "jitter"}
     if not (isinstance(cell, MapCell) and cell.map in task_names()):
         left_out.add("near")
@@ -150,13 +150,15 @@ def play_final(cell: Cell, checkpoint: Path, games: int) -> dict[str, dict[str, 
         env = make_env(compiled, role)
         result = Evaluator(env, policy.eval_mode, make_agent_input(compiled)).evaluate(games, epsilon)
         env.close()
-        numbers = {figure: value for figure, value in asdict(result).items() if figure != "by_opponent"}
+        numbers = {figure: value for figure, value in asdict(result).items() if figure != "by_label"}
         found[name] = {figure: round(value, 3) for figure, value in numbers.items()}
+        if result.by_label:
+            found[name]["by_label"] = dict(result.by_label)
     return found
 
 
 def make_row(
-    cell: Cell, result: Result, revisions: list[str | None], jobs: int, final: dict[str, dict[str, float]]
+    cell: Cell, result: Result, revisions: list[str | None], jobs: int, final: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Return the row of a finished run; see `benchmark.win_rate.rows`."""
     evaluations, replay_ratio = read_metrics(Path(result.run_folder))

@@ -86,9 +86,9 @@ win rate of 0.5 the best of 500 evaluations of 32 games is about 0.76). Rules `s
 TASKS_NOTE = """\
 Teams and starts are drawn anew for every battle, so nothing can be learned by heart: an open-loop team hardly wins.
 Trained and played against `chase`, the maps' own trigger; *on near*: against enemies that choose the nearest target
-again and again, which no team here was trained on. Scripts: 512 battles, in brackets by kind of start
-(reflect / surrounded). *Last ten*: mean over seeds with its 95 % interval (Student's t). *Final*: 128 fresh battles a
-seed of the policy at the end. *Published*: SMACv2's own QMIX on StarCraft II after as many env steps, and after 10M.
+again and again, which no team here was trained on. In brackets: by kind of start (reflect / surrounded). Scripts:
+512 battles. *Last ten*: mean over seeds with its 95 % interval (Student's t). *Final*: 128 fresh battles a seed of the
+policy at the end. *Published*: SMACv2's own QMIX on StarCraft II after as many env steps, and after 10M.
 Floors: `python -m dizoo.smac.battle.teams.floors --episodes 512 --maps TASK ... --opponent near --json FILE`."""
 RELIABILITY_NOTE = """\
 Up to ten seeds in two kinds of arithmetic (this processor's, and AVX2's: other sums, other runs). *Won*: five

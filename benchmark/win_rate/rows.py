@@ -12,7 +12,7 @@ A row holds:
 - ``evaluations``: a list per column of `COLUMNS`, one entry per evaluation, oldest first;
 - ``final``: separate games of the final policy: ``greedy``, ``epsilon`` (0.05) and ``jitter`` (0.5 cells), or
   ``random`` if an environment has no jitter, on SMACv2's tasks also ``near`` (against that opponent), each with the
-  figures of `dimix.worker.EvalResult`.
+  figures of `dimix.worker.EvalResult`; rows of 0.2.0 and before have no ``by_label``.
 
 Runs measured before rows existed (the ways, other environments) hold what was recorded then: no code,
 config or final games.

@@ -57,8 +57,18 @@ def floor_cell(by_start: Mapping[str, tuple[int, int]] | None) -> str:
 
 def trained_cells(one: Experiment) -> list[str]:
     """Return the cells of a trained team: seeds, length, last ten evaluations and final games."""
-    finals = [percent(one.final(kind).mean()) for kind in ("greedy", "epsilon", "near")]
+    finals = [final_cell(one, kind) for kind in ("greedy", "epsilon", "near")]
     return [f"{len(one.rows)}{'†' * bool(one.mixed())}", short(one.cell.env_steps), with_interval(one), *finals]
+
+
+def final_cell(one: Experiment, kind: str) -> str:
+    """Format the share of the final games that a team won, in brackets by kind of start if the rows tell."""
+    share, games = percent(one.final(kind).mean()), [row["final"][kind].get("by_label") for row in one.rows]
+    if not all(games):
+        return share
+    of_starts = ([by_label[start] for by_label in games] for start in STARTS if start in games[0])
+    won_and_played = (map(sum, zip(*each, strict=True)) for each in of_starts)
+    return f"{share} ({' / '.join(percent(won / played) for won, played in won_and_played)})"
 
 
 def with_interval(one: Experiment) -> str:

@@ -133,14 +133,14 @@ def as_trained(
 
 
 def describe(result: EvalResult, name: str, has_win: bool) -> str:
-    """Summarise an evaluation in one line, with one more for each of several opponents."""
+    """Summarise an evaluation in one line, with one more for each label of games."""
     half = 1.96 * result.std_ep_reward / math.sqrt(result.games_played)
     parts = [f"return {result.ep_reward:.2f} ± {half:.2f}", f"length {result.ep_length:.1f}"]
     if has_win:
         parts.insert(0, _won(result.games_won, result.games_played))
     parts.append(f"{result.distinct_games} distinct game{'s' if result.distinct_games != 1 else ''}")
-    against = [f"\n  against {name}: {_won(*games)}" for name, games in result.by_opponent.items() if has_win]
-    return f"{name}: " + ", ".join(parts) + "".join(against)
+    more = [f"\n  {label}: {_won(*games)}" for label, games in result.by_label.items() if has_win]
+    return f"{name}: " + ", ".join(parts) + "".join(more)
 
 
 def _won(won: int, played: int) -> str:

@@ -28,7 +28,7 @@ from dimix.policy.base import Policy
 from dimix.replay.batch import batch_fields
 from dimix.worker import EvalResult, MetricLogger
 from dimix.worker.evaluator import PlayedGame
-from dimix.worker.logger import opponent_metrics
+from dimix.worker.logger import label_metrics
 
 #: Metrics of an evaluation that each task of a mix has of its own, as ``eval/battle_won_<task>``.
 TASK_SCORES = ("eval/battle_won", "eval/ep_reward")
@@ -112,7 +112,7 @@ class TrainingRun:
             out=out,
             has_win=compiled.info.has_win,
             is_drawn=compiled.info.is_drawn,
-            opponents=compiled.info.opponents,
+            labels=compiled.info.labels,
         )
         best = BestPolicy(folder.best, run.stop_window if compiled.info.is_drawn else 1)
         self._callbacks = Callbacks([self._stop_rule, best, MetricLog(logger), *callbacks])
@@ -304,9 +304,9 @@ class TrainingRun:
         name = "win rate" if self.info.has_win else "return"
         jitter = result.evaluation.get("eval/battle_won_jitter")
         more = "" if jitter is None else f"; from jittered starts {jitter:.2f}"
-        for opponent in self.info.opponents:
-            won = result.evaluation.get(opponent_metrics(opponent)[0])
-            more += "" if won is None else f"; against {opponent} {won:.2f}"
+        for label in self.info.labels:
+            won = result.evaluation.get(label_metrics(label)[0])
+            more += "" if won is None else f"; {label} {won:.2f}"
         return (
             f"result: {name} {result.score:.3f} over the last {len(self._stop_rule.last)} evaluations (best single one "
             f"{result.best_score:.3f}){more}; after {short(result.env_step)} env steps, "
@@ -376,6 +376,6 @@ def _game_files(compiled: CompiledConfig, folder: RunFolder, rooms: Rooms) -> Ga
 def _eval_values(result: EvalResult) -> dict[str, float]:
     names = ("ep_reward", "std_ep_reward", "ep_length", "battle_won", "games_won", "games_played", "distinct_games")
     values = {f"eval/{name}": float(getattr(result, name)) for name in names}
-    for opponent, (won, played) in result.by_opponent.items():
-        values |= dict(zip(opponent_metrics(opponent), (won / played, won, played), strict=True))
+    for label, (won, played) in result.by_label.items():
+        values |= dict(zip(label_metrics(label), (won / played, won, played), strict=True))
     return values

@@ -53,10 +53,10 @@ class MixedVecEnv(VecEnv):
             part.step(np.ascontiguousarray(action[task :: len(self.parts), : part.info.agent_num]))
         self._refresh()
 
-    def opponent_of(self, env_ids: np.ndarray) -> list[str]:
-        """The opponents of the given games, by name."""
-        tasks = len(self.parts)
-        return [self.parts[game % tasks].opponent_of(np.array([game // tasks]))[0] for game in env_ids]
+    def labels_of(self, env_ids: np.ndarray) -> list[tuple[str, ...]]:
+        """See `VecEnv.labels_of`."""
+        parts, places = env_ids % len(self.parts), env_ids // len(self.parts)
+        return [self.parts[part].labels_of(np.array([place]))[0] for part, place in zip(parts, places, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """The state of each task's games."""
@@ -113,6 +113,7 @@ def mixed_info(infos: Sequence[EnvInfo]) -> EnvInfo:
         has_win=all(info.has_win for info in infos),
         has_jitter=all(info.has_jitter for info in infos),
         is_drawn=any(info.is_drawn for info in infos),
+        labels=tuple(dict.fromkeys(label for info in infos for label in info.labels)),
         agent_types=None,
         entities=obs.kinds,
         state_entities=state.kinds,

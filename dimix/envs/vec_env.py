@@ -53,8 +53,8 @@ class EnvInfo:
         has_jitter: whether starts can be jittered, for the second evaluation.
         is_drawn: whether every game is another one (teams, starts or opponents are drawn for it), so that one
             evaluation can be luck.
-        opponents: names of the opponents that a game's is drawn from, for win rates against each; empty if all games
-            have the same.
+        labels: names of what is drawn for a game (the opponent, the kind of start), for the win rate of the games of
+            each; empty if games are not told apart.
         agent_types: unit type of each agent; None if the environment has no types.
         entities: layout of the units in an observation, for agents that read them as sets; None if unknown.
         state_entities: the same in a flat global state, for mixers that read the agents' own columns: first the agents,
@@ -75,7 +75,7 @@ class EnvInfo:
     has_win: bool = True
     has_jitter: bool = True
     is_drawn: bool = False
-    opponents: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     agent_types: tuple[str, ...] | None = None
     entities: tuple[Entities, ...] | None = None
     state_entities: tuple[Entities, ...] | None = None
@@ -163,9 +163,9 @@ class VecEnv(ABC):
             EnvError: an unavailable action, or an array of the wrong shape or type.
         """
 
-    def opponent_of(self, env_ids: np.ndarray) -> list[str]:
-        """The opponents of the given games, by name; asked only if `EnvInfo.opponents` has some."""
-        raise NotImplementedError(f"{type(self).__name__}: info.opponents names some, but not whose they are")
+    def labels_of(self, env_ids: np.ndarray) -> list[tuple[str, ...]]:
+        """The labels of each of the given games; asked only if `EnvInfo.labels` has some."""
+        raise NotImplementedError(f"{type(self).__name__}: info.labels names some, but no game has them")
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

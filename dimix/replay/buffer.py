@@ -272,7 +272,7 @@ class ReplayBuffer(StepStore):
         unit.append("uniform" if self._priorities is None else "priority")
         info = dict(zip([field.name for field in fields(self.info)], astuple(self.info), strict=True))
         # These do not change what is stored, and older files lack them.
-        for name in ("is_drawn", "opponents", "state_entities", "tasks"):
+        for name in ("is_drawn", "labels", "state_entities", "tasks"):
             del info[name]
         return [*info.values(), *unit]
 

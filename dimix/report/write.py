@@ -85,11 +85,11 @@ def _findings(runs: Sequence[Evidence]) -> str:
 def _results(groups: Groups, runs: Sequence[RunReport]) -> str:
     rows = [summarise(label, group) for label, group in groups.items()]
     head, *lines = shown(rows)
-    opponents = list(dict.fromkeys(name for each in runs for name in _opponents(each.run)))
-    won = ["won", "won, moved starts", *(f"won, against {name}" for name in opponents)]
+    labels = list(dict.fromkeys(label for each in runs for label in _labels(each.run)))
+    won = ["won", "won, moved starts", *(f"won, {label}" for label in labels)]
     last = _table(
         ["run", "env steps", *won, "return", "steps", "different games"],
-        (_last_evaluation(each.run, opponents) for each in runs),
+        (_last_evaluation(each.run, labels) for each in runs),
     )
     known = {name: rate for each in runs for name, rate in each.evidence.floors.items()}
     floors = _table(["learns or sees nothing", "won"], ([name, f"{rate:.0%}"] for name, rate in known.items()))
@@ -104,13 +104,13 @@ def _results(groups: Groups, runs: Sequence[RunReport]) -> str:
     )
 
 
-def _opponents(run: Run) -> list[str]:
-    """Those that a run tells apart."""
+def _labels(run: Run) -> list[str]:
+    """Those that tell a run's games apart."""
     before = "eval/games_won_"
     return [name.removeprefix(before) for name in run.columns if name.startswith(before) and name != f"{before}jitter"]
 
 
-def _last_evaluation(run: Run, opponents: Sequence[str]) -> list[str]:
+def _last_evaluation(run: Run, labels: Sequence[str]) -> list[str]:
     def value(name: str) -> float:
         values = run.curve(f"eval/{name}")[2]
         return float(values[-1]) if len(values) else math.nan
@@ -125,7 +125,7 @@ def _last_evaluation(run: Run, opponents: Sequence[str]) -> list[str]:
     half = 1.96 * value("std_ep_reward") / math.sqrt(max(value("games_played"), 1))
     reward = f"{value('ep_reward'):.2f} ± {half:.2f}"
     numbers = (f"{value(name):.0f}" for name in ("ep_length", "distinct_games"))
-    rates = (won(suffix) for suffix in ("", "_jitter", *(f"_{name}" for name in opponents)))
+    rates = (won(suffix) for suffix in ("", "_jitter", *(f"_{label}" for label in labels)))
     return [_name(run), short(run.env_steps), *rates, reward, *numbers]
 
 

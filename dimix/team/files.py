@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from dimix.config.checks import without_derived
 from dimix.config.file import zoo_roots
-from dimix.envs.vec_env import Entities
+from dimix.envs.vec_env import Entities, EnvInfo
 from dimix.errors import CheckpointError, nearest
 from dimix.machine.checkpoint_file import BEST, FINAL, LATEST, load_checkpoint
 from dimix.machine.text import short
@@ -105,8 +105,12 @@ def read_any(path: str | Path) -> dict[str, Any]:
 
 
 def saved_sizes(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `EnvInfo` that a checkpoint has of the environment it was trained in; older ones have fewer."""
-    sizes = dict(content["env"])
+    """The fields of `EnvInfo` that a checkpoint has of the environment it was trained in.
+
+    Those of another version may have fewer, and some that are no longer there.
+    """
+    known = {field.name for field in fields(EnvInfo)}
+    sizes = {name: value for name, value in content["env"].items() if name in known}
     for name in ("entities", "state_entities"):
         if sizes.get(name):
             sizes[name] = tuple(Entities(**kind) for kind in sizes[name])

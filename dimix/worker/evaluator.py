@@ -15,14 +15,14 @@ from dimix.worker.rollout import Rollout
 
 
 class PlayedGame(NamedTuple):
-    """One game: return, length, outcome, a hash of its joint actions, its task (`EnvInfo.tasks`), and its opponent."""
+    """One game: return, length, outcome, a hash of its joint actions, its task (`EnvInfo.tasks`), and its labels."""
 
     ep_return: float
     length: int
     won: bool
     actions: int
     task: int = 0
-    opponent: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class EvalResult:
         games_played: number of games.
         distinct_games: number of different games, by joint actions and outcome. Greedy games from one start may all be
             the same game.
-        by_opponent: games won and played against each opponent, where there are several.
+        by_label: games won and played of each label, where games have some (`EnvInfo.labels`).
     """
 
     ep_reward: float
@@ -46,7 +46,7 @@ class EvalResult:
     games_won: int
     games_played: int
     distinct_games: int
-    by_opponent: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    by_label: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def battle_won(self) -> float:
@@ -64,7 +64,7 @@ class EvalResult:
             games_won=int(np.sum(wins)),
             games_played=len(games),
             distinct_games=len(set(games)),
-            by_opponent={name: _won_and_played(games, name) for name in sorted({g.opponent for g in games}) if name},
+            by_label={label: _won_and_played(games, label) for label in sorted({x for g in games for x in g.labels})},
         )
 
     @classmethod
@@ -74,8 +74,8 @@ class EvalResult:
         return {name: cls.of(part) for name, part in parts.items() if part}
 
 
-def _won_and_played(games: Sequence[PlayedGame], opponent: str) -> tuple[int, int]:
-    won = [game.won for game in games if game.opponent == opponent]
+def _won_and_played(games: Sequence[PlayedGame], label: str) -> tuple[int, int]:
+    won = [game.won for game in games if label in game.labels]
     return sum(won), len(won)
 
 
@@ -134,8 +134,8 @@ class Evaluator:
             over = np.flatnonzero(running & (env.terminated | env.truncated))
             if len(over):
                 ends = (games.ep_return, env.episode_length, env.battle_won, history, tasks)
-                against = env.opponent_of(over) if env.info.opponents else [""] * len(over)
-                played += map(PlayedGame, *(values[over].tolist() for values in ends), against)
+                labels = env.labels_of(over) if env.info.labels else [()] * len(over)
+                played += map(PlayedGame, *(values[over].tolist() for values in ends), labels)
                 to_play[over] -= 1
                 again = over[to_play[over] > 0]
                 env.reset(again)

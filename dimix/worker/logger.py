@@ -44,9 +44,9 @@ METRICS: dict[str, str] = {
 }
 
 
-def opponent_metrics(opponent: str) -> tuple[str, str, str]:
-    """Metrics of the games of an evaluation against one of several opponents: win rate, games won, games played."""
-    return f"eval/battle_won_{opponent}", f"eval/games_won_{opponent}", f"eval/games_played_{opponent}"
+def label_metrics(label: str) -> tuple[str, str, str]:
+    """Metrics of the games of an evaluation that have a label: win rate, games won, games played."""
+    return f"eval/battle_won_{label}", f"eval/games_won_{label}", f"eval/games_played_{label}"
 
 
 class MetricLogger:
@@ -54,7 +54,8 @@ class MetricLogger:
 
     The CSV has the columns env_step, train_iter and one per metric. Each record is a row; metrics it lacks are empty
     cells. After a resume (``load_state_dict``), rows later than the checkpoint are dropped, so that an interrupted run
-    ends with the same file as an uninterrupted one (except for ``speed/``).
+    ends with the same file as an uninterrupted one (except for ``speed/``). The file keeps its columns: metrics that it
+    lacks, for it is from another version or the run had other callbacks, are in TensorBoard's events alone.
 
     Args:
         folder: where to write the files.
@@ -66,7 +67,7 @@ class MetricLogger:
         out: called with each progress line.
         has_win: whether games can be won; otherwise the progress line shows the return of evaluations.
         is_drawn: whether every game is another one; the progress line then shows the win rate's 95 % interval.
-        opponents: several opponents that games are played against; each has its own metrics.
+        labels: what tells games apart; those of each label have their own metrics.
         clock: time in seconds, for speed and ETA.
     """
 
@@ -82,20 +83,21 @@ class MetricLogger:
         out: Callable[[str], None] = print,
         has_win: bool = True,
         is_drawn: bool = False,
-        opponents: Sequence[str] = (),
+        labels: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = Path(folder)
         self.latest: dict[str, float] = {}  # latest value of each metric
-        against = [name for opponent in opponents for name in opponent_metrics(opponent)]
-        self.names = [*METRICS, *(name for name in (*against, *extra_names) if name not in METRICS)]
+        by_label = [name for label in labels for name in label_metrics(label)]
+        self.names = [*METRICS, *(name for name in (*by_label, *extra_names) if name not in METRICS)]
         self._total, self._may_end_sooner = total_env_step, may_end_sooner
         self._interval_s = interval_s
         self._out = out
-        self._has_win, self._is_drawn, self._opponents = has_win, is_drawn, opponents
+        self._has_win, self._is_drawn, self._labels = has_win, is_drawn, labels
         self._clock = clock
         self._tensorboard = tensorboard
         self._writer: Any = None
+        self._columns = self.names  # of the CSV
         self._file: BinaryIO | None = None
         self._resume_at: int | None = None  # bytes of the CSV to keep
         self._purge_step: int | None = None
@@ -112,7 +114,7 @@ class MetricLogger:
         if unknown:
             raise OutputError(f"metric '{unknown[0]}': no such column. Name it in extra_names when the logger is made.")
         cells = [str(env_step), str(train_iter)]
-        cells += [repr(float(values[name])) if name in values else "" for name in self.names]
+        cells += [repr(float(values[name])) if name in values else "" for name in self._columns]
         self._write((",".join(cells) + "\n").encode())
         self.latest.update({name: float(value) for name, value in values.items()})
         self._last_env_step = env_step
@@ -188,6 +190,9 @@ class MetricLogger:
         found = path.stat().st_size if path.exists() else 0
         if size is not None and found < size:
             raise CheckpointError(f"{path}: {found} bytes. Right is at least {size}, as at the checkpoint.")
+        if size:
+            with open(path, encoding="utf-8") as file:
+                self._columns = file.readline().rstrip("\n").split(",")[2:]
         self._resume_at = size
         self._purge_step = state["env_step"] + 1
         self._last_env_step = state["env_step"]
@@ -201,8 +206,8 @@ class MetricLogger:
         return " [{} {}]".format(*(f"{edge:.2f}".lstrip("0") for edge in wilson_interval(int(won), int(played))))
 
     def _by_kind(self) -> str:
-        """Win rates from jittered starts and against each opponent, as `` (jitter 0.40)``."""
-        kinds = {"jitter": "eval/battle_won_jitter"} | {name: opponent_metrics(name)[0] for name in self._opponents}
+        """Win rates from jittered starts and of each label's games, as `` (jitter 0.40)``."""
+        kinds = {"jitter": "eval/battle_won_jitter"} | {label: label_metrics(label)[0] for label in self._labels}
         rates = [f"{kind} {self._text(name)}" for kind, name in kinds.items() if name in self.latest]
         return f" ({', '.join(rates)})" if rates else ""
 
@@ -224,7 +229,7 @@ class MetricLogger:
         file: BinaryIO
         if self._resume_at is None:
             file = open(path, "wb")
-            file.write((",".join(["env_step", "train_iter", *self.names]) + "\n").encode())
+            file.write((",".join(["env_step", "train_iter", *self._columns]) + "\n").encode())
         else:
             file = open(path, "r+b")
             file.truncate(self._resume_at)

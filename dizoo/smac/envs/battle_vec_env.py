@@ -11,6 +11,7 @@ from dimix.envs.vec_env import VecEnv
 from dimix.errors import EnvError
 from dizoo.smac.battle import BattleEngine
 from dizoo.smac.battle.errors import BattleError
+from dizoo.smac.battle.maps.generator import STARTS
 from dizoo.smac.battle.maps.rules import OPPONENTS
 from dizoo.smac.battle.recording.recorder import BattleRecorder, RecordedGame
 from dizoo.smac.envs.map_info import map_info
@@ -74,9 +75,12 @@ class BattleVecEnv(VecEnv):
             raise EnvError(str(error)) from error
         self.refresh()
 
-    def opponent_of(self, env_ids: np.ndarray) -> list[str]:
-        """See `VecEnv.opponent_of`."""
-        return [OPPONENTS[i] for i in self.engine.battles["opponent"][env_ids]]
+    def labels_of(self, env_ids: np.ndarray) -> list[tuple[str, ...]]:
+        """See `VecEnv.labels_of`: of the opponent and the kind of start, those that differ between battles."""
+        opponents = [OPPONENTS[i] for i in self.engine.battles["opponent"][env_ids]]
+        starts = [STARTS[i] for i in self.engine.start_kind[env_ids]] if self.engine.scenario.is_drawn else opponents
+        told = self.info.labels
+        return [tuple(x for x in dict.fromkeys(pair) if x in told) for pair in zip(opponents, starts, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that determines the future of all battles, random streams included."""

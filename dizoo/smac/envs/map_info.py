@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dimix.envs.vec_env import Entities, EnvInfo
+from dizoo.smac.battle.maps.generator import STARTS
 from dizoo.smac.battle.maps.scenario import Scenario
 
 
@@ -21,11 +22,18 @@ def map_info(scenario: Scenario, open_loop: bool = False, has_jitter: bool = Tru
         scenario.episode_limit,
         has_jitter=has_jitter and not scenario.is_drawn,
         is_drawn=scenario.varies,
-        opponents=tuple(dict.fromkeys(scenario.profile.opponents)) if len(scenario.profile.opponents) > 1 else (),
+        labels=_labels(scenario),
         agent_types=scenario.agent_types,
         entities=None if open_loop else obs_entities(scenario),
         state_entities=state_entities(scenario),
     )
+
+
+def _labels(scenario: Scenario) -> tuple[str, ...]:
+    """Return what tells battles apart: the opponents, and the kinds of start, where there are several."""
+    starts = [] if scenario.generator is None else [name for name in STARTS if scenario.generator.starts.get(name)]
+    opponents = dict.fromkeys(scenario.profile.opponents)
+    return tuple(label for labels in (opponents, starts) if len(labels) > 1 for label in labels)
 
 
 def state_entities(scenario: Scenario) -> tuple[Entities, ...]:

@@ -196,13 +196,14 @@ def test_a_task_stands_beside_its_floors_and_what_was_published_after_as_many_st
     task = dict(map="zerg_5_vs_5", rules="smacv2")
     rows = [made_up_row([won] * 16, **task, seed=seed) for seed, won in enumerate((1, 2, 3))]
     for row in rows:
-        row["final"]["near"] = dict(games_won=32, games_played=128, distinct_games=128)
+        by_label = {"surrounded": [20, 50], "reflect": [12, 78]}
+        row["final"]["near"] = dict(games_won=32, games_played=128, distinct_games=128, by_label=by_label)
     rows.append(made_up_row([0] * 16, **task, algo="open_loop"))
     floors = {("chase", "zerg_5_vs_5", "random"): {"reflect": (0, 6), "surrounded": (0, 4)}}
     floors["near", "zerg_5_vs_5", "attack_nearest"] = {"surrounded": (3, 4), "reflect": (3, 6)}
     lines = lines_by_map(tasks_table(main_experiments(experiments(rows)), floors))
     # Means 0.25, 0.5, 0.75: deviation 0.25, so 4.303 * 0.25 / sqrt(3) = 0.621 on either side, cut to [0, 1]
-    expected = "| zerg_5_vs_5 | 0 |  | 60 (50 / 75) | 0 | 3 | 2.0M | 50 (0-100) | 50 | 25 | 25 | 38 | 37 |"
+    expected = "| zerg_5_vs_5 | 0 |  | 60 (50 / 75) | 0 | 3 | 2.0M | 50 (0-100) | 50 | 25 | 25 (15.4 / 40) | 38 | 37 |"
     assert lines["zerg_5_vs_5"] == expected
     assert lines["terran_5_vs_5"].endswith("|  | 62 | 62 |")  # not run: what was published after the usual length
 

@@ -8,7 +8,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from dimix.errors import CheckpointError, OutputError
 from dimix.machine.text import short
-from dimix.worker.logger import METRICS, MetricLogger, opponent_metrics
+from dimix.worker.logger import METRICS, MetricLogger, label_metrics
 
 
 def rows_of(folder):
@@ -137,15 +137,30 @@ def test_progress_line_by_hand(tmp_path):
 
 
 def test_progress_line_of_drawn_games_by_hand(tmp_path):
-    """Wilson's interval of 80 won of 128 games is .54 to .70; each opponent has its own metrics."""
-    logger = MetricLogger(tmp_path, tensorboard=False, is_drawn=True, opponents=("near", "chase"))
+    """Wilson's interval of 80 won of 128 games is .54 to .70; each label has its own metrics."""
+    logger = MetricLogger(tmp_path, tensorboard=False, is_drawn=True, labels=("near", "chase"))
     values = {"eval/battle_won": 0.625, "eval/games_won": 80, "eval/games_played": 128}
     logger.record(100, 5, {**values, "eval/battle_won_chase": 0.75, "eval/battle_won_near": 0.5})
     assert logger.progress_line(100, None) == "env_step 100 | won 0.62 [.54 .70] (near 0.50, chase 0.75)"
     logger.record(200, 5, {"eval/battle_won": 1.0, "eval/games_won": 128, "eval/games_played": 128})
     assert "won 1.00 [.97 1.00]" in logger.progress_line(200, None)
     head = (tmp_path / "metrics.csv").read_text().splitlines()[0]
-    assert head.endswith(",".join(name for who in ("near", "chase") for name in opponent_metrics(who)))
+    assert head.endswith(",".join(name for who in ("near", "chase") for name in label_metrics(who)))
+
+
+def test_a_resumed_file_keeps_its_columns(tmp_path):
+    """With a callback more than before, a metric has no column in the old file; nothing is written under another."""
+    first = MetricLogger(tmp_path, ["mine"], tensorboard=False)
+    first.record(100, 5, {"eval/battle_won": 0.5, "mine": 1.0})
+    state = first.state_dict()
+    first.close()
+    second = MetricLogger(tmp_path, ["theirs", "mine"], tensorboard=False)
+    second.load_state_dict(state)
+    second.record(200, 6, {"theirs": 7.0, "mine": 2.0})
+    second.close()
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    assert [row["mine"] for row in rows] == ["1.0", "2.0"] and not any("7.0" in row.values() for row in rows)
+    assert all(None not in row for row in rows) and "theirs" not in rows[0]
 
 
 def test_progress_line_where_nothing_is_won(tmp_path):

@@ -22,7 +22,9 @@ from dimix.replay.batch import batch_fields, validate
 from dimix.replay.buffer import ReplayBuffer
 from dimix.report import report
 from dimix.worker import Collector, Evaluator, Learner
+from dizoo.smac.battle.maps.generator import STARTS
 from dizoo.smac.battle.maps.mapfile import standard_maps
+from dizoo.smac.battle.maps.rules import OPPONENTS
 from dizoo.smac.envs.smac_env import SMACEnv
 
 REPO = Path(__file__).resolve().parents[4]
@@ -262,10 +264,27 @@ def test_evaluations_tell_opponents_apart(tmp_path):
     rates = [f"{name} {w / n:.2f}" for name, w, n in zip(names, won, played, strict=True)]
     assert any(f"] ({', '.join(rates)})" in line for line in lines), lines
     result = eval_pipeline(load_path=folder, n_episode=16, out=lines.append).nominal
-    assert [sum(games) for games in zip(*result.by_opponent.values(), strict=True)] == [result.games_won, 16]
-    assert f"  against near: won {result.by_opponent['near'][0]} of {result.by_opponent['near'][1]} " in lines[-1]
+    assert [sum(games) for games in zip(*result.by_label.values(), strict=True)] == [result.games_won, 16]
+    assert f"  near: won {result.by_label['near'][0]} of {result.by_label['near'][1]} " in lines[-1]
     report([folder], tmp_path / "page.html", lines.append)
-    assert "<th>won, against near</th>" in (tmp_path / "page.html").read_text()
+    assert "<th>won, near</th>" in (tmp_path / "page.html").read_text()
+
+
+def test_labels_are_what_is_drawn_for_a_game():
+    """The opponent and the kind of start, each only where battles differ in it."""
+    env = SMACEnv.create(make_cfg(map_name="zerg_5_vs_5"), "evaluate", 40, seed=0)
+    env.reset()
+    starts = [STARTS[kind] for kind in env.engine.start_kind]
+    assert env.info.labels == ("reflect", "surrounded") and set(starts) == set(env.info.labels)
+    some = np.array([3, 1, 17])
+    assert env.labels_of(some) == [(starts[i],) for i in some]
+    both = SMACEnv.create(make_cfg(map_name="zerg_5_vs_5", opponent=["near", "chase"]), "evaluate", 40, seed=0)
+    both.reset()
+    assert both.info.labels == ("near", "chase", "reflect", "surrounded")
+    drawn = zip(both.engine.battles["opponent"], both.engine.start_kind, strict=True)
+    told = [(OPPONENTS[opponent], STARTS[start]) for opponent, start in drawn]
+    assert both.labels_of(np.arange(40)) == told and len(set(told)) == 4
+    assert SMACEnv.describe(make_cfg()).labels == ()
 
 
 def test_open_loop_shows_the_step_and_nothing_else():
