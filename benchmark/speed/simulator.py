@@ -1,6 +1,7 @@
 """Speed and memory of the battle engine and of other simulators, in one run on one machine.
 
-``python -m benchmark.speed.simulator`` prints a table; ``--write`` also writes it to ``benchmark/results``. SMAClite
+``python -m benchmark.speed.simulator`` prints a table; ``--write`` also writes it to ``benchmark/results``, and
+``--write simulator_smacv2`` does so beside the other table. SMAClite
 and SMAX take part if they can be imported here, or if ``--smaclite-python`` / ``--smax-python`` name a Python that has
 them. Each runs in its own process, map by map between ours, so that other load slows all sides alike.
 
@@ -177,7 +178,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--smaclite-cpp", action="store_true", help="also smaclite's C++ collision avoidance")
     parser.add_argument("--smax-python", metavar="PATH", help="a Python that has jaxmarl")
     parser.add_argument("--no-start", action="store_true", help="do not measure compile and start times")
-    parser.add_argument("--write", action="store_true", help="write benchmark/results/simulator.json")
+    parser.add_argument(
+        "--write", nargs="?", const="simulator", choices=("simulator", "simulator_smacv2"), metavar="NAME",
+        help="write benchmark/results/NAME.json: simulator (default) or simulator_smacv2",
+    )  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -210,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         report["start"] = measure_start()
     print(as_markdown(report))
     if args.write:
-        write_report("simulator", report)
+        write_report(args.write, report)
     return 0
 
 

@@ -15,7 +15,7 @@ from benchmark.win_rate.summary import Experiment, spread, win_rates
 from dimix.errors import OutputError
 from dimix.plot import new_figure, on_one_axis, style
 from dimix.plot.table import IN_A_ROW
-from dizoo.smac.battle.maps.scenario import map_names
+from dizoo.smac.battle.maps.scenario import map_names, task_names
 
 #: Line styles by algorithm; the same on every map.
 LINES = ("qmix", "published", "vdn", "ow_qmix", "cw_qmix", "qtran", "open_loop", "nominal", "net_reward")
@@ -32,7 +32,7 @@ def curve_file(rules: str, map_name: str | None = None) -> str:
 
 
 def draw_all(found: Found, folder: Path) -> None:
-    """Draw each map's curves, and QMIX's of all maps in one picture, into ``folder``, which is created if needed.
+    """Draw each map's curves, and QMIX's of all maps or tasks in one picture, into ``folder``, created if needed.
 
     Raises:
         OutputError: no matplotlib, or a file that cannot be written.
@@ -40,11 +40,12 @@ def draw_all(found: Found, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for rules in sorted({key[0] for key in found}):
         by_map: dict[str, list[Experiment]] = {}
-        for name in map_names():
+        for name in (*map_names(), *task_names()):
             mine = [e for (r, m, _), e in found.items() if (r, m) == (rules, name)]
             if mine:
                 by_map[name] = sorted(mine, key=_order)
-                save(_map_figure(name, rules, by_map[name]), folder / curve_file(rules, name))
+                if name in map_names():  # a task has no moved starts, and nothing that the picture of all does not show
+                    save(_map_figure(name, rules, by_map[name]), folder / curve_file(rules, name))
         save(_overview(by_map), folder / curve_file(rules))
 
 

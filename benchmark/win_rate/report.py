@@ -105,6 +105,7 @@ errors; the margin also in standard errors of the difference. Seed 0, one run ea
 SPEEDS = (
     ("Speed of training", "training", training.as_markdown),
     ("Speed of the simulator", "simulator", simulator.as_markdown),
+    ("Speed of the simulator on drawn battles", "simulator_smacv2", simulator.as_markdown),
     ("What an adapter costs", "environments", adapters.as_markdown),
 )
 
@@ -131,7 +132,7 @@ def report(rows: Path, page: Path, curves: Path) -> None:
     """
     measured = read_rows(rows)
     found = main_experiments(experiments(measured))
-    draw_all({key: one for key, one in found.items() if key[0] in RULES}, curves)
+    draw_all({key: one for key, one in found.items() if key[0] in (*RULES, smacv2.RULES)}, curves)
     for name, draw, part in (
         ("ways", ways.draw, ways.by_way(measured)),
         ("environments", environments.draw, environments.by_name(measured)),
@@ -176,6 +177,8 @@ def sections(rows: Sequence[Row]) -> Iterable[str]:
         yield from rules_sections(found, floors, rules)
     tasks = smacv2.tasks_table(chosen, smacv2.read_floors(RESULTS / "floors_smacv2.json"))
     yield from ("## Battles drawn anew: SMACv2's tasks", TASKS_NOTE, tasks)
+    if any(rules == smacv2.RULES for rules, _, _ in chosen):
+        yield f"![Win rates on SMACv2's tasks]({curve_file(smacv2.RULES)})"
     yield from ("## Over all maps", AGGREGATE_NOTE, aggregate_table(found))
     yield from ("## How fast", SPEED_NOTE, speed_table(found))
     yield from ("## Beside what others published", comparison_note(), comparison_table(found, floors))

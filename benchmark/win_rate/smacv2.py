@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.markdown import percent, table
-from benchmark.win_rate.cells import TASK_ENV_STEPS
+from benchmark.win_rate.cells import own_env_steps
 from benchmark.win_rate.published import SMACV2_QMIX, SMACV2_STEPS
 from benchmark.win_rate.summary import Experiment, seed_interval
 from dimix.machine.text import short
@@ -31,11 +31,11 @@ def tasks_table(found: Mapping[tuple[str, str, str], Experiment], floors: Floors
     for task in task_names():
         one, blind = (found.get((RULES, task, algo)) for algo in ("qmix", "open_loop"))
         scripts = (("chase", "random"), ("chase", "attack_nearest"), ("near", "attack_nearest"))
-        steps = one.cell.env_steps if one else TASK_ENV_STEPS
+        steps = one.cell.env_steps if one else own_env_steps(task, "qmix", RULES)
         lines.append([
             task,
             *(floor_cell(floors.get((opponent, task, team))) for opponent, team in scripts),
-            "" if blind is None else with_interval(blind),
+            "" if blind is None else f"{with_interval(blind)} ({short(blind.cell.env_steps)})",
             *(trained_cells(one) if one else [""] * 6),
             *published_cells(task, steps),
         ])  # fmt: skip

@@ -48,6 +48,11 @@ class StopRule(Callback):
         """The latest scores, at most ``stop_window`` of them."""
         return self.scores[-self._stop_window :]
 
+    @property
+    def last_jitter(self) -> list[float]:
+        """The same from jittered starts; empty if there are none."""
+        return self.jitter_scores[-self._stop_window :]
+
     def go_on(self, run: Run) -> bool:
         """Keep training to the limits despite a good score; returns False if the score would not stop the run."""
         if self.stop_reason(run) == "stop_value":

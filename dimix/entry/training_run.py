@@ -302,11 +302,11 @@ class TrainingRun:
 
     def _result_line(self, result: Result) -> str:
         name = "win rate" if self.info.has_win else "return"
-        jitter = result.evaluation.get("eval/battle_won_jitter")
-        more = "" if jitter is None else f"; from jittered starts {jitter:.2f}"
-        for label in self.info.labels:
-            won = result.evaluation.get(label_metrics(label)[0])
-            more += "" if won is None else f"; {label} {won:.2f}"
+        jitter = self._stop_rule.last_jitter
+        more = f"; from jittered starts {sum(jitter) / len(jitter):.3f}" if jitter else ""
+        by_label = {label: result.evaluation.get(label_metrics(label)[0]) for label in self.info.labels}
+        told = [f"{label} {won:.2f}" for label, won in by_label.items() if won is not None]
+        more += f"; in the last one {', '.join(told)}" if told else ""
         return (
             f"result: {name} {result.score:.3f} over the last {len(self._stop_rule.last)} evaluations (best single one "
             f"{result.best_score:.3f}){more}; after {short(result.env_step)} env steps, "

@@ -160,14 +160,15 @@ def _start(job: Job) -> Child:
 def _work(pipe: Connection, job: Job) -> None:
     """Main function of a child. It leaves the terminal's group, so that Ctrl-C reaches it once, through the parent.
 
-    If the parent is gone, sending the next line fails: a training run is then saved, and the child ends.
+    If the parent is gone, sending the next line fails: a training run is then saved, and the child ends, also under
+    nohup, for nobody else could stop it.
     """
 
     def tell(line: str) -> None:
         try:
             pipe.send(("line", line))
         except OSError:
-            hang_up(pipe.fileno(), nowhere())
+            hang_up(pipe.fileno(), nowhere(), signal.SIGTERM)
 
     os.setsid()
     with suppress(OSError):  # the parent is gone

@@ -65,13 +65,13 @@ def say(text: str) -> None:
         hang_up(sys.stdout.fileno(), _error_output())
 
 
-def hang_up(descriptor: int, instead: int) -> None:
-    """Ask the training in this process to save and stop.
+def hang_up(descriptor: int, instead: int, number: int = HANGUP) -> None:
+    """Ask the training in this process to save and stop, by a signal; ``nohup`` ignores the default one.
 
     The reader of file descriptor ``descriptor`` is gone; later output goes to the open descriptor ``instead``.
     """
     os.dup2(instead, descriptor)
-    signal.raise_signal(HANGUP)
+    signal.raise_signal(number)
 
 
 def nowhere() -> int:

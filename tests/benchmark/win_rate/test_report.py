@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -203,8 +204,8 @@ def test_a_task_stands_beside_its_floors_and_what_was_published_after_as_many_st
     floors["near", "zerg_5_vs_5", "attack_nearest"] = {"surrounded": (3, 4), "reflect": (3, 6)}
     lines = lines_by_map(tasks_table(main_experiments(experiments(rows)), floors))
     # Means 0.25, 0.5, 0.75: deviation 0.25, so 4.303 * 0.25 / sqrt(3) = 0.621 on either side, cut to [0, 1]
-    expected = "| zerg_5_vs_5 | 0 |  | 60 (50 / 75) | 0 | 3 | 2.0M | 50 (0-100) | 50 | 25 | 25 (15.4 / 40) | 38 | 37 |"
-    assert lines["zerg_5_vs_5"] == expected
+    expected = "| 0 |  | 60 (50 / 75) | 0 (2.0M) | 3 | 2.0M | 50 (0-100) | 50 | 25 | 25 (15.4 / 40) | 38 | 37 |"
+    assert lines["zerg_5_vs_5"] == f"| zerg_5_vs_5 {expected}"
     assert lines["terran_5_vs_5"].endswith("|  | 62 | 62 |")  # not run: what was published after the usual length
 
 
@@ -247,10 +248,13 @@ def test_cells_of_the_tables():
 
 
 def test_cells_of_the_tasks():
-    """Their own rules and length unless others are asked for; three seeds of QMIX, one open-loop team each."""
-    assert {(c.rules, c.env_steps) for c in task_cells()} == {("smacv2", 2_000_000)} and len(task_cells()) == 15 * 4
+    """Their own rules and lengths: QMIX and an open-loop team on all, two more seeds of QMIX on even, small ones."""
+    cells = Counter((c.map.split("_", 1)[1], c.algo, c.env_steps, c.rules) for c in task_cells())
+    teams = {"5_vs_5": 2, "10_vs_10": 2, "10_vs_11": 1, "20_vs_20": 1, "20_vs_23": 1}  # length in million steps
+    qmix = {(team, "qmix", m * 1_000_000, "smacv2"): 9 if m == 2 else 3 for team, m in teams.items()}
+    assert cells == qmix | {(team, "open_loop", 500_000, "smacv2"): 3 for team in teams}
     one, fixed = make_cells(["terran_5_vs_5", "3m"], ["open_loop"], [0])
-    assert (one.name, fixed.rules) == ("smacv2__terran_5_vs_5__open_loop__2.0M__seed0", "smaclite")
+    assert (one.name, fixed.rules) == ("smacv2__terran_5_vs_5__open_loop__500k__seed0", "smaclite")
     cfg = one.compile().cfg
     assert cfg.env.open_loop and (cfg.env.rules, cfg.env.n_evaluator_episode) == ("smacv2", 128)
 

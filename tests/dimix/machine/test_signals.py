@@ -93,7 +93,10 @@ def test_a_closed_terminal_stops_a_run_saved(tmp_path, shrink):
     assert json.loads((tmp_path / "smac_3m_qmix_result/seed0/result.json").read_text())["reason"] == "SIGHUP"
 
 
-def test_a_run_whose_parent_was_killed_is_saved(tmp_path, shrink):
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_run_whose_parent_was_killed_is_saved(tmp_path, shrink, nohup):
+    if nohup:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     often = ["run.progress_interval_s=0.2"]
     process = start(tmp_path, [*shrink, *often], "-s", "0", "-s", "1", "--env-step", "1e7")
     while "env_step" not in process.stdout.readline():
@@ -104,5 +107,5 @@ def test_a_run_whose_parent_was_killed_is_saved(tmp_path, shrink):
     while not all(path.exists() for path in results):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert [json.loads(path.read_text())["reason"] for path in results] == ["SIGHUP", "SIGHUP"]
+    assert [json.loads(path.read_text())["reason"] for path in results] == ["SIGTERM", "SIGTERM"]
     assert "Traceback" not in process.communicate()[1]
