@@ -30,7 +30,7 @@ USAGE = {
     None: "dimix -m MODE [OPTIONS] [FILE]...",
     "serial": "dimix -m serial -c FILE [-s SEED]... [-o KEY=VALUE]... [--env-step N]",
     "tune": "dimix -m tune -c FILE --space KEY=LOW:HIGH... [--trials N] [--env-step N] [--sampler tpe|random] "
-    "[--pruner median|none]",
+    "[--pruner median|none] [--ray [ADDRESS]]",
     "eval": "dimix -m eval --load-path CKPT [-n GAMES] [--replay-path FOLDER]",
     "watch": "dimix -m watch CKPT [-o FILE | --text]",
     "check": "dimix -m check",
@@ -168,7 +168,7 @@ def _complete_config(ctx: click.Context, param: click.Parameter, incomplete: str
 @click.option("--x-axis", metavar="KIND", help="env_step, time or both (default).")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps or auto.")
 @click.option("--workers", type=Workers(), metavar="N", help="Processes that share one training, or auto.")
-@click.option("--ray", is_flag=False, flag_value="auto", metavar="[ADDRESS]", help="Train the seeds on a Ray cluster.")
+@click.option("--ray", is_flag=False, flag_value="auto", metavar="[ADDRESS]", help="Train on a Ray cluster.")
 @click.option("--jobs", type=Count(), help="Seeds at a time.  [default: one per core]")
 @click.option("--space", "spaces", multiple=True, hidden=True)
 @click.option("--trials", type=Count(), default=50, hidden=True)
@@ -297,7 +297,7 @@ def _tune(options: dict[str, Any]) -> int:
     seeds = options["seed"]
     if len(seeds) > 1:
         raise ConfigError(f"-s: {len(seeds)} seeds. A search trains with one; test its best settings on others.")
-    same = ("trials", "sampler", "pruner", "jobs", "exp_name", "env_step", "train_iter", "device", "workers")
+    same = ("trials", "sampler", "pruner", "jobs", "ray", "exp_name", "env_step", "train_iter", "device", "workers")
     return tune(
         options["config"],
         options["spaces"],

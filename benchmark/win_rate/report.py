@@ -110,8 +110,8 @@ SPEEDS = (
 )
 
 README = ROOT / "README.md"
-#: Where the README's first table begins and ends.
-MARKS = ("<!-- written by python -m benchmark report -->", "<!-- end -->")
+#: Where a table of the README begins, by its name, and ends.
+BEGIN, END = "<!-- written by python -m benchmark report: {} -->", "<!-- end -->"
 
 Row = Mapping[str, Any]
 Found = Mapping[tuple[str, str, str], Experiment]
@@ -145,7 +145,7 @@ def report(rows: Path, page: Path, curves: Path) -> None:
         page.write_text(text, "utf-8")
         page.with_name("reliability.json").write_text(json.dumps(lines, indent=1) + "\n", "utf-8")
         if page.resolve() == (RESULTS / "README.md").resolve():
-            README.write_text(with_table(README.read_text("utf-8"), reliability.readme_table(lines)), "utf-8")
+            README.write_text(with_tables(README.read_text("utf-8"), readme_tables(measured)), "utf-8")
         for picture in sorted(curves.glob("*.png")):
             if f"({picture.name})" in text:
                 shutil.copyfile(picture, page.parent / picture.name)
@@ -153,10 +153,21 @@ def report(rows: Path, page: Path, curves: Path) -> None:
         raise OutputError(f"{page}: cannot be written ({e.strerror}).") from e
 
 
-def with_table(readme: str, table: str) -> str:
-    """Return the README's text with a new first table, between its two marks."""
-    before, _, rest = readme.partition(MARKS[0])
-    return f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
+def readme_tables(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the tables of the README, by the names in its marks."""
+    lines = reliability.summary(reliability.runs_by_recipe(rows))
+    floors = smacv2.read_floors(RESULTS / "floors_smacv2.json")
+    drawn = smacv2.readme_table(main_experiments(experiments(rows)), floors)
+    return {"reliability": reliability.readme_table(lines), "smacv2": drawn}
+
+
+def with_tables(readme: str, tables: Mapping[str, str]) -> str:
+    """Return the README's text with new tables, each between its two marks."""
+    for name, text in tables.items():
+        begin = BEGIN.format(name)
+        before, _, rest = readme.partition(begin)
+        readme = f"{before}{begin}\n{text}\n{END}{rest.partition(END)[2]}"
+    return readme
 
 
 def read_floors(path: Path) -> dict[tuple[str, str, str], float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.markdown import percent, table
-from benchmark.win_rate.cells import own_env_steps
+from benchmark.win_rate.cells import EVEN_TASKS, own_env_steps
 from benchmark.win_rate.published import SMACV2_QMIX, SMACV2_STEPS
 from benchmark.win_rate.summary import Experiment, seed_interval
 from dimix.machine.text import short
@@ -42,6 +42,26 @@ def tasks_table(found: Mapping[tuple[str, str, str], Experiment], floors: Floors
     ours = ("seeds", "env steps", "**last ten**", "final", "5 % random", "on near")
     names = ("task", "random", "attack nearest", "on near", "open loop", *ours, "published", "published, 10M")
     return table(names, lines)
+
+
+def readme_table(found: Mapping[tuple[str, str, str], Experiment], floors: Floors) -> str:
+    """Format what the zoo's configs of the small, even tasks give, a line per task, as Markdown."""
+    lines = []
+    for task in EVEN_TASKS:
+        if one := found.get((RULES, task, "qmix")):
+            minutes = sum(row["training"]["cpu_seconds"] for row in one.rows) / len(one.rows) / 60
+            blind, script = found.get((RULES, task, "open_loop")), floors.get(("chase", task, "attack_nearest"))
+            lines.append([
+                task,
+                short(one.cell.env_steps),
+                f"{minutes:.0f}",
+                f"**{with_interval(one)}**",
+                "" if blind is None else with_interval(blind),
+                floor_cell(script).partition(" (")[0],
+                *published_cells(task, one.cell.env_steps),
+            ])  # fmt: skip
+    theirs = ("SMACv2's QMIX, as many steps", "10M")
+    return table(("task", "env steps", "minutes of a core", "% won", "seeing nothing", "script", *theirs), lines)
 
 
 def floor_cell(by_start: Mapping[str, tuple[int, int]] | None) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 from dimix.config.compile import CompiledConfig, compile_all
 from dimix.config.file import write_config
@@ -74,12 +74,12 @@ def run_seeds(
     base = exp_name or f"{compiled.source.stem}_result"
     if ray is not None:
         base = below_here("--exp-name", base)
-    at_a_time, where = jobs, f"on the Ray cluster {ray}"
-    if ray is None:
-        at_a_time = min(jobs or max(usable_cores() // compiled.cfg.run.workers, 1), len(seeds))
-        where = f"{at_a_time} at a time"
     resumed = resume is not None and resume is not False
-    with launcher(compiled, ray) as (run, config):
+    with launcher(compiled, ray) as (run, config, room):
+        at_a_time, where = jobs, f"on the Ray cluster {ray}"  # which places them, also on nodes that join later
+        if ray is None:
+            at_a_time = min(jobs or room, len(seeds))
+            where = f"{at_a_time} at a time"
         out(f"training seeds {', '.join(map(str, seeds))}, {where}, in {base}/seed<seed>/")
         if ray is None:
             compile_once(compiled, out)
@@ -120,15 +120,29 @@ def train_seed(out: Callable[[str], None], exp_name: str, go_on: bool = False, *
     return asdict(serial_pipeline(exp_name=exp_name, resume=resume, explain=False, out=out, **options))
 
 
+class Launcher(NamedTuple):
+    """Where trainings run: on this machine, or on a Ray cluster.
+
+    Attributes:
+        run: runs jobs, see `dimix.machine.processes.run_jobs`.
+        config: name by which they find the config; None: as here.
+        room: trainings that have a place at a time.
+    """
+
+    run: Callable[..., list[Child]]
+    config: str | None
+    room: int
+
+
 @contextmanager
-def launcher(compiled: CompiledConfig, ray: str | None) -> Iterator[tuple[Callable[..., list[Child]], str | None]]:
-    """What runs jobs, and the name by which they find the config: None, as here, or one sent to the Ray cluster.
+def launcher(compiled: CompiledConfig, ray: str | None) -> Iterator[Launcher]:
+    """Where trainings with this config run, for the length of a block.
 
     Raises:
         ConfigError: no cluster answers.
     """
     if ray is None:
-        yield run_jobs, None
+        yield Launcher(run_jobs, None, max(usable_cores() // compiled.cfg.run.workers, 1))
         return
     with tempfile.TemporaryDirectory() as files:
         main, create = compiled.settings()
@@ -141,8 +155,7 @@ def launcher(compiled: CompiledConfig, ray: str | None) -> Iterator[tuple[Callab
             cores=compiled.cfg.run.workers,
             gpus=int(resolve_device(compiled.cfg.policy.device, compiled.cfg.policy.cuda).type == "cuda"),
         )
-        cluster.check()
-        yield cluster.run_jobs, "config.py"
+        yield Launcher(cluster.run_jobs, "config.py", cluster.room())
 
 
 class _Printer(Watcher):

@@ -13,13 +13,13 @@ from dimix.config.checks import lookup
 from dimix.config.compile import CompiledConfig, compile_all
 from dimix.config.file import write_config
 from dimix.config.inputs import keep_inputs
-from dimix.entry.multi_seed import train_seed
+from dimix.entry.multi_seed import launcher, train_seed
 from dimix.entry.rooms import compile_once, make_callbacks
 from dimix.entry.run_folder import quote
 from dimix.errors import ConfigError, OutputError, first_line
-from dimix.machine.cores import usable_cores
 from dimix.machine.files import make_writable_folder
-from dimix.machine.processes import Child, Job, Watcher, run_jobs
+from dimix.machine.processes import Child, Job, Watcher
+from dimix.machine.ray_jobs import below_here
 from dimix.machine.signals import say
 from dimix.machine.text import aligned, short
 from dimix.plot import panel_grid, read_run
@@ -101,6 +101,7 @@ def tune(
     pruner: str = "median",
     seed: int | None = None,
     jobs: int | None = None,
+    ray: str | None = None,
     exp_name: str | None = None,
     overrides: Sequence[str] = (),
     out: Callable[[str], None] = say,
@@ -120,6 +121,8 @@ def tune(
             has ended; ``none`` stops none.
         seed: of the sampler and of every trial; None uses the config's.
         jobs: trials at a time; None: one per core, divided by ``run.workers``.
+        ray: address of a Ray cluster (see `dimix.machine.ray_jobs.RayCluster`) whose nodes train them; None: the cores
+            of this machine.
         exp_name: folder of the study; None makes ``<config>_tune``. One that is there is continued.
         overrides: ``dotted.key=value`` texts, for every trial.
         out: called with each line of output.
@@ -129,40 +132,54 @@ def tune(
         Exit status: 0 if all trials have ended, 130 if a signal stopped them.
 
     Raises:
-        ConfigError: Optuna is missing, or a config or range is invalid; raised before anything starts.
+        ConfigError: Optuna or Ray is missing, a config or range is invalid, or no cluster answers; raised before
+            anything starts.
     """
     optuna = _import_optuna()
     searched = [Space.parse(text) for text in spaces]
-    if len({space.key for space in searched}) < len(searched):
-        raise ConfigError("--space: a key named more than once. Give each key once.")
-    overrides = [*overrides, "env.stop_value=1e9"]
+    to_the_end = [*overrides, "env.stop_value=1e9"]
     same = dict(seed=seed, **options)
-    compiled = compile_all(input_cfg, overrides=overrides, **same)
-    for space in searched:
-        for value in space.ends():
-            compile_all(input_cfg, overrides=[*overrides, f"{space.key}={value}"], **same)
-    if compiled.cfg.run.env_step is None:
-        raise ConfigError("run.env_step: None. A search compares runs of one length; give --env-step.")
-    make_callbacks(compiled)
+    compiled = _checked(input_cfg, searched, to_the_end, same)
     folder = Path(exp_name or f"{compiled.source.stem}_tune")
-    try:
-        make_writable_folder(folder)
-    except OSError as e:
-        raise OutputError(f"{folder}: {e.strerror}. Give another place with --exp-name.") from e
-    search = _Search(optuna, compiled, searched, folder, sampler, pruner, out)
-    at_a_time = jobs or max(usable_cores() // compiled.cfg.run.workers, 1)
-    out(f"{trials} trials of {short(compiled.cfg.run.env_step)} env steps, {at_a_time} at a time, in {folder}/")
-    compile_once(compiled, out)
-    todo = search.jobs(trials, {**same, "input_cfg": input_cfg, "overrides": overrides})
-    children = run_jobs(todo, at_a_time, search)
+    if ray is not None:
+        folder = Path(below_here("--exp-name", folder))
+    with launcher(compiled, ray) as (run, config, room):
+        try:
+            make_writable_folder(folder)
+        except OSError as e:
+            raise OutputError(f"{folder}: {e.strerror}. Give another place with --exp-name.") from e
+        search = _Search(optuna, compiled, searched, folder, sampler, pruner, out)
+        at_a_time, length = jobs or room, short(compiled.cfg.run.env_step)
+        where = "" if ray is None else f" on the Ray cluster {ray}"
+        out(f"{trials} trials of {length} env steps, {at_a_time} at a time{where}, in {folder}/")
+        if ray is None:
+            compile_once(compiled, out)
+        of_all = {**same, "input_cfg": input_cfg if config is None else config, "overrides": to_the_end}
+        children = run(search.jobs(trials, of_all), at_a_time, search)
     search.report()
     if search.best_first:
         best, file = search.best_first[0], folder / "best_config.py"
         chosen = [f"{key}={value}" for key, value in best.params.items()]
-        winner = compile_all(input_cfg, overrides=[*overrides[:-1], *chosen], **same)
+        winner = compile_all(input_cfg, overrides=[*overrides, *chosen], **same)
         _write(winner, file, f"Trial {best.number} of the search in {folder.name}: score {best.value:.3f}.")
         out(f"best        dimix -m serial -c {quote(file)} -s 100-102    (seeds that the search did not see)")
     return 130 if any(child.signalled and not search.gave_up(child) for child in children) else 0
+
+
+def _checked(
+    input_cfg: Any, spaces: Sequence[Space], overrides: Sequence[str], options: Mapping[str, Any]
+) -> CompiledConfig:
+    """The config, once it is known to work with all values of the spaces, too."""
+    if len({space.key for space in spaces}) < len(spaces):
+        raise ConfigError("--space: a key named more than once. Give each key once.")
+    compiled = compile_all(input_cfg, overrides=overrides, **options)
+    for space in spaces:
+        for value in space.ends():
+            compile_all(input_cfg, overrides=[*overrides, f"{space.key}={value}"], **options)
+    if compiled.cfg.run.env_step is None:
+        raise ConfigError("run.env_step: None. A search compares runs of one length; give --env-step.")
+    make_callbacks(compiled)
+    return compiled
 
 
 def _import_optuna() -> Any:
@@ -253,7 +270,7 @@ class _Search(Watcher):
             self._running[name] = trial
             trial.set_user_attr("folder", str(folder))
             options = {**same, "overrides": [*same["overrides"], *chosen], "exp_name": str(folder), "announce": False}
-            yield Job(name, train_seed, options)
+            yield Job(name, train_seed, options, (f"{folder}/**/*",), {"go_on": True})
 
     def tick(self, running: list[Child]) -> None:
         """Report the evaluations of the running trials, and stop those that the pruner gives up."""

@@ -62,13 +62,17 @@ class RayCluster:
         finally:
             ray.shutdown()
 
-    def check(self) -> None:
-        """Connect once and leave again.
+    def room(self) -> int:
+        """Connect once and leave again; returns how many jobs the nodes can run at a time now, at least 1.
 
         Raises:
             ConfigError: Ray is missing, or no cluster answers.
         """
-        self._connected().shutdown()
+        ray = self._connected()
+        there = ray.cluster_resources()
+        ray.shutdown()
+        by_kind = [there.get(kind, 0) // need for kind, need in (("CPU", self.cores), ("GPU", self.gpus)) if need]
+        return max(int(min(by_kind)), 1)
 
     def _connected(self) -> Any:
         try:

@@ -23,7 +23,16 @@ from benchmark.win_rate.cells import (
     task_cells,
 )
 from benchmark.win_rate.curves import smoothed
-from benchmark.win_rate.report import README, conditions, family_table, net_table, qmix_table, sections, with_table
+from benchmark.win_rate.report import (
+    README,
+    conditions,
+    family_table,
+    net_table,
+    qmix_table,
+    readme_tables,
+    sections,
+    with_tables,
+)
 from benchmark.win_rate.rows import RUNS, read_rows, write_row
 from benchmark.win_rate.smacv2 import read_floors, tasks_table
 from benchmark.win_rate.summary import (
@@ -314,5 +323,5 @@ def test_page_of_results_is_current():
     lines = reliability.summary(reliability.runs_by_recipe(read_rows(RUNS)))
     assert json.loads((RESULTS / "reliability.json").read_text("utf-8")) == lines
     readme = README.read_text("utf-8")
-    assert with_table(readme, reliability.readme_table(lines)) == readme
+    assert with_tables(readme, readme_tables(read_rows(RUNS))) == readme
     assert set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)) == {path.name for path in RESULTS.glob("*.png")}

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from dimix.config.compile import compile_all
 from dimix.entry import run_seeds
+from dimix.entry.tune import tune
 from dimix.errors import ConfigError
 from dimix.machine.ray_jobs import RayCluster
 
@@ -74,6 +76,21 @@ def test_a_lost_nodes_run_goes_on_elsewhere(cluster, game_config, tmp_path, runs
     assert runs.rows(tmp_path / f"study/seed{lost}") == runs.rows(tmp_path / f"alone/seed{lost}")
 
 
+def test_a_search_uses_all_nodes(cluster, game_config, tmp_path):
+    pytest.importorskip("optuna", reason="needs the extra tune")
+    rate, lines = "policy.learn.learning_rate", []
+    search = dict(trials=4, env_step=300, exp_name="study", pruner="none", out=lines.append)
+    assert tune(game_config(), [f"{rate}=log:1e-4:1e-2"], ray=cluster.address, **search) == 0
+    assert lines[0] == f"4 trials of 300 env steps, 2 at a time on the Ray cluster {cluster.address}, in study/"
+    assert "4 of 4 trials trained to the end" in lines
+    configs = [compile_all(tmp_path / f"study/trial{n}/total_config.py").cfg for n in range(4)]
+    rates = [cfg.policy.learn.learning_rate for cfg in configs]
+    assert rates[0] == 0.001 and len(set(rates)) == 4
+    assert all(f"({rate}={value:.4g})" in "\n".join(lines) for value in rates)
+    best = compile_all(tmp_path / "study/best_config.py").cfg.policy.learn.learning_rate
+    assert any(best == pytest.approx(value) for value in rates)
+
+
 def test_an_address_that_does_not_answer_is_one_line():
     with pytest.raises(ConfigError, match=r"^--ray 127.0.0.1:1: no Ray cluster answers .*\. Start one with: ray start"):
-        RayCluster("127.0.0.1:1").check()
+        RayCluster("127.0.0.1:1").room()
