@@ -166,8 +166,6 @@ def settle_workers(cfg: EasyDict, sums_gradients: bool, report: Report) -> None:
     workers, obstacle = cfg.run.workers, ""
     if not sums_gradients:
         obstacle = f"policy '{cfg.policy.type}' does not sum its gradients over several (Policy.sums_gradients)"
-    elif length := lookup(cfg, "policy.learn.tbptt"):
-        obstacle = f"policy.learn.tbptt = {length}: the number of steps of the optimizer would differ between them"
     if workers == "auto":
         eighths = min(cfg.env.collector_env_num, cfg.policy.collect.n_episode, cfg.policy.learn.batch_size // 8)
         on_cpu = resolve_device(cfg.policy.device, cfg.policy.cuda).type == "cpu"

@@ -7,6 +7,7 @@ the current folder here, so that a job whose node is lost goes on elsewhere from
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import queue
 import socket
@@ -88,7 +89,7 @@ class RayCluster:
             env["working_dir"] = str(self.files)
         try:
             _knock(self.address)
-            ray.init(address=self.address, runtime_env=env, log_to_driver=False, logging_level="error")
+            ray.init(address=self.address, runtime_env=env, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, RuntimeError, ValueError) as e:
             raise ConfigError(
                 f"--ray {self.address}: no Ray cluster answers ({first_line(e).rstrip('.')}). Start one with: ray "

@@ -87,11 +87,11 @@ class GradientStep:
         self._ranks = ranks
         self._params = [p for group in optimizer.param_groups for p in group["params"]]
 
-    def __call__(self, loss: Tensor, updates: int, mask: Tensor | None = None) -> float:
+    def __call__(self, loss: Tensor | None, updates: int, mask: Tensor | None = None) -> float:
         """Make one step.
 
         Args:
-            loss: () float, a mean over the entries of the mask.
+            loss: () float, a mean over the entries of the mask; None if only the other ranks have some for this step.
             updates: number made so far.
             mask: bool, the entries that carry loss: the step is that of all ranks' entries in one batch. None weighs
                 the ranks the same.
@@ -103,9 +103,13 @@ class GradientStep:
             TrainingError: loss or gradients are not finite; the weights are unchanged.
         """
         self._optimizer.zero_grad()
-        loss.backward()
-        if self._ranks.size > 1:
-            loss = self._over_ranks(loss.detach(), loss.new_ones(()) if mask is None else mask.sum().to(loss))
+        if loss is None:
+            nothing = self._params[0].new_zeros(())
+            loss = self._over_ranks(nothing, nothing)
+        else:
+            loss.backward()
+            if self._ranks.size > 1:
+                loss = self._over_ranks(loss.detach(), loss.new_ones(()) if mask is None else mask.sum().to(loss))
         clip = self._clip_value if self._clip_type == "norm" else float("inf")
         norm = nn.utils.clip_grad_norm_(self._params, clip)
         value, norm = torch.stack([loss.detach(), norm.to(loss)]).tolist()

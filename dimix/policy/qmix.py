@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -272,11 +273,19 @@ class QMIXPolicy(ValuePolicy):
         """
         batch = batch.to(self.device, non_blocking=True)  # the update ends with its metrics, long after the copy
         self._rewards.see(batch)
+        to_make = self._steps_to_make(batch)
         steps = [self._step(*piece) for piece in self._pieces(batch)]
+        for _ in range(to_make - len(steps)):
+            self._descend(None, self._train_iter)
         self._train_iter += 1
         self._update_target(self._target_model, self._model, self._train_iter, self.episode_count)
         update_average(self._averaged_model, self._model, self._cfg.learn.average_theta, self._train_iter)
         return self._metrics(batch, steps)
+
+    def _steps_to_make(self, batch: EpisodeBatch) -> int:
+        """Steps of the optimizer in this update: as many as the rank with the longest episode has chunks."""
+        length = self._cfg.learn.tbptt
+        return 1 if length is None else int(self._ranks.largest(math.ceil(batch.filled.shape[1] / length)))
 
     def _pieces(self, batch: EpisodeBatch) -> Iterator[tuple[EpisodeBatch, Outputs, Tensor]]:
         """Batch, network outputs and targets (B, T) for each step of the optimizer.

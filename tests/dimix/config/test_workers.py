@@ -24,7 +24,6 @@ CONFIG = "dizoo/smac/config/smac_3m_qmix_config.py"
         (["run.workers=4", "env.collector_env_num=2"], "4, but env.collector_env_num = 2, and each takes a share. Use"),
         (["run.workers=4", "policy.collect.n_episode=3"], "4, but policy.collect.n_episode = 3, and each takes"),
         (["run.workers=4", "policy.learn.batch_size=2"], "4, but policy.learn.batch_size = 2, and each takes a share."),
-        (["run.workers=2", "policy.learn.tbptt=5"], "2, but policy.learn.tbptt = 5: the number of steps of the opt"),
     ],
 )
 def test_a_number_that_cannot_work(overrides, message):

@@ -23,6 +23,7 @@ CASES = {
     "clipped by value": ("QMIX", dict(clip_type="value", clip_value=0.01)),
     "rewards of the batch": ("QMIX", dict(reward_normalize=True)),
     "rewards so far": ("VDN", dict(reward_standardise=True)),
+    **{f"{name} in chunks": (name, dict(tbptt=2)) for name in ("QMIX", "OW-QMIX", "QTRAN-alt")},
     **{f"priority {kind}": ("OW-QMIX", dict(priority_type=kind)) for kind in ("mean", "max", "return")},
 }
 
