@@ -139,7 +139,8 @@ def describe(result: EvalResult, name: str, has_win: bool) -> str:
     if has_win:
         parts.insert(0, _won(result.games_won, result.games_played))
     parts.append(f"{result.distinct_games} distinct game{'s' if result.distinct_games != 1 else ''}")
-    more = [f"\n  {label}: {_won(*games)}" for label, games in result.by_label.items() if has_win]
+    under = "\n  " + name[: len(name) - len(name.lstrip())]
+    more = [f"{under}{label}: {_won(*games)}" for label, games in result.by_label.items() if has_win]
     return f"{name}: " + ", ".join(parts) + "".join(more)
 
 
