@@ -145,7 +145,7 @@ def report(rows: Path, page: Path, curves: Path) -> None:
         page.write_text(text, "utf-8")
         page.with_name("reliability.json").write_text(json.dumps(lines, indent=1) + "\n", "utf-8")
         if page.resolve() == (RESULTS / "README.md").resolve():
-            README.write_text(with_tables(README.read_text("utf-8"), readme_tables(measured)), "utf-8")
+            README.write_text(with_tables(README.read_text("utf-8"), readme_tables(lines, found)), "utf-8")
         for picture in sorted(curves.glob("*.png")):
             if f"({picture.name})" in text:
                 shutil.copyfile(picture, page.parent / picture.name)
@@ -153,11 +153,9 @@ def report(rows: Path, page: Path, curves: Path) -> None:
         raise OutputError(f"{page}: cannot be written ({e.strerror}).") from e
 
 
-def readme_tables(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the tables of the README, by the names in its marks."""
-    lines = reliability.summary(reliability.runs_by_recipe(rows))
-    floors = smacv2.read_floors(RESULTS / "floors_smacv2.json")
-    drawn = smacv2.readme_table(main_experiments(experiments(rows)), floors)
+def readme_tables(lines: Sequence[Mapping[str, Any]], found: Found) -> dict[str, str]:
+    """Return the tables of the README, by the names in its marks, from `reliability.summary` and the experiments."""
+    drawn = smacv2.readme_table(found, smacv2.read_floors(RESULTS / "floors_smacv2.json"))
     return {"reliability": reliability.readme_table(lines), "smacv2": drawn}
 
 

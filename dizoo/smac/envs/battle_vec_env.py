@@ -77,10 +77,11 @@ class BattleVecEnv(VecEnv):
 
     def labels_of(self, env_ids: np.ndarray) -> list[tuple[str, ...]]:
         """See `VecEnv.labels_of`: of the opponent and the kind of start, those that differ between battles."""
-        opponents = [OPPONENTS[i] for i in self.engine.battles["opponent"][env_ids]]
-        starts = [STARTS[i] for i in self.engine.start_kind[env_ids]] if self.engine.scenario.is_drawn else opponents
-        told = self.info.labels
-        return [tuple(x for x in dict.fromkeys(pair) if x in told) for pair in zip(opponents, starts, strict=True)]
+        engine, told = self.engine, self.info.labels
+        drawn = [[OPPONENTS[i] for i in engine.battles["opponent"][env_ids]]]
+        if engine.scenario.is_drawn:
+            drawn.append([STARTS[i] for i in engine.start_kind[env_ids]])
+        return [tuple(label for label in labels if label in told) for labels in zip(*drawn, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that determines the future of all battles, random streams included."""

@@ -323,5 +323,5 @@ def test_page_of_results_is_current():
     lines = reliability.summary(reliability.runs_by_recipe(read_rows(RUNS)))
     assert json.loads((RESULTS / "reliability.json").read_text("utf-8")) == lines
     readme = README.read_text("utf-8")
-    assert with_tables(readme, readme_tables(read_rows(RUNS))) == readme
+    assert with_tables(readme, readme_tables(lines, main_experiments(experiments(read_rows(RUNS))))) == readme
     assert set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)) == {path.name for path in RESULTS.glob("*.png")}
